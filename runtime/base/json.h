@@ -1,0 +1,70 @@
+/*
+ * JSON. Reading is jansson's; the functions here add what untrusted input needs (a size limit, duplicate keys refused,
+ * nesting bounded) and errors that name file, line and key. Writing is ours, because of the number format that
+ * INTERFACES.md asks for: the fewest digits that read back to the same value.
+ */
+#ifndef SA_BASE_JSON_H
+#define SA_BASE_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "runtime/base/status.h"
+
+/*
+ * Parses one JSON value that fills bytes[0, size) but for white space. `name` is what errors call the source.
+ * Refused, as SA_BAD_INPUT: duplicate keys, nesting deeper than 64 (checked before jansson's recursion), bytes that
+ * are not UTF-8, anything after the value. The caller calls json_decref.
+ */
+sa_status sa_json_parse(const char *name, const void *bytes, size_t size, json_t **value, sa_error *err);
+/* The same for a file of at most `limit` bytes. */
+sa_status sa_json_read(const char *path, size_t limit, json_t **value, sa_error *err);
+
+/*
+ * Members of an object, with errors that say `name`: key "..." ... A missing key (or null) leaves *out as it is, unless
+ * `required`. Integers outside [least, most] and reals that are not finite are SA_BAD_INPUT; a real accepts integers.
+ * A string stays owned by the object.
+ */
+sa_status sa_json_get_int(const json_t *object, const char *name, const char *key, bool required, int64_t least,
+                          int64_t most, int64_t *out, sa_error *err);
+sa_status sa_json_get_real(const json_t *object, const char *name, const char *key, bool required, double *out,
+                           sa_error *err);
+sa_status sa_json_get_string(const json_t *object, const char *name, const char *key, bool required,
+                             const char **out, sa_error *err);
+
+/*
+ * Writer: straight to a stream, one value after another, commas and quotes its own business:
+ *   sa_json_writer w = sa_json_writer_on(stdout);
+ *   sa_json_begin_object(&w); sa_json_key(&w, "best"); sa_json_int(&w, 2); sa_json_end_object(&w); sa_json_end_line(&w);
+ * Compact ({"a":1,"b":[2,3]}), keys in the order written. Strings that are not UTF-8 get U+FFFD for each bad byte.
+ * NaN and infinity, which JSON lacks, become null. Nesting deeper than 32, or an end without its begin, is a bug.
+ */
+typedef struct {
+    FILE *stream;
+    int depth;
+    bool need_comma[32];
+    bool after_key;
+} sa_json_writer;
+
+sa_json_writer sa_json_writer_on(FILE *stream);
+void sa_json_begin_object(sa_json_writer *w);
+void sa_json_end_object(sa_json_writer *w);
+void sa_json_begin_array(sa_json_writer *w);
+void sa_json_end_array(sa_json_writer *w);
+void sa_json_key(sa_json_writer *w, const char *key);
+void sa_json_string(sa_json_writer *w, const char *text); /* NULL writes null */
+void sa_json_int(sa_json_writer *w, int64_t value);
+void sa_json_f32(sa_json_writer *w, float value);
+void sa_json_f64(sa_json_writer *w, double value);
+void sa_json_bool(sa_json_writer *w, bool value);
+void sa_json_null(sa_json_writer *w);
+void sa_json_end_line(sa_json_writer *w); /* newline and flush; depth must be 0 */
+
+/* The fewest digits that read back to the same float / double, as "0.1", "1e-07", "3.0"; at least 32 bytes of text. */
+void sa_json_format_f32(char *text, size_t size, float value);
+void sa_json_format_f64(char *text, size_t size, double value);
+
+#endif
