@@ -20,7 +20,7 @@ typedef struct {
 
 sa_log sa_log_on(FILE *stream, sa_log_level level);
 
-/* "segagent: " + text + newline. */
+/* "segagent: " + text + newline; control characters become '?'. A NULL log drops everything, here and below. */
 void sa_log_message(sa_log *log, sa_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* "segagent: FILE: REASON (WAY OUT)" at level ERROR. */
 void sa_log_error(sa_log *log, const sa_error *err);
@@ -34,7 +34,7 @@ typedef struct {
     const char *what;   /* "click" */
     const char *device; /* "cpu" */
     long long total;    /* 0 if not known: no ETA */
-    double started, drawn;
+    double started, drawn; /* sa_clock_seconds of the start and of the last line */
 } sa_progress;
 
 sa_progress sa_progress_start(sa_log *log, const char *what, const char *device, long long total);
