@@ -22,8 +22,8 @@ typedef struct {
 } growing_buffer;
 
 /*
- * A name that leads nowhere is the user's mistake, like a file with wrong contents; anything else (permissions, a
- * failing disk) is the system's refusal.
+ * A name that leads nowhere is the user's mistake, like a file with wrong contents; anything else
+ * (permissions, a failing disk) is the system's refusal.
  */
 static sa_status fail_to_open(const char *path, sa_error *err)
 {
@@ -71,7 +71,8 @@ static bool grow(growing_buffer *buffer, size_t most)
 }
 
 /* Reads to the end, or until there are `most` bytes. */
-static sa_status read_to_end(int descriptor, const char *path, growing_buffer *buffer, size_t most, sa_error *err)
+static sa_status read_to_end(int descriptor, const char *path, growing_buffer *buffer, size_t most,
+                             sa_error *err)
 {
     while (buffer->size < most) {
         if (buffer->size == buffer->room && !grow(buffer, most)) {
@@ -100,7 +101,8 @@ static sa_status read_descriptor(int descriptor, const char *path, size_t expect
                                  growing_buffer *buffer, sa_error *err)
 {
     enum { LEAST_ROOM = 4096 };
-    size_t most = limit < SIZE_MAX - 1 ? limit + 1 : SIZE_MAX - 1; /* one more than allowed shows "too large" */
+    /* One byte more than allowed shows that there is too much. */
+    size_t most = limit < SIZE_MAX - 1 ? limit + 1 : SIZE_MAX - 1;
     size_t room = expected < LEAST_ROOM ? LEAST_ROOM : expected + 1; /* the + 1 lets one read meet the end */
     room = room < most ? room : most;
     *buffer = (growing_buffer){.bytes = malloc(room + 1), .size = 0, .room = room};
@@ -168,14 +170,17 @@ sa_status sa_file_join(char *out, size_t size, const char *directory, const char
     const char *slash = length == 0 || directory[length - 1] == '/' ? "" : "/";
     int written = snprintf(out, size, "%s%s%s", directory, slash, name);
     if (written < 0 || (size_t)written >= size) {
-        return sa_fail(err, SA_BAD_INPUT, directory, "use a shorter path", "the path with %s is too long", name);
+        return sa_fail(err, SA_BAD_INPUT, directory, "use a shorter path", "the path with %s is too long",
+                       name);
     }
     return SA_OK;
 }
 
 static sa_status make_one_directory(const char *path, sa_error *err)
 {
-    /* Whatever mkdir says, a directory that is there is fine: some file systems answer EACCES before EEXIST. */
+    /*
+     * Whatever mkdir says, a directory that is there is fine: some file systems answer EACCES before EEXIST.
+     */
     if (mkdir(path, 0777) == 0) {
         return SA_OK;
     }
@@ -184,7 +189,8 @@ static sa_status make_one_directory(const char *path, sa_error *err)
         return SA_OK;
     }
     if (number == EEXIST || number == ENOTDIR) {
-        return sa_fail(err, SA_BAD_INPUT, path, "choose another name", "a file stands where a directory should be");
+        return sa_fail(err, SA_BAD_INPUT, path, "choose another name",
+                       "a file stands where a directory should be");
     }
     errno = number;
     return sa_fail_errno(err, path, "cannot make the directory");
@@ -220,8 +226,9 @@ typedef struct {
 } map_slot;
 
 /*
- * The one mutable static of this file: a signal handler is given no handle, so the maps that it serves must be found
- * from a fixed place. Only atomics are shared with it; `previous` and `page` are written before it is installed.
+ * The one mutable static of this file: a signal handler is given no handle, so the maps that it serves must
+ * be found from a fixed place. Only atomics are shared with it; `previous` and `page` are written before it
+ * is installed.
  */
 static struct {
     pthread_mutex_t mutex; /* for installing */
@@ -373,11 +380,14 @@ sa_status sa_file_map_check(const sa_file_map *map, sa_error *err)
     if (map->bytes == NULL) {
         return SA_OK;
     }
-    /* The size counts too: the rest of the page in which a file now ends reads as zeros and raises no SIGBUS. */
+    /*
+     * The size counts too: the rest of the page in which a file now ends reads as zeros and raises no SIGBUS.
+     */
     struct stat info;
     bool shorter = fstat(map->descriptor, &info) != 0 || (uintmax_t)info.st_size < map->size;
     if (shorter || atomic_load_explicit(&guard.slots[map->slot].cut, memory_order_acquire)) {
-        return sa_fail(err, SA_BAD_INPUT, map->path, "leave the file alone while it is in use, and start again",
+        return sa_fail(err, SA_BAD_INPUT, map->path,
+                       "leave the file alone while it is in use, and start again",
                        "was cut short, or could not be read, while it was in use");
     }
     return SA_OK;
@@ -400,8 +410,8 @@ void sa_file_map_release(const sa_file_map *map, size_t begin, size_t end)
 /* -- Writing -- */
 
 /*
- * Where the bytes go in the end: a link is followed, so that it stays a link. *direct: `path` is a device or a pipe,
- * which a rename would replace by a plain file.
+ * Where the bytes go in the end: a link is followed, so that it stays a link. *direct: `path` is a device or
+ * a pipe, which a rename would replace by a plain file.
  */
 static sa_status find_target(sa_file_writer *writer, const char *path, bool *direct, sa_error *err)
 {
@@ -434,7 +444,8 @@ static int open_temporary(sa_file_writer *writer)
     enum { TRIES = 1000 };
     int descriptor = -1;
     for (int i = 0; i < TRIES && descriptor < 0; i++) {
-        snprintf(writer->temporary, sizeof writer->temporary, "%s.%ld-%d.tmp", writer->path, (long)getpid(), i);
+        snprintf(writer->temporary, sizeof writer->temporary, "%s.%ld-%d.tmp", writer->path, (long)getpid(),
+                 i);
         descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (descriptor < 0 && errno != EEXIST) {
             break;
@@ -493,7 +504,9 @@ static bool flush_all(FILE *stream)
     return flushed && !ferror(stream);
 }
 
-/* The new name must reach the disk, too. Where a directory cannot be opened or synced there is nothing to do. */
+/*
+ * The new name must reach the disk, too. Where a directory cannot be opened or synced there is nothing to do.
+ */
 static void sync_directory_of(const char *path)
 {
     char directory[sizeof((sa_file_writer *)0)->path];

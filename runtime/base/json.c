@@ -129,8 +129,8 @@ static sa_status load(const char *name, const void *bytes, size_t size, json_t *
 }
 
 /* The slow way, for files with such numbers (Python writes int(1e30) into tokenizer_config.json). */
-static sa_status load_with_reals(const char *name, const void *bytes, size_t size, size_t large_count, json_t **value,
-                                 sa_error *err)
+static sa_status load_with_reals(const char *name, const void *bytes, size_t size, size_t large_count,
+                                 json_t **value, sa_error *err)
 {
     size_t extra = 0;
     size_t room = 0;
@@ -169,7 +169,8 @@ sa_status sa_json_read(const char *path, size_t limit, json_t **value, sa_error 
     unsigned char *bytes = NULL;
     size_t size = 0;
     SA_TRY(sa_file_read(path, limit, &bytes, &size, err));
-    sa_status status = sa_json_parse(strcmp(path, "-") == 0 ? "standard input" : path, bytes, size, value, err);
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    sa_status status = sa_json_parse(name, bytes, size, value, err);
     free(bytes);
     return status;
 }
@@ -191,7 +192,8 @@ static const char *type_name(const json_t *value)
     return "something else";
 }
 
-static sa_status fail_type(const char *name, const char *key, const char *wanted, const json_t *value, sa_error *err)
+static sa_status fail_type(const char *name, const char *key, const char *wanted, const json_t *value,
+                           sa_error *err)
 {
     return sa_fail(err, SA_BAD_INPUT, name, NULL, "key \"%s\" should be %s and is %s", key, wanted,
                    type_name(value));
@@ -202,8 +204,8 @@ static sa_status find_member(const json_t *object, const char *name, const char 
                              const json_t **member, sa_error *err)
 {
     if (!json_is_object(object)) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "should be an object with the key \"%s\" and is %s", key,
-                       object != NULL ? type_name(object) : "missing");
+        return sa_fail(err, SA_BAD_INPUT, name, NULL, "should be an object with the key \"%s\" and is %s",
+                       key, object != NULL ? type_name(object) : "missing");
     }
     *member = json_object_get(object, key);
     if (*member != NULL && json_is_null(*member)) {
@@ -215,8 +217,8 @@ static sa_status find_member(const json_t *object, const char *name, const char 
     return SA_OK;
 }
 
-sa_status sa_json_get_int(const json_t *object, const char *name, const char *key, bool required, int64_t least,
-                          int64_t most, int64_t *out, sa_error *err)
+sa_status sa_json_get_int(const json_t *object, const char *name, const char *key, bool required,
+                          int64_t least, int64_t most, int64_t *out, sa_error *err)
 {
     const json_t *member = NULL;
     SA_TRY(find_member(object, name, key, required, &member, err));
@@ -229,15 +231,15 @@ sa_status sa_json_get_int(const json_t *object, const char *name, const char *ke
     int64_t value = json_integer_value(member);
     if (value < least || value > most) {
         return sa_fail(err, SA_BAD_INPUT, name, NULL,
-                       "key \"%s\" is %" PRId64 " and should be from %" PRId64 " to %" PRId64, key, value, least,
-                       most);
+                       "key \"%s\" is %" PRId64 " and should be from %" PRId64 " to %" PRId64, key, value,
+                       least, most);
     }
     *out = value;
     return SA_OK;
 }
 
-sa_status sa_json_get_real(const json_t *object, const char *name, const char *key, bool required, double *out,
-                           sa_error *err)
+sa_status sa_json_get_real(const json_t *object, const char *name, const char *key, bool required,
+                           double *out, sa_error *err)
 {
     const json_t *member = NULL;
     SA_TRY(find_member(object, name, key, required, &member, err));
@@ -280,8 +282,8 @@ typedef struct {
 } decimal;
 
 /*
- * Takes "-d.ddde-07" apart as printf wrote it. Only digits, sign and exponent are looked at, so that it does not matter
- * what the locale puts for the point.
+ * Takes "-d.ddde-07" apart as printf wrote it. Only digits, sign and exponent are looked at, so that it does
+ * not matter what the locale puts for the point.
  */
 static decimal decimal_of(const char *text)
 {
@@ -340,8 +342,9 @@ static bool reads_back_f64(const char *text, double value)
 enum { NUMBER_TEXT = 32 };
 
 /*
- * Tries one digit, two, ... until the value comes back; 9 are always enough for f32 and 17 for f64. printf and strto*
- * use the same locale, so they understand each other. What they agree on is then written without it.
+ * Tries one digit, two, ... until the value comes back; 9 are always enough for f32 and 17 for f64. printf
+ * and strto* use the same locale, so they understand each other. What they agree on is then written without
+ * it.
  */
 static void format_shortest(char *text, size_t size, double value, bool single)
 {

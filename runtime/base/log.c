@@ -21,17 +21,6 @@ sa_log sa_log_on(FILE *stream, sa_log_level level)
     return (sa_log){.stream = stream, .level = level, .terminal = !dumb && isatty(fileno(stream)) == 1};
 }
 
-/* A name from an untrusted file must not move the cursor or fake a second message. UTF-8 bytes pass. */
-static void make_printable(char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == 0x7f) {
-            *text = '?';
-        }
-    }
-}
-
 static void wipe_line(sa_log *log)
 {
     if (log->line_open) {
@@ -50,7 +39,7 @@ void sa_log_message(sa_log *log, sa_log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    make_printable(text);
+    sa_make_printable(text);
     wipe_line(log);
     fprintf(log->stream, "segagent: %s\n", text); /* one call: lines of several threads do not mix */
     fflush(log->stream);
@@ -98,7 +87,7 @@ static void format_progress(char *text, size_t size, const sa_progress *progress
         }
     }
     snprintf(text, size, "%s %lld%s%s%s  %s", progress->what, done, of_total, rate, eta, progress->device);
-    make_printable(text);
+    sa_make_printable(text);
 }
 
 static bool is_shown(const sa_progress *progress)
