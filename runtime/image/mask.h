@@ -18,7 +18,7 @@
 typedef struct {
     size_t height, width;
     size_t stride_words; /* (width + 63) / 64 */
-    uint64_t *bits;      /* [height, stride_words]; NULL when that is 0 */
+    uint64_t *bits;      /* [height, stride_words], owned; not NULL even when that is 0 */
 } sa_mask;
 
 /* Pixels x .. x+width-1, y .. y+height-1; all 0 for an empty mask. */
