@@ -50,7 +50,7 @@ static sa_status read_runs(reader *r, sa_rle_list *list, uint64_t area, sa_error
     int64_t before[2] = {0, 0}; /* runs i-1 and i-2 as they stand in the text, empty ones not yet joined */
     uint64_t position = 0;
     for (size_t i = 0; r->at < r->length; i++) {
-        int64_t run;
+        int64_t run = 0;
         SA_TRY(read_number(r, &run, err));
         run += i > 2 ? before[1] : 0;
         if (run < 0 || (uint64_t)run > area - position) {
