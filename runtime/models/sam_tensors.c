@@ -86,7 +86,7 @@ static void visit_norm(walk *w, sa_sam_pair *pair, const char *name, const char 
 static void walk_block(walk *w, const sa_sam_vision_config *c, size_t i, sa_sam_block_tensors *t)
 {
     size_t d = c->hidden, head = c->hidden / c->heads;
-    size_t size = c->global[i] ? c->image_size / c->patch_size : c->window;
+    size_t size = c->global[i] || c->window == 0 ? c->image_size / c->patch_size : c->window;
     enter_numbered(w, "vision_encoder.layers", "image_encoder.blocks", i);
     visit_norm(w, &t->norm1, "layer_norm1", "norm1", d);
     visit_pair(w, &t->qkv, "attn.qkv", "attn.qkv", shape2(3 * d, d), c->qkv_bias ? 3 * d : 0);
