@@ -179,8 +179,8 @@ sa_status sa_sam_config_check(const sa_sam_config *config, const char *name, sa_
     if (v->hidden % v->heads != 0 || v->hidden / v->heads > 128) {
         return bad_sizes(name, err, "hidden_size must be a multiple of num_attention_heads, at most 128 for each");
     }
-    if (v->window > v->image_size / v->patch_size) {
-        return bad_sizes(name, err, "window_size is larger than the grid of patches");
+    if (v->window > 512) {
+        return bad_sizes(name, err, "window_size is larger than 512");
     }
     if (p->hidden != v->output_channels || d->hidden != v->output_channels) {
         return bad_sizes(name, err, "output_channels and the hidden_size of prompt encoder and mask decoder differ");
