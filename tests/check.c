@@ -1,9 +1,12 @@
 #include "tests/check.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "runtime/base/philox.h"
 
@@ -48,6 +51,11 @@ static bool is_finite_bits(float value)
     return (bits_of(value) & 0x7f800000u) != 0x7f800000u;
 }
 
+static bool is_infinity_bits(float value)
+{
+    return (bits_of(value) & 0x7fffffffu) == 0x7f800000u;
+}
+
 /* Distance in units in the last place, over the ordered line of floats. */
 static double ulps_between(float a, float b)
 {
@@ -82,12 +90,13 @@ bool check_close_f32(const float *got, const float *want, const check_spec *spec
     for (size_t i = 0; i < count; i++) {
         double tolerance = spec->absolute + spec->relative * fabs((double)want[i]);
         double error = fabs((double)got[i] - (double)want[i]);
-        bool same_infinity = !is_finite_bits(want[i]) && bits_of(got[i]) == bits_of(want[i]);
-        bool good = is_finite_bits(got[i]) ? (error <= tolerance) : same_infinity;
+        bool both_finite = is_finite_bits(got[i]) && is_finite_bits(want[i]);
+        bool same_infinity = is_infinity_bits(want[i]) && bits_of(got[i]) == bits_of(want[i]);
+        bool good = both_finite ? (error <= tolerance) : same_infinity;
         if (good) {
             continue;
         }
-        double excess = is_finite_bits(got[i]) && is_finite_bits(want[i]) ? error - tolerance : (double)INFINITY;
+        double excess = both_finite ? error - tolerance : (double)INFINITY;
         failures++;
         if (excess > worst_excess) {
             worst_excess = excess;
@@ -122,6 +131,24 @@ bool check_close(const void *got, sa_dtype dtype, const float *want, const check
     bool good = check_close_f32(values, want, spec);
     free(values);
     return good;
+}
+
+bool check_aborts(void (*call)(void))
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        /* Makes cmocka abort where it would otherwise go on with the next test, here in the child. */
+        bool ready = setenv("CMOCKA_TEST_ABORT", "1", 1) == 0 && freopen("/dev/null", "w", stderr) != NULL;
+        if (ready) {
+            call();
+        }
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
 /* Box-Muller on the words of one Philox block. */
