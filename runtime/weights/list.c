@@ -33,6 +33,11 @@ static sa_status copy_name(char **copy, const char *path, const char *name, size
     if (memchr(name, '\0', length) != NULL) {
         return sa_fail(err, SA_BAD_INPUT, path, "the file may be damaged", "a tensor name holds a zero byte");
     }
+    json_t *text = json_stringn(name, length); /* NULL unless it is UTF-8, which reports and headers need */
+    if (text == NULL) {
+        return sa_fail(err, SA_BAD_INPUT, path, "the file may be damaged", "a tensor name is not UTF-8");
+    }
+    json_decref(text);
     *copy = malloc(length + 1);
     if (*copy == NULL) {
         return sa_fail(err, SA_NO_ROOM, path, "free some memory", "no memory for tensor names");

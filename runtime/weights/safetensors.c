@@ -238,7 +238,10 @@ sa_status sa_safetensors_parse(const char *path, const unsigned char *bytes, siz
     size_t header = 0;
     SA_TRY(read_header_size(path, bytes, size, &header, err));
     json_t *json = NULL;
-    SA_TRY(sa_json_parse(path, bytes + 8, header, &json, err));
+    sa_error inner;
+    if (sa_json_parse(path, bytes + 8, header, &json, &inner) != SA_OK) {
+        return sa_fail(err, inner.status, path, DAMAGED, "its header: %s", inner.reason);
+    }
     reader r = {path, bytes + 8 + header, size - 8 - header, file, list->count, list, err};
     sa_status status = parse_entries(&r, json);
     json_decref(json);
