@@ -1,285 +1,274 @@
 /*
- * One walk over the model's tensors, in data-flow order. Each call of add() is one tensor: its place in the struct, its
- * Hugging Face name, its name in the original release and its shape. Planning lets the walk append to a table; binding
- * lets the same walk hand out what was found, so table and struct cannot drift apart.
+ * The table is written once, as a walk over the model that visits every tensor with both names, its shape and the field
+ * it belongs to. The walk runs once to count and once to fill.
  */
 #include "runtime/models/sam_tensors.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct {
-    const sa_sam_config *config;
-    sa_tensor_want *wants; /* NULL in the first pass, which only counts */
-    size_t count;          /* wants walked so far */
-    bool binding;
-    char name[96], original[96]; /* what stands before the names: "vision_encoder.layers.3." */
+    size_t rank, size[4];
+} shape;
+
+typedef struct {
+    sa_tensor_want *wants;     /* NULL while counting */
+    const sa_tensor ***fields; /* fields[i] receives the tensor of wants[i]; NULL while counting */
+    size_t count;
+    char prefix[64], original[64]; /* of the part that is being walked */
 } walk;
 
-/* Both prefixes at once; the formats take the same number. */
-static void enter(walk *w, const char *name, const char *original, int number)
+static shape shape1(size_t a)
 {
-    snprintf(w->name, sizeof w->name, name, number);         /* NOLINT: formats are literals of this file */
-    snprintf(w->original, sizeof w->original, original, number); /* NOLINT */
+    return (shape){1, {a}};
 }
 
-static void put_name(char *out, size_t size, const char *prefix, const char *name)
+static shape shape2(size_t a, size_t b)
 {
-    int length = snprintf(out, size, "%s%s", prefix, name);
-    SA_ASSERT(length > 0 && (size_t)length < size);
+    return (shape){2, {a, b}};
 }
 
-/* One tensor with up to four axes; `axes` ends with 0. */
-static void add(walk *w, const sa_tensor **place, const char *name, const char *original, const int *axes)
+static shape shape4(size_t a, size_t b, size_t c, size_t d)
 {
-    if (w->binding) {
-        *place = w->wants[w->count].found;
-    } else if (w->wants != NULL) {
+    return (shape){4, {a, b, c, d}};
+}
+
+static void enter(walk *w, const char *prefix, const char *original)
+{
+    snprintf(w->prefix, sizeof w->prefix, "%s", prefix);
+    snprintf(w->original, sizeof w->original, "%s", original);
+}
+
+static void enter_numbered(walk *w, const char *prefix, const char *original, size_t number)
+{
+    snprintf(w->prefix, sizeof w->prefix, "%s.%zu.", prefix, number);
+    snprintf(w->original, sizeof w->original, "%s.%zu.", original, number);
+}
+
+static void visit(walk *w, const sa_tensor **field, const char *name, const char *original, shape s)
+{
+    if (w->wants != NULL) {
         sa_tensor_want *want = &w->wants[w->count];
-        *want = (sa_tensor_want){0};
-        put_name(want->name, sizeof want->name, w->name, name);
-        put_name(want->original, sizeof want->original, w->original, original);
-        for (; want->rank < 4 && axes[want->rank] != 0; want->rank++) {
-            want->shape[want->rank] = (size_t)axes[want->rank];
-        }
+        *want = (sa_tensor_want){.rank = (int)s.rank};
+        memcpy(want->shape, s.size, sizeof s.size);
+        snprintf(want->name, sizeof want->name, "%s%s", w->prefix, name);
+        snprintf(want->original, sizeof want->original, "%s%s", w->original, original);
+        w->fields[w->count] = field;
     }
     w->count++;
 }
 
-#define AXES(...) ((const int[5]){__VA_ARGS__})
-
-/* "NAME.weight" with these axes and "NAME.bias" of `width`, 0 for none. */
-static void add_affine(walk *w, sa_sam_affine *place, const char *name, const char *original, const int *axes,
-                       int width)
+/* NAME.weight of shape s and NAME.bias [bias]; bias 0 means none. */
+static void visit_pair(walk *w, sa_sam_pair *pair, const char *name, const char *original, shape s, size_t bias)
 {
-    char full[64], full_original[64];
-    put_name(full, sizeof full, name, ".weight");
-    put_name(full_original, sizeof full_original, original, ".weight");
-    add(w, &place->weight, full, full_original, axes);
-    if (width != 0) {
-        put_name(full, sizeof full, name, ".bias");
-        put_name(full_original, sizeof full_original, original, ".bias");
-        add(w, &place->bias, full, full_original, AXES(width));
+    char full[96], full_original[96];
+    snprintf(full, sizeof full, "%s.weight", name);
+    snprintf(full_original, sizeof full_original, "%s.weight", original);
+    visit(w, &pair->weight, full, full_original, s);
+    if (bias != 0) {
+        snprintf(full, sizeof full, "%s.bias", name);
+        snprintf(full_original, sizeof full_original, "%s.bias", original);
+        visit(w, &pair->bias, full, full_original, shape1(bias));
     }
 }
 
-static void add_linear(walk *w, sa_sam_affine *place, const char *name, const char *original, int out, int in)
+static void visit_linear(walk *w, sa_sam_pair *pair, const char *name, const char *original, size_t n, size_t k)
 {
-    add_affine(w, place, name, original, AXES(out, in), out);
+    visit_pair(w, pair, name, original, shape2(n, k), n);
 }
 
-static void add_norm(walk *w, sa_sam_affine *place, const char *name, const char *original, int width)
+static void visit_norm(walk *w, sa_sam_pair *pair, const char *name, const char *original, size_t d)
 {
-    add_affine(w, place, name, original, AXES(width), width);
+    visit_pair(w, pair, name, original, shape1(d), d);
 }
 
-/* -- Image encoder -- */
-
-static void walk_block(walk *w, sa_sam_block *block, int i)
+static void walk_block(walk *w, const sa_sam_vision_config *c, size_t i, sa_sam_block_tensors *t)
 {
-    const sa_sam_vision_config *v = &w->config->vision;
-    int side = v->global[i] ? v->grid : v->window;
-    enter(w, "vision_encoder.layers.%d.", "image_encoder.blocks.%d.", i);
-    add_norm(w, &block->norm1, "layer_norm1", "norm1", v->hidden);
-    add_affine(w, &block->qkv, "attn.qkv", "attn.qkv", AXES(3 * v->hidden, v->hidden),
-               v->qkv_bias ? 3 * v->hidden : 0);
-    add_linear(w, &block->proj, "attn.proj", "attn.proj", v->hidden, v->hidden);
-    if (v->rel_pos) {
-        add(w, &block->rel_pos_h, "attn.rel_pos_h", "attn.rel_pos_h", AXES(2 * side - 1, v->head_dim));
-        add(w, &block->rel_pos_w, "attn.rel_pos_w", "attn.rel_pos_w", AXES(2 * side - 1, v->head_dim));
+    size_t d = c->hidden, head = c->hidden / c->heads;
+    size_t size = c->global[i] || c->window == 0 ? c->image_size / c->patch_size : c->window;
+    enter_numbered(w, "vision_encoder.layers", "image_encoder.blocks", i);
+    visit_norm(w, &t->norm1, "layer_norm1", "norm1", d);
+    visit_pair(w, &t->qkv, "attn.qkv", "attn.qkv", shape2(3 * d, d), c->qkv_bias ? 3 * d : 0);
+    visit_linear(w, &t->proj, "attn.proj", "attn.proj", d, d);
+    if (c->relative_position) {
+        visit(w, &t->rel_h, "attn.rel_pos_h", "attn.rel_pos_h", shape2(2 * size - 1, head));
+        visit(w, &t->rel_w, "attn.rel_pos_w", "attn.rel_pos_w", shape2(2 * size - 1, head));
     }
-    add_norm(w, &block->norm2, "layer_norm2", "norm2", v->hidden);
-    add_linear(w, &block->lin1, "mlp.lin1", "mlp.lin1", v->mlp, v->hidden);
-    add_linear(w, &block->lin2, "mlp.lin2", "mlp.lin2", v->hidden, v->mlp);
+    visit_norm(w, &t->norm2, "layer_norm2", "norm2", d);
+    visit_linear(w, &t->lin1, "mlp.lin1", "mlp.lin1", c->mlp_dim, d);
+    visit_linear(w, &t->lin2, "mlp.lin2", "mlp.lin2", d, c->mlp_dim);
 }
 
-static void walk_neck(walk *w, sa_sam_tensors *t)
+static void walk_vision(walk *w, const sa_sam_vision_config *c, sa_sam_tensors *t)
 {
-    const sa_sam_vision_config *v = &w->config->vision;
-    int c = v->output_channels;
-    enter(w, "vision_encoder.neck.", "image_encoder.neck.", 0);
-    add_affine(w, &t->neck_conv1, "conv1", "0", AXES(c, v->hidden, 1, 1), 0);
-    add_norm(w, &t->neck_norm1, "layer_norm1", "1", c);
-    add_affine(w, &t->neck_conv2, "conv2", "2", AXES(c, c, 3, 3), 0);
-    add_norm(w, &t->neck_norm2, "layer_norm2", "3", c);
-}
-
-static void walk_vision(walk *w, sa_sam_tensors *t)
-{
-    const sa_sam_vision_config *v = &w->config->vision;
-    enter(w, "vision_encoder.", "image_encoder.", 0);
-    if (v->abs_pos) {
-        add(w, &t->pos_embed, "pos_embed", "pos_embed", AXES(1, v->grid, v->grid, v->hidden));
+    size_t d = c->hidden, p = c->patch_size, g = c->image_size / c->patch_size, out = c->output_channels;
+    enter(w, "vision_encoder.", "image_encoder.");
+    if (c->absolute_position) {
+        visit(w, &t->position, "pos_embed", "pos_embed", shape4(1, g, g, d));
     }
-    add_affine(w, &t->patch_embed, "patch_embed.projection", "patch_embed.proj",
-               AXES(v->hidden, v->channels, v->patch_size, v->patch_size), v->hidden);
-    for (int i = 0; i < v->depth; i++) {
-        walk_block(w, &t->blocks[i], i);
+    visit_pair(w, &t->patch, "patch_embed.projection", "patch_embed.proj", shape4(d, 3, p, p), d);
+    for (size_t i = 0; i < c->layers; i++) {
+        walk_block(w, c, i, &t->block[i]);
     }
-    walk_neck(w, t);
+    enter(w, "vision_encoder.neck.", "image_encoder.neck.");
+    visit_pair(w, &t->neck1, "conv1", "0", shape4(out, d, 1, 1), 0);
+    visit_norm(w, &t->neck_norm1, "layer_norm1", "1", out);
+    visit_pair(w, &t->neck2, "conv2", "2", shape4(out, out, 3, 3), 0);
+    visit_norm(w, &t->neck_norm2, "layer_norm2", "3", out);
 }
 
-/* -- Prompt encoder -- */
-
-/* Tied in transformers: it stands under either name, or both. */
-static void walk_gaussian(walk *w, sa_sam_tensors *t)
+static void walk_prompt(walk *w, const sa_sam_prompt_config *c, sa_sam_tensors *t)
 {
-    enter(w, "", "", 0);
-    size_t row = w->count;
-    add(w, &t->gaussian, "shared_image_embedding.positional_embedding",
-        "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", AXES(2, w->config->vision.pos_features));
-    if (!w->binding && w->wants != NULL) {
-        put_name(w->wants[row].alias, sizeof w->wants[row].alias, "prompt_encoder.shared_embedding.",
-                 "positional_embedding");
+    size_t d = c->hidden, wide = c->mask_channels, narrow = c->mask_channels / 4;
+    enter(w, "prompt_encoder.", "prompt_encoder.");
+    visit(w, &t->gaussian, "shared_embedding.positional_embedding", "pe_layer.positional_encoding_gaussian_matrix",
+          shape2(2, d / 2));
+    for (size_t i = 0; i < 4; i++) {
+        char name[32], original[40];
+        snprintf(name, sizeof name, "point_embed.%zu.weight", i);
+        snprintf(original, sizeof original, "point_embeddings.%zu.weight", i);
+        visit(w, &t->point[i], name, original, shape2(1, d));
+    }
+    visit(w, &t->not_a_point, "not_a_point_embed.weight", "not_a_point_embed.weight", shape2(1, d));
+    visit(w, &t->no_mask, "no_mask_embed.weight", "no_mask_embed.weight", shape2(1, d));
+    enter(w, "prompt_encoder.mask_embed.", "prompt_encoder.mask_downscaling.");
+    visit_pair(w, &t->mask1, "conv1", "0", shape4(narrow, 1, 2, 2), narrow);
+    visit_norm(w, &t->mask_norm1, "layer_norm1", "1", narrow);
+    visit_pair(w, &t->mask2, "conv2", "3", shape4(wide, narrow, 2, 2), wide);
+    visit_norm(w, &t->mask_norm2, "layer_norm2", "4", wide);
+    visit_pair(w, &t->mask3, "conv3", "6", shape4(d, wide, 1, 1), d);
+}
+
+/* Four projections under NAME.; tokens of `outer` numbers, attention in `inner`. */
+static void walk_attention(walk *w, sa_sam_attention_tensors *t, const char *name, size_t outer, size_t inner)
+{
+    static const char *const part[4] = {"q_proj", "k_proj", "v_proj", "out_proj"};
+    sa_sam_pair *pair[4] = {&t->q, &t->k, &t->v, &t->out};
+    for (size_t i = 0; i < 4; i++) {
+        char full[64];
+        snprintf(full, sizeof full, "%s.%s", name, part[i]);
+        visit_linear(w, pair[i], full, full, i < 3 ? inner : outer, i < 3 ? outer : inner);
     }
 }
 
-static void walk_prompt(walk *w, sa_sam_tensors *t)
+static void walk_layer(walk *w, const sa_sam_decoder_config *c, size_t i, sa_sam_layer_tensors *t)
 {
-    const sa_sam_prompt_config *p = &w->config->prompt;
-    int narrow = p->mask_channels / 4;
-    for (int i = 0; i < p->point_kinds; i++) {
-        enter(w, "prompt_encoder.point_embed.%d.", "prompt_encoder.point_embeddings.%d.", i);
-        add(w, &t->point_embed[i], "weight", "weight", AXES(1, p->hidden));
-    }
-    enter(w, "prompt_encoder.", "prompt_encoder.", 0);
-    add(w, &t->not_a_point_embed, "not_a_point_embed.weight", "not_a_point_embed.weight", AXES(1, p->hidden));
-    add(w, &t->no_mask_embed, "no_mask_embed.weight", "no_mask_embed.weight", AXES(1, p->hidden));
-    enter(w, "prompt_encoder.mask_embed.", "prompt_encoder.mask_downscaling.", 0);
-    add_affine(w, &t->mask_conv1, "conv1", "0", AXES(narrow, 1, 2, 2), narrow);
-    add_norm(w, &t->mask_norm1, "layer_norm1", "1", narrow);
-    add_affine(w, &t->mask_conv2, "conv2", "3", AXES(p->mask_channels, narrow, 2, 2), p->mask_channels);
-    add_norm(w, &t->mask_norm2, "layer_norm2", "4", p->mask_channels);
-    add_affine(w, &t->mask_conv3, "conv3", "6", AXES(p->hidden, p->mask_channels, 1, 1), p->hidden);
+    size_t d = c->hidden, inner = c->hidden / c->downsample_rate;
+    enter_numbered(w, "mask_decoder.transformer.layers", "mask_decoder.transformer.layers", i);
+    walk_attention(w, &t->self, "self_attn", d, d);
+    visit_norm(w, &t->norm1, "layer_norm1", "norm1", d);
+    walk_attention(w, &t->to_image, "cross_attn_token_to_image", d, inner);
+    visit_norm(w, &t->norm2, "layer_norm2", "norm2", d);
+    visit_linear(w, &t->lin1, "mlp.lin1", "mlp.lin1", c->mlp_dim, d);
+    visit_linear(w, &t->lin2, "mlp.lin2", "mlp.lin2", d, c->mlp_dim);
+    visit_norm(w, &t->norm3, "layer_norm3", "norm3", d);
+    visit_norm(w, &t->norm4, "layer_norm4", "norm4", d);
+    walk_attention(w, &t->from_image, "cross_attn_image_to_token", d, inner);
 }
 
-/* -- Mask decoder -- */
-
-static void walk_attention(walk *w, sa_sam_attention *attention, const char *name, int hidden, int inner)
+/* `depth` linears d -> hidden -> ... -> out: proj_in, layers.0 .., proj_out, or layers.0 .. in the original. */
+static void walk_mlp(walk *w, sa_sam_mlp_tensors *t, size_t depth, size_t d, size_t hidden, size_t out)
 {
-    walk deeper = *w; /* the name's own prefix, for these eight tensors */
-    put_name(deeper.name, sizeof deeper.name, w->name, name);
-    put_name(deeper.original, sizeof deeper.original, w->original, name);
-    add_linear(&deeper, &attention->q, "q_proj", "q_proj", inner, hidden);
-    add_linear(&deeper, &attention->k, "k_proj", "k_proj", inner, hidden);
-    add_linear(&deeper, &attention->v, "v_proj", "v_proj", inner, hidden);
-    add_linear(&deeper, &attention->out, "out_proj", "out_proj", hidden, inner);
-    w->count = deeper.count;
-}
-
-static void walk_decoder_layer(walk *w, sa_sam_decoder_layer *layer, int i)
-{
-    const sa_sam_decoder_config *d = &w->config->decoder;
-    int inner = d->hidden / d->downsample;
-    enter(w, "mask_decoder.transformer.layers.%d.", "mask_decoder.transformer.layers.%d.", i);
-    walk_attention(w, &layer->self_attention, "self_attn.", d->hidden, d->hidden);
-    add_norm(w, &layer->norm[0], "layer_norm1", "norm1", d->hidden);
-    walk_attention(w, &layer->token_to_image, "cross_attn_token_to_image.", d->hidden, inner);
-    add_norm(w, &layer->norm[1], "layer_norm2", "norm2", d->hidden);
-    add_linear(w, &layer->lin1, "mlp.lin1", "mlp.lin1", d->mlp, d->hidden);
-    add_linear(w, &layer->lin2, "mlp.lin2", "mlp.lin2", d->hidden, d->mlp);
-    add_norm(w, &layer->norm[2], "layer_norm3", "norm3", d->hidden);
-    walk_attention(w, &layer->image_to_token, "cross_attn_image_to_token.", d->hidden, inner);
-    add_norm(w, &layer->norm[3], "layer_norm4", "norm4", d->hidden);
-}
-
-/* Linears 0 .. depth-1; transformers calls the first proj_in, the last proj_out and numbers those between from 0. */
-static void walk_mlp(walk *w, sa_sam_mlp *mlp, int depth, int in, int hidden, int out)
-{
-    mlp->depth = depth;
-    for (int i = 0; i < depth; i++) {
+    for (size_t i = 0; i < depth; i++) {
         char name[32], original[32];
-        snprintf(original, sizeof original, "layers.%d", i);
-        snprintf(name, sizeof name, "layers.%d", i - 1);
-        bool first = i == 0, last = i == depth - 1;
-        add_linear(w, &mlp->layers[i], first ? "proj_in" : last ? "proj_out" : name, original, last ? out : hidden,
-                   first ? in : hidden);
+        if (i == 0 || i + 1 == depth) {
+            snprintf(name, sizeof name, "%s", i == 0 ? "proj_in" : "proj_out");
+        } else {
+            snprintf(name, sizeof name, "layers.%zu", i - 1);
+        }
+        snprintf(original, sizeof original, "layers.%zu", i);
+        visit_linear(w, &t->layer[i], name, original, i + 1 == depth ? out : hidden, i == 0 ? d : hidden);
     }
 }
 
-static void walk_heads(walk *w, sa_sam_tensors *t)
+static void walk_decoder(walk *w, const sa_sam_decoder_config *c, sa_sam_tensors *t)
 {
-    const sa_sam_decoder_config *d = &w->config->decoder;
-    int quarter = d->hidden / 4, eighth = d->hidden / 8;
-    enter(w, "mask_decoder.", "mask_decoder.", 0);
-    add_affine(w, &t->upscale_conv1, "upscale_conv1", "output_upscaling.0", AXES(d->hidden, quarter, 2, 2), quarter);
-    add_norm(w, &t->upscale_norm, "upscale_layer_norm", "output_upscaling.1", quarter);
-    add_affine(w, &t->upscale_conv2, "upscale_conv2", "output_upscaling.3", AXES(quarter, eighth, 2, 2), eighth);
-    for (int i = 0; i < d->masks; i++) {
-        enter(w, "mask_decoder.output_hypernetworks_mlps.%d.", "mask_decoder.output_hypernetworks_mlps.%d.", i);
-        walk_mlp(w, &t->hypernetworks[i], SA_SAM_HYPER_DEPTH, d->hidden, d->hidden, eighth);
+    size_t d = c->hidden, masks = c->multimask_outputs + 1;
+    enter(w, "mask_decoder.", "mask_decoder.");
+    visit(w, &t->iou_token, "iou_token.weight", "iou_token.weight", shape2(1, d));
+    visit(w, &t->mask_tokens, "mask_tokens.weight", "mask_tokens.weight", shape2(masks, d));
+    for (size_t i = 0; i < c->layers; i++) {
+        walk_layer(w, c, i, &t->layer[i]);
     }
-    enter(w, "mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.", 0);
-    walk_mlp(w, &t->iou_head, d->iou_depth, d->hidden, d->iou_hidden, d->masks);
+    enter(w, "mask_decoder.transformer.", "mask_decoder.transformer.");
+    walk_attention(w, &t->final, "final_attn_token_to_image", d, d / c->downsample_rate);
+    visit_norm(w, &t->final_norm, "layer_norm_final_attn", "norm_final_attn", d);
+    enter(w, "mask_decoder.", "mask_decoder.output_upscaling.");
+    visit_pair(w, &t->up1, "upscale_conv1", "0", shape4(d, d / 4, 2, 2), d / 4);
+    visit_norm(w, &t->up_norm, "upscale_layer_norm", "1", d / 4);
+    visit_pair(w, &t->up2, "upscale_conv2", "3", shape4(d / 4, d / 8, 2, 2), d / 8);
+    for (size_t i = 0; i < masks; i++) {
+        enter_numbered(w, "mask_decoder.output_hypernetworks_mlps", "mask_decoder.output_hypernetworks_mlps", i);
+        walk_mlp(w, &t->hyper[i], 3, d, d, d / 8);
+    }
+    enter(w, "mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.");
+    walk_mlp(w, &t->iou, c->iou_depth, d, c->iou_hidden, masks);
 }
 
-static void walk_decoder(walk *w, sa_sam_tensors *t)
+static void walk_model(walk *w, const sa_sam_config *config, sa_sam_tensors *tensors)
 {
-    const sa_sam_decoder_config *d = &w->config->decoder;
-    enter(w, "mask_decoder.", "mask_decoder.", 0);
-    add(w, &t->iou_token, "iou_token.weight", "iou_token.weight", AXES(1, d->hidden));
-    add(w, &t->mask_tokens, "mask_tokens.weight", "mask_tokens.weight", AXES(d->masks, d->hidden));
-    for (int i = 0; i < d->depth; i++) {
-        walk_decoder_layer(w, &t->layers[i], i);
-    }
-    enter(w, "mask_decoder.transformer.", "mask_decoder.transformer.", 0);
-    walk_attention(w, &t->final_attention, "final_attn_token_to_image.", d->hidden, d->hidden / d->downsample);
-    add_norm(w, &t->final_norm, "layer_norm_final_attn", "norm_final_attn", d->hidden);
-    walk_heads(w, t);
+    walk_vision(w, &config->vision, tensors);
+    walk_prompt(w, &config->prompt, tensors);
+    walk_decoder(w, &config->decoder, tensors);
 }
 
-/* -- The walk -- */
-
-static size_t walk_model(walk w, sa_sam_tensors *tensors)
+/* Wants and, behind them in the same block of memory, the fields they fill. */
+static sa_status plan(const sa_sam_config *config, sa_sam_tensors *tensors, walk *w, sa_error *err)
 {
-    walk_vision(&w, tensors);
-    walk_gaussian(&w, tensors);
-    walk_prompt(&w, tensors);
-    walk_decoder(&w, tensors);
-    return w.count;
+    walk counting = {0};
+    walk_model(&counting, config, tensors);
+    *w = (walk){.wants = calloc(counting.count, sizeof *w->wants + sizeof *w->fields)};
+    if (w->wants == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a table of %zu tensors", counting.count);
+    }
+    w->fields = (const sa_tensor ***)(void *)(w->wants + counting.count);
+    walk_model(w, config, tensors);
+    return SA_OK;
 }
 
 sa_status sa_sam_tensors_plan(const sa_sam_config *config, sa_tensor_want **wants, size_t *count, sa_error *err)
 {
-    sa_sam_tensors unused; /* planning fills no pointers */
-    *count = walk_model((walk){.config = config}, &unused);
-    *wants = calloc(*count, sizeof **wants);
-    if (*wants == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, "free some memory", "no memory for a table of %zu tensors", *count);
+    sa_sam_tensors *fields = calloc(1, sizeof *fields); /* addresses only; the wants do not keep them */
+    if (fields == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a table of tensors");
     }
-    walk_model((walk){.config = config, .wants = *wants}, &unused);
-    return SA_OK;
-}
-
-void sa_sam_tensors_bind(const sa_sam_config *config, const sa_tensor_want *wants, size_t count,
-                         sa_sam_tensors *tensors)
-{
-    memset(tensors, 0, sizeof *tensors);
-    /* Binding only reads the wants. */
-    size_t walked = walk_model((walk){.config = config, .wants = (sa_tensor_want *)wants, .binding = true}, tensors);
-    SA_ASSERT(walked == count);
-}
-
-const char *const *sa_sam_tensors_ignored(void)
-{
-    static const char *const names[] = {"pixel_mean", "pixel_std", NULL}; /* buffers that some exports keep */
-    return names;
-}
-
-sa_status sa_sam_tensors_load(sa_sam_tensors *tensors, const sa_sam_config *config, const sa_weights *weights,
-                              sa_error *err)
-{
-    sa_tensor_want *wants = NULL;
-    size_t count = 0;
-    sa_weights_report report = {0};
-    SA_TRY(sa_sam_tensors_plan(config, &wants, &count, err));
-    sa_status status = sa_weights_match(weights, wants, count, sa_sam_tensors_ignored(), &report, err);
+    walk w;
+    sa_status status = plan(config, fields, &w, err);
+    free(fields);
     if (status == SA_OK) {
-        sa_sam_tensors_bind(config, wants, count, tensors);
+        *wants = w.wants;
+        *count = w.count;
     }
-    sa_weights_report_free(&report);
-    free(wants);
+    return status;
+}
+
+/* Hugging Face files name the Fourier matrix twice, or once under either name; the want takes the one that is there. */
+static const char *const second_gaussian = "shared_image_embedding.positional_embedding";
+
+static void rename_gaussian(const sa_weights *weights, walk *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        bool gaussian = strcmp(w->wants[i].name, "prompt_encoder.shared_embedding.positional_embedding") == 0;
+        if (gaussian && sa_weights_find(weights, w->wants[i].name) == NULL &&
+            sa_weights_find(weights, second_gaussian) != NULL) {
+            snprintf(w->wants[i].name, sizeof w->wants[i].name, "%s", second_gaussian);
+        }
+    }
+}
+
+sa_status sa_sam_tensors_match(const sa_sam_config *config, const sa_weights *weights, sa_sam_tensors *tensors,
+                               sa_weights_report *report, sa_error *err)
+{
+    static const char *const ignored[] = {"shared_image_embedding.positional_embedding", NULL};
+    walk w;
+    memset(tensors, 0, sizeof *tensors);
+    SA_TRY(plan(config, tensors, &w, err));
+    rename_gaussian(weights, &w);
+    sa_status status = sa_weights_match(weights, w.wants, w.count, ignored, report, err);
+    for (size_t i = 0; status == SA_OK && i < w.count; i++) {
+        *w.fields[i] = w.wants[i].found;
+    }
+    free(w.wants);
     return status;
 }
