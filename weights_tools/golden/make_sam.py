@@ -27,6 +27,7 @@ from sam_common import (
     SHARED_PE,
     Prompt,
     calibrated_state,
+    config_json,
     hf_model,
     image_processor,
     original_model,
@@ -361,18 +362,6 @@ def check_processor(config, image):
         f"  pixels: transformers Pillow backend {pil:.1e}, default torchvision backend {torchvision:.1e}"
         f" ({torchvision * 57.1:.1f} grey levels)"
     )
-
-
-def config_json(config, dtype, full):
-    """config.json as save_pretrained writes it; full: with every key, else without transformers' defaults."""
-    config.dtype = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[dtype]
-    config.architectures = ["SamModel"]
-    text = json.loads(config.to_json_string(use_diff=not full))
-    for part in [text] + [value for value in text.values() if isinstance(value, dict)]:
-        for key in ("id2label", "label2id", "_name_or_path", "problem_type"):
-            part.pop(key, None)
-    config.dtype = None
-    return json.dumps(text, indent=2, sort_keys=True) + "\n"
 
 
 def write_checkpoint(folder, config, state, variant):

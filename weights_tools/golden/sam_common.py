@@ -6,15 +6,18 @@ that give masks worth comparing) -> rounding to the stored dtype -> hf_model / o
 width.
 """
 
+import json
 import math
 import re
 import zlib
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from segment_anything import SamPredictor
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from transformers import SamConfig, SamImageProcessor, SamModel
@@ -118,6 +121,23 @@ def image_processor(config):
         mask_size={"longest_edge": low},
         mask_pad_size={"height": low, "width": low},
     )
+
+
+def config_json(config, dtype, full):
+    """config.json as save_pretrained writes it; full: with every key, else without transformers' defaults."""
+    config.dtype = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[dtype]
+    config.architectures = ["SamModel"]
+    text = json.loads(config.to_json_string(use_diff=not full))
+    for part in [text] + [value for value in text.values() if isinstance(value, dict)]:
+        for key in ("id2label", "label2id", "_name_or_path", "problem_type"):
+            part.pop(key, None)
+    config.dtype = None
+    return json.dumps(text, indent=2, sort_keys=True) + "\n"
+
+
+def load_checkpoint(folder):
+    """Hugging Face folder with one model.safetensors -> SamConfig, {name: tensor as stored}."""
+    return SamConfig.from_pretrained(folder), load_file(Path(folder) / "model.safetensors")
 
 
 # ---- models
