@@ -67,12 +67,12 @@ sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa
 
 /*
  * Ctrl-C and SIGTERM. After install, the first signal is kept and long work asks for it between items; a second one
- * ends the program at once with exit code 130. Files being written are removed either way: the one registered with
- * guard by the handler, others by their owner when it sees the first signal.
+ * ends the program at once with exit code 130, but for while files are being written (hold): that is short, and the
+ * writer removes its temporary file when it fails.
  */
 void sa_interrupt_install(void);
 bool sa_interrupt_seen(void);
 sa_status sa_interrupt_check(sa_error *err); /* SA_INTERRUPTED once a signal was seen */
-void sa_interrupt_guard(const char *temporary); /* path that the second signal removes; NULL ends it */
+void sa_interrupt_hold(bool hold);
 
 #endif
