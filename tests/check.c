@@ -1,9 +1,12 @@
 #include "tests/check.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "runtime/base/philox.h"
 
@@ -122,6 +125,24 @@ bool check_close(const void *got, sa_dtype dtype, const float *want, const check
     bool good = check_close_f32(values, want, spec);
     free(values);
     return good;
+}
+
+bool check_aborts(void (*call)(void))
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        /* Makes cmocka abort where it would otherwise go on with the next test, here in the child. */
+        bool ready = setenv("CMOCKA_TEST_ABORT", "1", 1) == 0 && freopen("/dev/null", "w", stderr) != NULL;
+        if (ready) {
+            call();
+        }
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
 /* Box-Muller on the words of one Philox block. */

@@ -45,6 +45,12 @@ typedef struct {
 bool check_close_f32(const float *got, const float *want, const check_spec *spec);
 bool check_close(const void *got, sa_dtype dtype, const float *want, const check_spec *spec);
 
+/*
+ * True if the call ends the program by abort(), as a broken SA_ASSERT does, or fails an assertion of the test. It runs
+ * in a child process, so the sentinels and contracts themselves can be tested; what it says is thrown away.
+ */
+bool check_aborts(void (*call)(void));
+
 /* count floats of a standard normal scaled by `scale`, from Philox keyed by seed. */
 void check_fill_normal(float *out, size_t count, float scale, uint64_t seed);
 /* The same rounded through `dtype`; `copy` (may be NULL) gets the rounded values as f32 for the reference. */

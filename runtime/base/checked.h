@@ -1,6 +1,6 @@
 /*
- * Size arithmetic on numbers that come from files. Each returns false, and leaves *out alone, when the true result
- * does not fit in size_t; nothing wraps.
+ * Size arithmetic on numbers that come from files. Each returns false, and leaves *out alone, when the true
+ * result does not fit in size_t; nothing wraps.
  */
 #ifndef SA_BASE_CHECKED_H
 #define SA_BASE_CHECKED_H

@@ -1,7 +1,7 @@
 /*
- * JSON. Reading is jansson's; the functions here add what untrusted input needs (a size limit, duplicate keys refused,
- * nesting bounded) and errors that name file, line and key. Writing is ours, because of the number format that
- * INTERFACES.md asks for: the fewest digits that read back to the same value.
+ * JSON. Reading is jansson's; the functions here add what untrusted input needs (a size limit, duplicate keys
+ * refused, nesting bounded) and errors that name file, line and key. Writing is ours, because of the number
+ * format that INTERFACES.md asks for: the fewest digits that read back to the same value.
  */
 #ifndef SA_BASE_JSON_H
 #define SA_BASE_JSON_H
@@ -16,37 +16,43 @@
 
 /*
  * Parses one JSON value that fills bytes[0, size) but for white space. `name` is what errors call the source.
- * Refused, as SA_BAD_INPUT: duplicate keys, nesting deeper than 64 (checked before jansson's recursion), bytes that
- * are not UTF-8, anything after the value. The caller calls json_decref.
+ * Refused, as SA_BAD_INPUT: duplicate keys, nesting deeper than 64 (checked before jansson's recursion),
+ * bytes that are not UTF-8, "\u0000", anything after the value. An integer beyond int64 reads as a real. The
+ * caller calls json_decref.
  */
 sa_status sa_json_parse(const char *name, const void *bytes, size_t size, json_t **value, sa_error *err);
 /* The same for a file of at most `limit` bytes. */
 sa_status sa_json_read(const char *path, size_t limit, json_t **value, sa_error *err);
 
 /*
- * Members of an object, with errors that say `name`: key "..." ... A missing key (or null) leaves *out as it is, unless
- * `required`. Integers outside [least, most] and reals that are not finite are SA_BAD_INPUT; a real accepts integers.
- * A string stays owned by the object.
+ * Members of an object, with errors that say `name`: key "..." ... A missing key (or null) leaves *out as it
+ * is, unless `required`. Integers outside [least, most] and reals that are not finite are SA_BAD_INPUT; a
+ * real accepts integers. A string stays owned by the object.
  */
-sa_status sa_json_get_int(const json_t *object, const char *name, const char *key, bool required, int64_t least,
-                          int64_t most, int64_t *out, sa_error *err);
-sa_status sa_json_get_real(const json_t *object, const char *name, const char *key, bool required, double *out,
-                           sa_error *err);
+sa_status sa_json_get_int(const json_t *object, const char *name, const char *key, bool required,
+                          int64_t least, int64_t most, int64_t *out, sa_error *err);
+sa_status sa_json_get_real(const json_t *object, const char *name, const char *key, bool required,
+                           double *out, sa_error *err);
 sa_status sa_json_get_string(const json_t *object, const char *name, const char *key, bool required,
                              const char **out, sa_error *err);
 
 /*
  * Writer: straight to a stream, one value after another, commas and quotes its own business:
  *   sa_json_writer w = sa_json_writer_on(stdout);
- *   sa_json_begin_object(&w); sa_json_key(&w, "best"); sa_json_int(&w, 2); sa_json_end_object(&w); sa_json_end_line(&w);
- * Compact ({"a":1,"b":[2,3]}), keys in the order written. Strings that are not UTF-8 get U+FFFD for each bad byte.
- * NaN and infinity, which JSON lacks, become null. Nesting deeper than 32, or an end without its begin, is a bug.
+ *   sa_json_begin_object(&w); sa_json_key(&w, "best"); sa_json_int(&w, 2); sa_json_end_object(&w);
+ *   sa_json_end_line(&w);
+ * Compact ({"a":1,"b":[2,3]}), keys in the order written. Strings that are not UTF-8 get U+FFFD for each bad
+ * byte. NaN and infinity, which JSON lacks, become null. Nesting deeper than 32, an end without its begin, a
+ * value in an object without its key, or two values of depth 0 without an end_line between them, is a bug.
+ * What the stream could not write shows in ferror(stream).
  */
 typedef struct {
     FILE *stream;
     int depth;
-    bool need_comma[32];
+    char open[32];       /* '{' or '[' at each depth */
+    bool need_comma[32]; /* at each depth: a value stands there already */
     bool after_key;
+    bool line_done; /* a value of depth 0 is written and wants its end_line */
 } sa_json_writer;
 
 sa_json_writer sa_json_writer_on(FILE *stream);
@@ -63,7 +69,10 @@ void sa_json_bool(sa_json_writer *w, bool value);
 void sa_json_null(sa_json_writer *w);
 void sa_json_end_line(sa_json_writer *w); /* newline and flush; depth must be 0 */
 
-/* The fewest digits that read back to the same float / double, as "0.1", "1e-07", "3.0"; at least 32 bytes of text. */
+/*
+ * The fewest digits that read back to the same float / double, in the form of Python's repr: "0.1", "1e-07",
+ * "3.0", "1e+16"; "null" for NaN and infinity. The locale does not matter. `size` is at least 32.
+ */
 void sa_json_format_f32(char *text, size_t size, float value);
 void sa_json_format_f64(char *text, size_t size, double value);
 

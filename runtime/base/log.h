@@ -20,21 +20,25 @@ typedef struct {
 
 sa_log sa_log_on(FILE *stream, sa_log_level level);
 
-/* "segagent: " + text + newline. */
-void sa_log_message(sa_log *log, sa_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/*
+ * "segagent: " + text + newline; control characters become '?'. A NULL log drops everything, here and below.
+ */
+void sa_log_message(sa_log *log, sa_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* "segagent: FILE: REASON (WAY OUT)" at level ERROR. */
 void sa_log_error(sa_log *log, const sa_error *err);
 
 /*
- * Progress of one job: "encode 12/400  3.1 items/s  ETA 2:05  cpu". On a terminal one line, redrawn at most ten times
- * a second; elsewhere a log line at most every 10 s; nothing below level INFO. Not for use by several threads at once.
+ * Progress of one job: "encode 12/400  3.1 items/s  ETA 2:05  cpu". On a terminal one line, redrawn at most
+ * ten times a second; elsewhere a log line at most every 10 s; nothing below level INFO. Not for use by
+ * several threads at once.
  */
 typedef struct {
     sa_log *log;
     const char *what;   /* "click" */
     const char *device; /* "cpu" */
     long long total;    /* 0 if not known: no ETA */
-    double started, drawn;
+    double started, drawn; /* sa_clock_seconds of the start and of the last line */
 } sa_progress;
 
 sa_progress sa_progress_start(sa_log *log, const char *what, const char *device, long long total);

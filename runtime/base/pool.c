@@ -1,8 +1,8 @@
 /*
- * A job is published by raising `job_number`; workers that see it take task numbers from `next` until they run out,
- * then count themselves into `finished`. The caller works too and waits for the last worker. Between jobs a worker
- * spins for a short while (the next operation of a model usually comes within microseconds), then sleeps on a
- * condition variable, so that an idle program uses no processor time.
+ * A job is published by raising `job_number`; workers that see it take task numbers from `next` until they
+ * run out, then count themselves into `finished`. The caller works too and waits for the last worker. Between
+ * jobs a worker spins for a short while (the next operation of a model usually comes within microseconds),
+ * then sleeps on a condition variable, so that an idle program uses no processor time.
  */
 #define _GNU_SOURCE
 #include "runtime/base/pool.h"
@@ -154,8 +154,8 @@ sa_status sa_pool_open(sa_pool **out, int threads, sa_error *err)
         int number = pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]);
         if (number != 0) {
             stop_workers(pool, i);
-            return sa_fail(err, SA_NO_ROOM, "--threads", "use fewer threads", "cannot start thread %d of %d: %s",
-                           i + 2, threads, strerror(number));
+            return sa_fail(err, SA_NO_ROOM, "--threads", "use fewer threads",
+                           "cannot start thread %d of %d: %s", i + 2, threads, strerror(number));
         }
     }
     *out = pool;
@@ -193,7 +193,8 @@ void sa_pool_run(sa_pool *pool, size_t count, sa_pool_task *task, void *context)
     publish(pool);
     run_tasks(pool, 0);
     /* Every worker passes through every job, so that none can look at the next job's fields too early. */
-    for (int round = 0; atomic_load_explicit(&pool->finished, memory_order_acquire) != pool->threads - 1; round++) {
+    int others = pool->threads - 1;
+    for (int round = 0; atomic_load_explicit(&pool->finished, memory_order_acquire) != others; round++) {
         if (round < SPIN_ROUNDS) {
             relax();
         } else {

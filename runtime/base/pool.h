@@ -1,8 +1,9 @@
 /*
  * Thread pool: runs the tasks 0 .. count-1 of one job on a fixed set of threads, the caller's included.
  *
- * Tasks are handed out in order, to whoever is free, so which thread runs a task is chance: a task must compute the
- * same result on any thread. One job at a time; a task must not start another job on the same pool.
+ * Tasks are handed out in order, to whoever is free, so which thread runs a task is chance: a task must
+ * compute the same result on any thread. One job at a time; a task must not start another job on the same
+ * pool.
  */
 #ifndef SA_BASE_POOL_H
 #define SA_BASE_POOL_H

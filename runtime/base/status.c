@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keeps one line one line, whatever an untrusted file was called. UTF-8 bytes (>= 0x80) pass. */
-static void make_printable(char *text)
+void sa_make_printable(char *text)
 {
     for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
+        unsigned char c = (unsigned char)text[0];
+        unsigned char next = (unsigned char)text[1];
         if (c < 0x20 || c == 0x7f) {
             *text = '?';
+        } else if (c == 0xc2 && next >= 0x80 && next <= 0x9f) { /* U+0080 .. U+009F in UTF-8 */
+            text[0] = text[1] = '?';
         }
     }
 }
@@ -20,10 +22,11 @@ static void make_printable(char *text)
 static void copy_text(char *to, size_t size, const char *from)
 {
     snprintf(to, size, "%s", from != NULL ? from : "");
-    make_printable(to);
+    sa_make_printable(to);
 }
 
-sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char *hint, const char *reason, ...)
+sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char *hint,
+                  const char *reason, ...)
 {
     SA_ASSERT(status != SA_OK);
     if (err == NULL) {

@@ -2,8 +2,8 @@
  * Status values: how a function says that it could not do its work.
  *
  * Two kinds of failure (STYLE habit 7). A broken program is a bug: SA_ASSERT prints the statement and aborts.
- * Bad input, or no room for it, is a status: the function returns something other than SA_OK and fills the caller's
- * sa_error with the three things a user needs: which file, what is wrong, and the way out.
+ * Bad input, or no room for it, is a status: the function returns something other than SA_OK and fills the
+ * caller's sa_error with the three things a user needs: which file, what is wrong, and the way out.
  *
  * An sa_error owns its texts (fixed buffers, cut if too long), so failing allocates nothing.
  */
@@ -30,15 +30,22 @@ typedef struct {
 } sa_error;
 
 /*
- * Fills *err (which may be NULL) and returns `status`, so that a failing function ends in `return sa_fail(...)`.
- * `file` and `hint` may be NULL; `reason` is a printf format. Control characters in the texts become '?': names
- * found in untrusted files are safe to print.
+ * Fills *err (which may be NULL) and returns `status`, so that a failing function ends in `return
+ * sa_fail(...)`. `file` and `hint` may be NULL; `reason` is a printf format. Control characters in the texts
+ * become '?': names found in untrusted files are safe to print.
  */
-sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char *hint, const char *reason, ...)
+sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char *hint,
+                  const char *reason, ...)
     __attribute__((format(printf, 5, 6)));
 
 /* sa_fail with SA_IO and the text of errno. */
 sa_status sa_fail_errno(sa_error *err, const char *file, const char *what);
+
+/*
+ * Control characters become '?', other characters stay: a name from an untrusted file must neither move the
+ * cursor nor fake a second message.
+ */
+void sa_make_printable(char *text);
 
 /* "FILE: REASON (WAY OUT)", with the parts that are there. Returns `text`, always terminated. */
 const char *sa_error_format(const sa_error *err, char *text, size_t size);
