@@ -1,0 +1,225 @@
+/*
+ * The vector layer of the CPU ops: a vector of floats as wide as the level's registers, and the few things that plain C
+ * on vector types cannot say. Each op is written once on these and compiled once per level (cmake/CpuKernels.cmake).
+ *
+ *   vf    VL floats: 16 (AVX-512), 8 (AVX2) or 4 (plain: whatever the compiler makes of it)
+ *   vi    VL int32, same size
+ */
+#ifndef SA_KERNELS_CPU_OPS_VEC_H
+#define SA_KERNELS_CPU_OPS_VEC_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include "kernels/cpu/cpu.h"
+#include "runtime/base/status.h"
+
+/* SA_CPU(gemm) is sa_cpu_gemm_avx2, say: every level has its own copy of every op. */
+#define SA_CPU_PASTE2(name, level) sa_cpu_##name##_##level
+#define SA_CPU_PASTE(name, level) SA_CPU_PASTE2(name, level)
+#define SA_CPU(name) SA_CPU_PASTE(name, SA_ISA)
+
+#if defined(__AVX512F__)
+#define VL 16
+#elif defined(__AVX2__)
+#define VL 8
+#else
+#define VL 4
+#endif
+
+typedef float vf __attribute__((vector_size(VL * 4)));
+typedef int32_t vi __attribute__((vector_size(VL * 4)));
+typedef uint32_t vu __attribute__((vector_size(VL * 4)));
+typedef uint16_t vh __attribute__((vector_size(VL * 2))); /* VL bf16 */
+
+#define SA_INLINE static inline __attribute__((always_inline))
+
+SA_INLINE vf vf_set(float value)
+{
+    return value - (vf){0};
+}
+
+SA_INLINE vf vf_load(const float *from)
+{
+    vf v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+SA_INLINE void vf_store(float *to, vf v)
+{
+    memcpy(to, &v, sizeof v);
+}
+
+SA_INLINE vf vf_max(vf a, vf b)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    vi take = a > b;
+    return (vf)(((vi)a & take) | ((vi)b & ~take));
+#endif
+}
+
+/* mask lanes all ones or all zeros, as comparisons give them */
+SA_INLINE vf vf_select(vi mask, vf yes, vf no)
+{
+    return (vf)(((vi)yes & mask) | ((vi)no & ~mask));
+}
+
+SA_INLINE vf vf_abs(vf a)
+{
+    return (vf)((vi)a & 0x7fffffff);
+}
+
+SA_INLINE vf vf_sqrt(vf a)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_sqrt_ps((__m512)a);
+#elif defined(__AVX2__)
+    return (vf)_mm256_sqrt_ps((__m256)a);
+#else
+    for (int i = 0; i < VL; i++) {
+        a[i] = sqrtf(a[i]);
+    }
+    return a;
+#endif
+}
+
+/* The sum of the lanes, halving: always in the same order. */
+SA_INLINE float vf_sum(vf v)
+{
+    float lane[VL];
+    vf_store(lane, v);
+    for (int half = VL / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) {
+            lane[i] += lane[i + half];
+        }
+    }
+    return lane[0];
+}
+
+SA_INLINE float vf_max_lane(vf v)
+{
+    float lane[VL];
+    vf_store(lane, v);
+    for (int half = VL / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) {
+            lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+        }
+    }
+    return lane[0];
+}
+
+SA_INLINE vf vf_from_bf16(const sa_bf16 *from)
+{
+    vh half;
+    memcpy(&half, from, sizeof half);
+    return (vf)(__builtin_convertvector(half, vu) << 16);
+}
+
+/* Round to nearest even. NaN becomes a quiet NaN on every level. */
+SA_INLINE void vf_to_bf16(sa_bf16 *to, vf v)
+{
+#if defined(__AVX512BF16__)
+    __m256bh half = _mm512_cvtneps_pbh((__m512)v);
+    memcpy(to, &half, sizeof half);
+#else
+    vu bits = (vu)v;
+    vu rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    vu quiet = (bits >> 16) | 0x40u;
+    vu nan = (vu)(v != v);
+    vh half = __builtin_convertvector((quiet & nan) | (rounded & ~nan), vh);
+    memcpy(to, &half, sizeof half);
+#endif
+}
+
+/*
+ * 2^x by 2^round(x) * p(x - round(x)), p the Taylor series of e^(t ln 2) to the 6th power on [-1/2, 1/2]: relative
+ * error < 2e-7 (checked in tests/kernels). x <= 0 as softmax and GELU use it; below -125 the result is exactly 0.
+ */
+SA_INLINE vf vf_exp2_negative(vf x)
+{
+    vf n = (x + 12582912.0f) - 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    vf t = x - n;
+    vf p = vf_set(1.5403530e-4f);
+    p = p * t + 1.3333558e-3f;
+    p = p * t + 9.6181291e-3f;
+    p = p * t + 5.5504109e-2f;
+    p = p * t + 2.4022651e-1f;
+    p = p * t + 6.9314718e-1f;
+    p = p * t + 1.0f;
+    vi exponent = __builtin_convertvector(vf_max(n, vf_set(-126.0f)), vi) << 23;
+    return (vf)(((vi)p + exponent) & (vi)(x > -125.0f));
+}
+
+/*
+ * GELU(x) = x * Phi(x), Phi by erf of Abramowitz and Stegun 7.1.26: for z = |x|/sqrt(2), t = 1/(1 + 0.3275911 z),
+ * erf(z) = 1 - (a1 t + ... + a5 t^5) e^(-z^2), absolute error <= 1.5e-7; so GELU is within 1e-7 * |x| of exact.
+ */
+SA_INLINE vf vf_gelu(vf x)
+{
+    vf z = vf_abs(x) * 0.70710678f;
+    vf t = 1.0f / (z * 0.3275911f + 1.0f);
+    vf p = vf_set(1.061405429f);
+    p = p * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    vf tail = p * t * vf_exp2_negative(z * z * -1.44269504f) * 0.5f; /* 1 - Phi(|x|) */
+    return vf_select(x < 0.0f, x * tail, x - x * tail);
+}
+
+SA_INLINE vf vf_activate(vf x, sa_activation act)
+{
+    switch (act) {
+    case SA_ACT_NONE: return x;
+    case SA_ACT_RELU: return vf_max(x, (vf){0});
+    case SA_ACT_GELU: return vf_gelu(x);
+    }
+    return x;
+}
+
+/* The first `count` < VL floats of a vector; the rest reads as 0 and is not touched in memory. */
+SA_INLINE vf vf_load_part(const float *from, size_t count)
+{
+    vf v = {0};
+    memcpy(&v, from, count * sizeof(float));
+    return v;
+}
+
+SA_INLINE void vf_store_part(float *to, vf v, size_t count)
+{
+    memcpy(to, &v, count * sizeof(float));
+}
+
+/* Up to VL values stored as `dtype` at element `index` of `to`. */
+SA_INLINE void vf_store_as(void *to, sa_dtype dtype, size_t index, vf v, size_t count)
+{
+    if (dtype == SA_F32) {
+        float *at = (float *)to + index;
+        if (count >= VL) {
+            vf_store(at, v);
+        } else {
+            vf_store_part(at, v, count);
+        }
+        return;
+    }
+    sa_bf16 *at = (sa_bf16 *)to + index;
+    if (count >= VL) {
+        vf_to_bf16(at, v);
+    } else {
+        sa_bf16 part[VL];
+        vf_to_bf16(part, v);
+        memcpy(at, part, count * sizeof(sa_bf16));
+    }
+}
+
+#endif
