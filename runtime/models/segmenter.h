@@ -31,7 +31,11 @@ typedef struct {
     size_t slots;       /* pictures held encoded at one time, >= 1 */
     size_t batch;       /* items of one encode or click call, >= 1 */
     size_t max_clicks;  /* of one prompt, >= 1 */
+    size_t max_pixels, max_side; /* of one picture: memory for it is taken at open */
 } sa_segmenter_options;
+
+/* f32, one slot, one item, 256 clicks, the picture limits of sa_image_default_limits(). */
+sa_segmenter_options sa_segmenter_default_options(void);
 
 typedef struct {
     float x, y;
@@ -70,7 +74,8 @@ typedef struct {
     float scores[SA_SEGMENTER_MAX_CANDIDATES];
     float *states[SA_SEGMENTER_MAX_CANDIDATES];  /* host, state_size floats each, or NULL if not wanted */
     sa_mask *masks[SA_SEGMENTER_MAX_CANDIDATES]; /* or NULL if not wanted */
-    sa_mask *best_mask;                          /* receives the best candidate's mask; or NULL */
+    sa_mask *best_mask; /* receives the best candidate's mask; or NULL */
+    float *best_state;  /* receives the best candidate's state; or NULL */
 } sa_segmenter_answer;
 
 /* Opens a model directory (config.json names the kind) or an original SAM .pth on `device`. */

@@ -1,0 +1,84 @@
+/* What the decoders of the image room share with each other, and with nobody else. */
+#ifndef SA_IMAGE_CODEC_H
+#define SA_IMAGE_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/status.h"
+#include "runtime/image/image.h"
+
+/* One file's content. */
+typedef struct {
+    const char *name; /* what errors call it */
+    const uint8_t *bytes;
+    size_t size;
+    sa_image_limits limits;
+} sa_codec_source;
+
+/*
+ * A decoder: fills *image (empty at the call, and again after a failure) with the pixels as stored, and *orientation
+ * (1 at the call) with 1..8.
+ */
+typedef sa_status sa_codec_decode(const sa_codec_source *source, sa_image *image, int *orientation, sa_error *err);
+
+sa_codec_decode sa_jpeg_decode;
+sa_codec_decode sa_png_decode;
+sa_codec_decode sa_bmp_decode;
+sa_codec_decode sa_pnm_decode;
+
+/* Checks a header's sizes against the limits, then allocates; `scratch`: bytes that the decoder holds beside it. */
+sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
+                             sa_image *image, sa_error *err);
+
+/* The ways in which a file fails, each in one wording. */
+sa_status sa_codec_no_memory(const sa_codec_source *source, sa_error *err);
+sa_status sa_codec_damaged(const sa_codec_source *source, const char *format, const char *what, sa_error *err);
+sa_status sa_codec_cut_short(const sa_codec_source *source, const char *format, sa_error *err);
+sa_status sa_codec_unsupported(const sa_codec_source *source, const char *kind, sa_error *err);
+
+/*
+ * Orientation 1..8 from an EXIF block (with or without its "Exif\0\0"), or 0 if it holds no orientation tag. Reads as
+ * Pillow does; what Pillow would choke on, and values outside 1..8, give 1.
+ */
+int sa_exif_orientation(const uint8_t *exif, size_t size);
+/* The same from an XMP packet: the first tiff:Orientation="N" or tiff:Orientation>N; 0 if there is none. */
+int sa_xmp_orientation(const uint8_t *xmp, size_t size);
+
+/* Turns the stored picture upright: what ImageOps.exif_transpose does for `orientation`. */
+sa_status sa_image_orient(sa_image *image, int orientation, sa_error *err);
+
+/* CRC-32 of PNG and zlib; `crc` is 0 or the result for the bytes before these. */
+uint32_t sa_crc32(uint32_t crc, const void *bytes, size_t size);
+
+/*
+ * zlib stream -> out[0, capacity). Returns the bytes produced; *whole says whether the stream ended properly within
+ * that room. Takes no memory beyond a few kB of stack, whatever the stream asks for.
+ */
+size_t sa_zlib_inflate(const uint8_t *stream, size_t size, uint8_t *out, size_t capacity, bool *whole);
+
+/* bytes[0, size) -> a malloc'd zlib stream of *out_size bytes; NULL if there is no memory. */
+uint8_t *sa_zlib_deflate(const uint8_t *bytes, size_t size, size_t *out_size);
+
+static inline uint32_t sa_read_le16(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+
+static inline uint32_t sa_read_le32(const uint8_t *p)
+{
+    return sa_read_le16(p) | sa_read_le16(p + 2) << 16;
+}
+
+static inline uint32_t sa_read_be16(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 8 | p[1];
+}
+
+static inline uint32_t sa_read_be32(const uint8_t *p)
+{
+    return sa_read_be16(p) << 16 | sa_read_be16(p + 2);
+}
+
+#endif

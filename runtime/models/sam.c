@@ -1,0 +1,504 @@
+/*
+ * SAM as a segmenter: opening, memory, and what surrounds the two forwards: the picture's way into the frame, the
+ * clicks' way into tokens, and the logits' way back to masks (MODEL_SPECS 2.6, 2.7).
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/checked.h"
+#include "runtime/base/file.h"
+#include "runtime/image/resize.h"
+#include "runtime/models/sam.h"
+#include "runtime/models/segmenter_class.h"
+
+enum { TOKENS_BESIDE_CLICKS = 3 /* a box's two corners, or the padding point, and room for the IoU token */ };
+
+static void sam_close(void *self)
+{
+    sa_sam *sam = self;
+    if (sam == NULL) {
+        return;
+    }
+    sa_device_free(sam->device, sam->weight_memory);
+    sa_device_free(sam->device, sam->slot_memory);
+    sa_device_free(sam->device, sam->buffer_memory);
+    sa_stream_close(sam->stream);
+    free(sam->weights.block);
+    free(sam->weights.layer);
+    free(sam->weights.hyper);
+    free(sam->weights.mlp_layers);
+    free(sam->slots);
+    free(sam->host_memory);
+    free(sam);
+}
+
+static void plan_slots(sa_sam *sam, sa_arena *arena)
+{
+    size_t rows = sam->options.slots * sam->grid * sam->grid, t = sam_size_t(sam);
+    sam->embedding = sa_arena_take(arena, rows * sam->channels, sizeof(float));
+    sam->slot_k = sa_arena_take(arena, rows * sam->inner, t);
+    sam->slot_v = sa_arena_take(arena, rows * sam->inner, t);
+    sam->slot_q = sa_arena_take(arena, rows * sam->inner, t);
+}
+
+/* The largest picture decides: its rows resized across, its mask's rows and words (limits of sa_image_limits). */
+static void plan_picture(sa_sam *sam, sa_arena *arena)
+{
+    const sa_segmenter_options *o = &sam->options;
+    size_t widest = o->max_pixels < o->max_side ? o->max_pixels : o->max_side;
+    sa_mask_resize_args args = {
+        .low_side = sam->low_side, .frame = sam->config.vision.image_size, .height = 1, .width = widest};
+    sam->mask_resize_bytes = sam->ops->mask_resize_workspace(sam->stream, &args);
+    sam->mask_resize_memory = sa_arena_take(arena, sam->mask_resize_bytes, 1);
+    sam->bits_words = o->max_pixels / 64 + o->max_side;
+    sam->bits = sa_arena_take(arena, sam->bits_words, sizeof(uint64_t));
+}
+
+static void plan_host(sa_sam *sam, sa_arena *arena)
+{
+    size_t n = sam->options.batch, side = sam->config.vision.image_size;
+    size_t grid = sam->grid * sam->grid, rows = n * sam->max_tokens;
+    sam->pixel_pointers = sa_arena_take(arena, n, sizeof *sam->pixel_pointers);
+    sam->heights = sa_arena_take(arena, n, sizeof(size_t));
+    sam->widths = sa_arena_take(arena, n, sizeof(size_t));
+    sam->host_pixels = sa_arena_take(arena, n * side * side * 3, 1);
+    sam->resize_memory = sa_arena_take(arena, sam->resize_bytes, 1);
+    sam->uv = sa_arena_take(arena, (rows > grid ? rows : grid) * 2, sizeof(float));
+    sam->kind = sa_arena_take(arena, rows > grid ? rows : grid, sizeof(int32_t));
+    for (int i = 0; i < 3; i++) {
+        sam->items[i] = sa_arena_take(arena, n, sizeof(sa_attention_item));
+    }
+    sam->prompts = sa_arena_take(arena, n, sizeof(sam_prompt));
+    sam->host_scores = sa_arena_take(arena, n * sam->mask_tokens, sizeof(float));
+}
+
+/* The config stands in a directory's config.json, or is read off an original checkpoint. */
+static sa_status read_config(sa_sam *sam, const char *path, const sa_weights *weights, sa_error *err)
+{
+    return sa_file_is_directory(path) ? sa_sam_config_read(path, &sam->config, err)
+                                      : sa_sam_config_from_weights(weights, &sam->config, err);
+}
+
+/* newH, newW of MODEL_SPECS 2.6; a very long picture keeps at least one row. */
+static void size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height, size_t *new_width)
+{
+    double scale = (double)sam->config.vision.image_size / (double)(height > width ? height : width);
+    *new_height = (size_t)((double)height * scale + 0.5);
+    *new_width = (size_t)((double)width * scale + 0.5);
+    *new_height = *new_height == 0 ? 1 : *new_height;
+    *new_width = *new_width == 0 ? 1 : *new_width;
+}
+
+static sa_resize_u8_args resize_args(const sa_sam *sam, const uint8_t *in, size_t height, size_t width, uint8_t *out)
+{
+    sa_resize_u8_args args = {.in = in, .in_height = height, .in_width = width, .in_stride = width * 3, .out = out};
+    size_in_frame(sam, height, width, &args.out_height, &args.out_width);
+    args.out_stride = args.out_width * 3;
+    args.channels = 3;
+    args.filter = SA_RESIZE_BILINEAR;
+    return args;
+}
+
+/* Room for the worst pictures that the limits allow: square, one row, one column. */
+static sa_status plan_resize(sa_sam *sam, sa_error *err)
+{
+    size_t side = (size_t)sqrt((double)sam->options.max_pixels);
+    size_t longest = sam->options.max_side, other = sam->options.max_pixels / longest;
+    other = other == 0 ? 1 : other;
+    size_t shapes[3][2] = {{side, side}, {longest, other}, {other, longest}};
+    for (int i = 0; i < 3; i++) {
+        size_t bytes = 0;
+        sa_resize_u8_args args = resize_args(sam, NULL, shapes[i][0], shapes[i][1], NULL);
+        SA_TRY(sa_resize_u8_workspace(&args, &bytes, err));
+        sam->resize_bytes = bytes > sam->resize_bytes ? bytes : sam->resize_bytes;
+    }
+    return SA_OK;
+}
+
+static sa_status take_device_memory(sa_sam *sam, void (*plan)(sa_sam *, sa_arena *), const char *what, void **memory,
+                                    size_t *bytes, sa_error *err)
+{
+    sa_arena arena = sa_arena_measure();
+    plan(sam, &arena);
+    *bytes = arena.used;
+    SA_TRY(sa_device_alloc(sam->device, arena.used, what, memory, err));
+    arena = sa_arena_on(*memory, arena.used);
+    plan(sam, &arena);
+    return SA_OK;
+}
+
+static void plan_buffers(sa_sam *sam, sa_arena *arena)
+{
+    sam_encode_plan(sam, arena);
+    sam_decode_plan(sam, arena);
+    plan_picture(sam, arena);
+}
+
+static sa_status take_host_memory(sa_sam *sam, sa_error *err)
+{
+    SA_TRY(plan_resize(sam, err));
+    sa_arena arena = sa_arena_measure();
+    plan_host(sam, &arena);
+    sam->host_memory = aligned_alloc(SA_ARENA_ALIGN, arena.used);
+    sam->slots = calloc(sam->options.slots, sizeof *sam->slots);
+    if (sam->host_memory == NULL || sam->slots == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, "use a smaller batch or smaller pictures",
+                       "no memory for host buffers: %zu MB", arena.used >> 20);
+    }
+    arena = sa_arena_on(sam->host_memory, arena.used);
+    plan_host(sam, &arena);
+    return SA_OK;
+}
+
+static void set_sizes(sa_sam *sam)
+{
+    const sa_sam_config *config = &sam->config;
+    sam->grid = config->vision.image_size / config->vision.patch_size;
+    sam->channels = config->vision.output_channels;
+    sam->masks = config->decoder.multimask_outputs;
+    sam->mask_tokens = sam->masks + 1;
+    sam->low_side = 4 * sam->grid;
+    sam->inner = sam->channels / config->decoder.downsample_rate;
+    sam->max_tokens = sam->mask_tokens + TOKENS_BESIDE_CLICKS + sam->options.max_clicks;
+}
+
+static sa_status check_precision(const sa_sam *sam, sa_error *err)
+{
+    if (sam->options.precision == SA_F32) {
+        return SA_OK;
+    }
+    const sa_sam_config *config = &sam->config;
+    size_t odd = config->vision.patch_size | config->vision.hidden / config->vision.heads |
+                 sam->inner / config->decoder.heads | config->prompt.mask_channels / 4;
+    if (odd % 2 != 0) {
+        return sa_fail(err, SA_BAD_USAGE, sam->path, "use --precision f32",
+                       "bf16 needs an even patch size, even head sizes and mask channels");
+    }
+    return SA_OK;
+}
+
+static sa_status open_model(sa_sam *sam, const sa_weights *weights, sa_error *err)
+{
+    set_sizes(sam);
+    SA_TRY(check_precision(sam, err));
+    SA_TRY(take_host_memory(sam, err));
+    SA_TRY(sam_load(sam, weights, err));
+    SA_TRY(take_device_memory(sam, plan_slots, "picture embeddings", &sam->slot_memory, &sam->slot_bytes, err));
+    SA_TRY(take_device_memory(sam, plan_buffers, "activations", &sam->buffer_memory, &sam->buffer_bytes, err));
+    sam_place_grid(sam);
+    return SA_OK;
+}
+
+sa_status sa_sam_open(void **self, sa_device *device, const char *path, const sa_segmenter_options *options,
+                      sa_error *err)
+{
+    sa_weights *weights = NULL;
+    sa_sam *sam = calloc(1, sizeof *sam);
+    if (sam == NULL) {
+        return sa_fail(err, SA_NO_ROOM, path, NULL, "no memory for a model handle");
+    }
+    sam->device = device;
+    sam->ops = sa_device_ops(device);
+    sam->options = *options;
+    snprintf(sam->path, sizeof sam->path, "%s", path);
+    sa_status status = sa_stream_open(&sam->stream, device, err);
+    if (status == SA_OK) {
+        status = sa_weights_open(&weights, path, err);
+    }
+    if (status == SA_OK) {
+        status = read_config(sam, path, weights, err);
+    }
+    if (status == SA_OK) {
+        status = open_model(sam, weights, err);
+    }
+    if (weights != NULL) {
+        sa_weights_close(weights);
+    }
+    if (status != SA_OK) {
+        sam_close(sam);
+        return status;
+    }
+    *self = sam;
+    return SA_OK;
+}
+
+static sa_status check_picture(const sa_sam *sam, const sa_image *picture, sa_error *err)
+{
+    const sa_segmenter_options *o = &sam->options;
+    size_t pixels = 0;
+    bool fits = sa_mul_size(picture->height, picture->width, &pixels) && pixels <= o->max_pixels &&
+                picture->height <= o->max_side && picture->width <= o->max_side && pixels > 0;
+    if (!fits) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, "raise --max-pixels or scale the picture down",
+                       "a picture of %zu x %zu pixels is beyond the limit of %zu pixels, %zu a side", picture->width,
+                       picture->height, o->max_pixels, o->max_side);
+    }
+    return SA_OK;
+}
+
+/* Resizes a picture into the frame and sends it to the device. */
+static void place_picture(sa_sam *sam, const sa_image *picture, size_t index, sam_slot *slot)
+{
+    size_t frame = sam->config.vision.image_size, frame_bytes = frame * frame * 3;
+    uint8_t *host = sam->host_pixels + index * frame_bytes, *device = sam->encode.pixels + index * frame_bytes;
+    sa_resize_u8_args args = resize_args(sam, picture->pixels, picture->height, picture->width, host);
+    sa_resize_u8_run(&args, sam->resize_memory, sa_device_pool(sam->device));
+    sa_stream_upload(sam->stream, device, host, args.out_height * args.out_stride);
+    *slot = (sam_slot){.height = picture->height,
+                       .width = picture->width,
+                       .new_height = args.out_height,
+                       .new_width = args.out_width};
+    sam->pixel_pointers[index] = device;
+    sam->heights[index] = args.out_height;
+    sam->widths[index] = args.out_width;
+}
+
+static sa_status sam_encode_pictures(void *self, const sa_image *const *pictures, const size_t *slots, size_t count,
+                                     sa_error *err)
+{
+    sa_sam *sam = self;
+    for (size_t i = 0; i < count; i++) {
+        SA_TRY(check_picture(sam, pictures[i], err));
+    }
+    for (size_t i = 0; i < count; i++) {
+        place_picture(sam, pictures[i], i, &sam->slots[slots[i]]);
+    }
+    sam_encode(sam, slots, count);
+    for (size_t i = 0; i < count; i++) {
+        sam_prepare_slot(sam, slots[i]);
+    }
+    SA_TRY(sa_stream_wait(sam->stream, err));
+    for (size_t i = 0; i < count; i++) {
+        sam->slots[slots[i]].filled = true;
+    }
+    return SA_OK;
+}
+
+/* A token at x,y of the picture: into the frame in double, to float, half a pixel on, to 0..1. */
+static void put_point(sa_sam *sam, const sam_slot *slot, size_t row, float x, float y, int32_t kind)
+{
+    float frame = (float)sam->config.vision.image_size;
+    float in_x = (float)((double)x * ((double)slot->new_width / (double)slot->width));
+    float in_y = (float)((double)y * ((double)slot->new_height / (double)slot->height));
+    sam->uv[2 * row] = (in_x + 0.5f) / frame;
+    sam->uv[2 * row + 1] = (in_y + 0.5f) / frame;
+    sam->kind[row] = kind;
+}
+
+/* A learned vector in place of a point. */
+static void put_vector(sa_sam *sam, size_t row, int32_t table_row)
+{
+    sam->uv[2 * row] = 0.0f;
+    sam->uv[2 * row + 1] = 0.0f;
+    sam->kind[row] = -table_row - 2;
+}
+
+/* Tokens in the model's order: IoU, masks, clicks, then the box or (if anything was clicked) a padding point. */
+static size_t put_tokens(sa_sam *sam, const sa_segmenter_query *query, size_t row)
+{
+    const sa_prompt *prompt = &query->prompt;
+    const sam_slot *slot = &sam->slots[query->slot];
+    size_t first = row;
+    for (size_t i = 0; i < 1 + sam->mask_tokens; i++) {
+        put_vector(sam, row++, SAM_IOU_TOKEN + (int32_t)i);
+    }
+    for (size_t i = 0; i < prompt->click_count; i++) {
+        const sa_click *click = &prompt->clicks[i];
+        put_point(sam, slot, row++, click->x, click->y, click->positive ? SAM_POSITIVE : SAM_NEGATIVE);
+    }
+    if (prompt->has_box) {
+        put_point(sam, slot, row++, prompt->box[0], prompt->box[1], SAM_BOX_FIRST);
+        put_point(sam, slot, row++, prompt->box[2], prompt->box[3], SAM_BOX_SECOND);
+    } else if (prompt->click_count > 0) {
+        put_vector(sam, row++, SAM_NOT_A_POINT);
+    }
+    return row - first;
+}
+
+static sa_status check_query(const sa_sam *sam, const sa_segmenter_query *query, sa_error *err)
+{
+    SA_ASSERT(query->slot < sam->options.slots && sam->slots[query->slot].filled);
+    const sa_prompt *prompt = &query->prompt;
+    if (prompt->click_count > sam->options.max_clicks) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, "raise --max-clicks", "%zu clicks on one object; the limit is %zu",
+                       prompt->click_count, sam->options.max_clicks);
+    }
+    if (prompt->click_count == 0 && !prompt->has_box && query->state.values == NULL) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, "give a click, a box or a mask", "there is nothing to segment by");
+    }
+    return SA_OK;
+}
+
+static void send_prompts(sa_sam *sam, const sa_segmenter_query *queries, size_t count, size_t *rows)
+{
+    size_t state = sam->low_side * sam->low_side;
+    *rows = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t tokens = put_tokens(sam, &queries[i], *rows);
+        sam->prompts[i] = (sam_prompt){.slot = queries[i].slot,
+                                       .first_token = *rows,
+                                       .tokens = tokens,
+                                       .has_mask = queries[i].state.values != NULL};
+        if (sam->prompts[i].has_mask) {
+            sa_stream_upload(sam->stream, sam->decode.low + i * state, queries[i].state.values, state * sizeof(float));
+        }
+        *rows += tokens;
+    }
+    sa_stream_upload(sam->stream, sam->decode.uv, sam->uv, *rows * 2 * sizeof(float));
+    sa_stream_upload(sam->stream, sam->decode.kind, sam->kind, *rows * sizeof(int32_t));
+}
+
+/* Logits of one candidate to a mask of the picture's size, on the device, then to the caller. */
+static sa_status read_mask(sa_sam *sam, const sam_slot *slot, const float *logits, sa_mask *mask, sa_error *err)
+{
+    SA_ASSERT(mask->height == slot->height && mask->width == slot->width);
+    sam->ops->mask_resize(sam->stream, &(sa_mask_resize_args){.low_side = sam->low_side,
+                                                              .frame = sam->config.vision.image_size,
+                                                              .crop_height = slot->new_height,
+                                                              .crop_width = slot->new_width,
+                                                              .height = slot->height,
+                                                              .width = slot->width,
+                                                              .threshold = 0.0f,
+                                                              .low = logits,
+                                                              .bits = sam->bits,
+                                                              .workspace = sam->mask_resize_memory});
+    sa_stream_download(sam->stream, mask->bits, sam->bits, mask->height * mask->stride_words * sizeof(uint64_t));
+    return sa_stream_wait(sam->stream, err);
+}
+
+static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa_segmenter_answer *answer, sa_error *err)
+{
+    size_t state = sam->low_side * sam->low_side;
+    answer->candidates = sam->masks;
+    answer->best = 0;
+    for (size_t m = 0; m < sam->masks; m++) {
+        const float *logits = sam->decode.logits + (index * sam->masks + m) * state;
+        answer->scores[m] = sam->host_scores[index * sam->mask_tokens + 1 + m]; /* score 0 is mask 0's */
+        answer->best = answer->scores[m] > answer->scores[answer->best] ? m : answer->best;
+        if (answer->states[m] != NULL) {
+            sa_stream_download(sam->stream, answer->states[m], logits, state * sizeof(float));
+        }
+        if (answer->masks[m] != NULL) {
+            SA_TRY(read_mask(sam, slot, logits, answer->masks[m], err));
+        }
+    }
+    const float *best = sam->decode.logits + (index * sam->masks + answer->best) * state;
+    if (answer->best_state != NULL) {
+        sa_stream_download(sam->stream, answer->best_state, best, state * sizeof(float));
+    }
+    if (answer->best_mask != NULL) {
+        SA_TRY(read_mask(sam, slot, best, answer->best_mask, err));
+    }
+    return sa_stream_wait(sam->stream, err);
+}
+
+static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers, size_t count,
+                           sa_error *err)
+{
+    sa_sam *sam = self;
+    for (size_t i = 0; i < count; i++) {
+        SA_TRY(check_query(sam, &queries[i], err));
+    }
+    size_t rows = 0;
+    send_prompts(sam, queries, count, &rows);
+    sam_decode(sam, sam->prompts, count, rows);
+    sa_stream_download(sam->stream, sam->host_scores, sam->decode.scores, count * sam->mask_tokens * sizeof(float));
+    SA_TRY(sa_stream_wait(sam->stream, err));
+    for (size_t i = 0; i < count; i++) {
+        SA_TRY(read_answer(sam, &sam->slots[queries[i].slot], i, &answers[i], err));
+    }
+    return SA_OK;
+}
+
+static sa_status sam_read_embedding(void *self, size_t slot, float *out, sa_error *err)
+{
+    sa_sam *sam = self;
+    size_t image = sam->grid * sam->grid;
+    float *rows = malloc(image * sam->channels * sizeof(float));
+    if (rows == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an embedding");
+    }
+    sa_stream_download(sam->stream, rows, sam->embedding + slot * image * sam->channels,
+                       image * sam->channels * sizeof(float));
+    sa_status status = sa_stream_wait(sam->stream, err);
+    for (size_t i = 0; status == SA_OK && i < image; i++) {
+        for (size_t c = 0; c < sam->channels; c++) {
+            out[c * image + i] = rows[i * sam->channels + c];
+        }
+    }
+    free(rows);
+    return status;
+}
+
+/* Logits of +-10, sampled at the state's pixel centres; the frame's padding is background. */
+static void sam_state_from_mask(const void *self, size_t slot_index, const sa_mask *mask, float *state)
+{
+    const sa_sam *sam = self;
+    const sam_slot *slot = &sam->slots[slot_index];
+    double cell = (double)sam->config.vision.image_size / (double)sam->low_side;
+    for (size_t y = 0; y < sam->low_side; y++) {
+        for (size_t x = 0; x < sam->low_side; x++) {
+            double in_y = ((double)y + 0.5) * cell * (double)slot->height / (double)slot->new_height;
+            double in_x = ((double)x + 0.5) * cell * (double)slot->width / (double)slot->new_width;
+            bool set = in_y < (double)slot->height && in_x < (double)slot->width &&
+                       sa_mask_get(mask, (size_t)in_x, (size_t)in_y);
+            state[y * sam->low_side + x] = set ? 10.0f : -10.0f;
+        }
+    }
+}
+
+/* MODEL_SPECS 2.9: products only, padding excluded; 2 flops a multiply-add. */
+static double attention_flops(const sa_sam *sam)
+{
+    double tokens = (double)(sam->grid * sam->grid), hidden = (double)sam->config.vision.hidden, total = 0.0;
+    for (size_t i = 0; i < sam->config.vision.layers; i++) {
+        double window = (double)sam->weights.block[i].window;
+        double keys = window > 0.0 ? window * window : tokens;
+        double side = window > 0.0 ? window : (double)sam->grid;
+        total += 4.0 * tokens * keys * hidden;
+        total += sam->weights.block[i].rel_h != NULL ? 4.0 * tokens * side * hidden : 0.0;
+    }
+    return total;
+}
+
+static sa_segmenter_costs sam_costs(const void *self)
+{
+    const sa_sam *sam = self;
+    const sa_sam_config *config = &sam->config;
+    double tokens = (double)(sam->grid * sam->grid), hidden = (double)config->vision.hidden;
+    double c = (double)sam->channels, inner = (double)sam->inner, patch = (double)config->vision.patch_size;
+    double layer = 2.0 * hidden * (4.0 * hidden + 2.0 * (double)config->vision.mlp_dim);
+    double encode = tokens * (2.0 * 3.0 * patch * patch * hidden + (double)config->vision.layers * layer);
+    encode += attention_flops(sam) + tokens * 2.0 * c * (hidden + 9.0 * c);
+    /* Of a click: the image side of all layers but the first, which is kept with the slot; upscaling; masks. */
+    double layers = (double)config->decoder.layers;
+    double image_side = 2.0 * c * inner * (3.0 * (layers - 1.0) + layers + 2.0);
+    double upscale = 2.0 * c * c + 4.0 * 2.0 * (c / 4.0) * (c / 2.0) + 16.0 * 2.0 * (c / 8.0) * (double)sam->masks;
+    return (sa_segmenter_costs){.encode = encode,
+                                .click = tokens * (image_side + upscale),
+                                .weight_bytes = sam->weight_bytes,
+                                .activation_bytes = sam->buffer_bytes,
+                                .slot_bytes = sam->slot_bytes};
+}
+
+static void sam_shape(const void *self, sa_segmenter_shape *shape)
+{
+    const sa_sam *sam = self;
+    *shape = (sa_segmenter_shape){.candidates = sam->masks,
+                                  .state_side = sam->low_side,
+                                  .embedding_channels = sam->channels,
+                                  .embedding_side = sam->grid};
+}
+
+const sa_segmenter_class sa_sam_class = {
+    .kind = "sam",
+    .close = sam_close,
+    .encode = sam_encode_pictures,
+    .click = sam_click,
+    .read_embedding = sam_read_embedding,
+    .state_from_mask = sam_state_from_mask,
+    .costs = sam_costs,
+    .shape = sam_shape,
+};

@@ -1,0 +1,313 @@
+#include "runtime/models/sam_config.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "runtime/base/file.h"
+#include "runtime/base/json.h"
+
+enum { MOST_CONFIG_BYTES = 1 << 20, MOST_SIZE = 1 << 16 };
+
+static const char *const wrong_model = "this engine reads SAM models (model_type \"sam\")";
+
+/* One object of the configuration while it is read: the file for errors, and the first failure. */
+typedef struct {
+    const json_t *object;
+    const char *file;
+    sa_error *err;
+    sa_status status;
+} reader;
+
+static size_t read_size(reader *r, const char *key, size_t otherwise)
+{
+    int64_t value = (int64_t)otherwise;
+    if (r->status == SA_OK) {
+        r->status = sa_json_get_int(r->object, r->file, key, false, 1, MOST_SIZE, &value, r->err);
+    }
+    return (size_t)value;
+}
+
+static double read_real(reader *r, const char *key, double otherwise)
+{
+    double value = otherwise;
+    if (r->status == SA_OK) {
+        r->status = sa_json_get_real(r->object, r->file, key, false, &value, r->err);
+    }
+    return value;
+}
+
+static bool read_flag(reader *r, const char *key, bool otherwise)
+{
+    const json_t *value = json_object_get(r->object, key);
+    if (value == NULL || json_is_null(value)) {
+        return otherwise;
+    }
+    if (!json_is_boolean(value) && r->status == SA_OK) {
+        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "write true or false", "key \"%s\" is no flag", key);
+    }
+    return json_is_true(value);
+}
+
+/* The only value of `key` that this engine implements. */
+static void read_fixed(reader *r, const char *key, const char *only)
+{
+    const char *value = only;
+    if (r->status == SA_OK) {
+        r->status = sa_json_get_string(r->object, r->file, key, false, &value, r->err);
+    }
+    if (r->status == SA_OK && strcmp(value, only) != 0) {
+        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "use a model of the standard kind",
+                            "%s \"%s\" is not supported, only \"%s\"", key, value, only);
+    }
+}
+
+/* A section of the configuration; an absent one reads as empty, so that every key takes its default. */
+static reader section(const json_t *config, const char *key, const char *file, const json_t *empty, sa_error *err)
+{
+    reader r = {.object = json_object_get(config, key), .file = file, .err = err, .status = SA_OK};
+    if (r.object == NULL || json_is_null(r.object)) {
+        r.object = empty;
+    } else if (!json_is_object(r.object)) {
+        r.status = sa_fail(err, SA_BAD_INPUT, file, "see a config.json of transformers", "\"%s\" is no object", key);
+    }
+    return r;
+}
+
+static void read_global_layers(reader *r, sa_sam_vision_config *vision)
+{
+    static const size_t usual[] = {2, 5, 8, 11};
+    const json_t *list = json_object_get(r->object, "global_attn_indexes");
+    size_t count = json_is_array(list) ? json_array_size(list) : 0;
+    if (list == NULL) {
+        for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+            vision->global[usual[i]] = true;
+        }
+    }
+    for (size_t i = 0; i < count && r->status == SA_OK; i++) {
+        const json_t *item = json_array_get(list, i);
+        json_int_t index = json_is_integer(item) ? json_integer_value(item) : -1;
+        if (index < 0 || (size_t)index >= vision->layers) {
+            r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "list layers from 0 on",
+                                "global_attn_indexes names a layer that is not there");
+        } else {
+            vision->global[index] = true;
+        }
+    }
+}
+
+static sa_status read_vision(const json_t *config, const char *file, const json_t *empty, sa_sam_vision_config *v,
+                             sa_error *err)
+{
+    reader r = section(config, "vision_config", file, empty, err);
+    v->image_size = read_size(&r, "image_size", 1024);
+    v->patch_size = read_size(&r, "patch_size", 16);
+    v->hidden = read_size(&r, "hidden_size", 768);
+    v->layers = read_size(&r, "num_hidden_layers", 12);
+    v->heads = read_size(&r, "num_attention_heads", 12);
+    double ratio = read_real(&r, "mlp_ratio", 4.0);
+    double mlp = ratio * (double)v->hidden;
+    if (r.status == SA_OK && !(mlp >= 1.0 && mlp <= (double)MOST_SIZE)) {
+        r.status = sa_fail(err, SA_BAD_INPUT, file, "use a config.json that belongs to the weights",
+                           "mlp_ratio %g gives no sensible size", ratio);
+    }
+    v->mlp_dim = read_size(&r, "mlp_dim", r.status == SA_OK ? (size_t)mlp : 1);
+    v->output_channels = read_size(&r, "output_channels", 256);
+    /* 0 is how a model without windows is written */
+    int64_t window = 14;
+    if (r.status == SA_OK) {
+        r.status = sa_json_get_int(r.object, file, "window_size", false, 0, MOST_SIZE, &window, err);
+    }
+    v->window = (size_t)window;
+    v->absolute_position = read_flag(&r, "use_abs_pos", true);
+    v->relative_position = read_flag(&r, "use_rel_pos", true);
+    v->qkv_bias = read_flag(&r, "qkv_bias", true);
+    v->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
+    read_fixed(&r, "hidden_act", "gelu");
+    if (r.status == SA_OK && v->layers > SA_SAM_MOST_LAYERS) {
+        return sa_fail(err, SA_BAD_INPUT, file, "use a smaller model", "%zu layers; at most %d are possible", v->layers,
+                       SA_SAM_MOST_LAYERS);
+    }
+    read_global_layers(&r, v);
+    return r.status;
+}
+
+static sa_status read_prompt(const json_t *config, const char *file, const json_t *empty, sa_sam_prompt_config *p,
+                             sa_error *err)
+{
+    reader r = section(config, "prompt_encoder_config", file, empty, err);
+    p->hidden = read_size(&r, "hidden_size", 256);
+    p->mask_channels = read_size(&r, "mask_input_channels", 16);
+    p->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
+    read_fixed(&r, "hidden_act", "gelu");
+    if (r.status == SA_OK && read_size(&r, "num_point_embeddings", 4) != 4) {
+        return sa_fail(err, SA_BAD_INPUT, file, "use a model of the standard kind", "num_point_embeddings must be 4");
+    }
+    return r.status;
+}
+
+static sa_status read_decoder(const json_t *config, const char *file, const json_t *empty, sa_sam_decoder_config *d,
+                              sa_error *err)
+{
+    reader r = section(config, "mask_decoder_config", file, empty, err);
+    d->hidden = read_size(&r, "hidden_size", 256);
+    d->layers = read_size(&r, "num_hidden_layers", 2);
+    d->heads = read_size(&r, "num_attention_heads", 8);
+    d->mlp_dim = read_size(&r, "mlp_dim", 2048);
+    d->downsample_rate = read_size(&r, "attention_downsample_rate", 2);
+    d->multimask_outputs = read_size(&r, "num_multimask_outputs", 3);
+    d->iou_depth = read_size(&r, "iou_head_depth", 3);
+    d->iou_hidden = read_size(&r, "iou_head_hidden_dim", 256);
+    d->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
+    d->final_eps = 1e-5f; /* transformers leaves this one at torch's default */
+    read_fixed(&r, "hidden_act", "relu");
+    return r.status;
+}
+
+static sa_status bad_sizes(const char *name, sa_error *err, const char *what)
+{
+    return sa_fail(err, SA_BAD_INPUT, name, "use a config.json that belongs to the weights", "%s", what);
+}
+
+sa_status sa_sam_config_check(const sa_sam_config *config, const char *name, sa_error *err)
+{
+    const sa_sam_vision_config *v = &config->vision;
+    const sa_sam_prompt_config *p = &config->prompt;
+    const sa_sam_decoder_config *d = &config->decoder;
+    if (v->image_size > 8192 || v->image_size % v->patch_size != 0 || v->image_size / v->patch_size > 512) {
+        return bad_sizes(name, err, "image_size must be a multiple of patch_size, at most 8192 and 512 patches a side");
+    }
+    if (v->hidden % v->heads != 0 || v->hidden / v->heads > 128) {
+        return bad_sizes(name, err, "hidden_size must be a multiple of num_attention_heads, at most 128 for each");
+    }
+    if (v->window > 512) {
+        return bad_sizes(name, err, "window_size is larger than 512");
+    }
+    if (p->hidden != v->output_channels || d->hidden != v->output_channels) {
+        return bad_sizes(name, err, "output_channels and the hidden_size of prompt encoder and mask decoder differ");
+    }
+    if (d->hidden % 8 != 0 || d->hidden % d->downsample_rate != 0 || d->hidden % d->heads != 0 ||
+        d->hidden / d->downsample_rate % d->heads != 0 || d->hidden / d->heads > 128) {
+        return bad_sizes(name, err, "the mask decoder's hidden_size does not divide by 8, its heads and its rate");
+    }
+    if (p->mask_channels % 4 != 0 || p->mask_channels > 1024) {
+        return bad_sizes(name, err, "mask_input_channels must be a multiple of 4, at most 1024");
+    }
+    if (d->multimask_outputs > 4 || d->layers > 8 || d->iou_depth < 2 || d->iou_depth > 8) {
+        return bad_sizes(name, err, "at most 4 masks, 8 decoder layers and 2 to 8 layers of the IoU head are possible");
+    }
+    if (!(v->eps > 0.0f && p->eps > 0.0f && d->eps > 0.0f)) {
+        return bad_sizes(name, err, "layer_norm_eps must be above 0");
+    }
+    return SA_OK;
+}
+
+static sa_sam_preprocess usual_preprocess(void)
+{
+    return (sa_sam_preprocess){.mean = {123.675f, 116.28f, 103.53f}, .std = {58.395f, 57.12f, 57.375f}};
+}
+
+/* image_mean or image_std: three numbers in 0..1, times 255. */
+static void read_triple(reader *r, const char *key, float *out)
+{
+    const json_t *list = json_object_get(r->object, key);
+    if (list == NULL || json_is_null(list) || r->status != SA_OK) {
+        return;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *item = json_array_get(list, i);
+        double value = json_is_number(item) ? json_number_value(item) * 255.0 : -1.0;
+        if (json_array_size(list) != 3 || !(value >= 0.0 && value <= 255.0)) {
+            r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "write three numbers from 0 to 1",
+                                "key \"%s\" is no colour", key);
+            return;
+        }
+        out[i] = (float)value;
+    }
+}
+
+static sa_status check_preprocess(reader *r, const sa_sam_config *config)
+{
+    if (r->status == SA_OK && read_size(r, "resample", 2) != 2) {
+        return sa_fail(r->err, SA_BAD_INPUT, r->file, "use bilinear", "only resample 2 (bilinear) is supported");
+    }
+    if (!read_flag(r, "do_resize", true) || !read_flag(r, "do_normalize", true) || !read_flag(r, "do_pad", true) ||
+        !read_flag(r, "do_rescale", true)) {
+        return sa_fail(r->err, SA_BAD_INPUT, r->file, "set them to true",
+                       "do_resize, do_rescale, do_normalize and do_pad cannot be switched off");
+    }
+    double rescale = read_real(r, "rescale_factor", 1.0 / 255.0);
+    if (r->status == SA_OK && !(rescale > 0.0039 && rescale < 0.00393)) {
+        return sa_fail(r->err, SA_BAD_INPUT, r->file, "use 1/255", "rescale_factor %g is not supported", rescale);
+    }
+    const json_t *size = json_object_get(r->object, "size");
+    int64_t edge = (int64_t)config->vision.image_size;
+    if (r->status == SA_OK && json_is_object(size)) {
+        SA_TRY(sa_json_get_int(size, r->file, "longest_edge", false, 1, MOST_SIZE, &edge, r->err));
+    }
+    if (r->status == SA_OK && (size_t)edge != config->vision.image_size) {
+        return sa_fail(r->err, SA_BAD_INPUT, r->file, "make them equal",
+                       "longest_edge %lld is not the model's image_size %zu", (long long)edge,
+                       config->vision.image_size);
+    }
+    return r->status;
+}
+
+static sa_status read_preprocess(const char *directory, sa_sam_config *config, sa_error *err)
+{
+    char path[512];
+    json_t *json = NULL;
+    config->preprocess = usual_preprocess();
+    SA_TRY(sa_file_join(path, sizeof path, directory, "preprocessor_config.json", err));
+    if (!sa_file_exists(path)) {
+        return SA_OK;
+    }
+    SA_TRY(sa_json_read(path, MOST_CONFIG_BYTES, &json, err));
+    reader r = {.object = json, .file = path, .err = err, .status = SA_OK};
+    if (!json_is_object(json)) {
+        r.status = sa_fail(err, SA_BAD_INPUT, path, "see one of transformers", "this is no JSON object");
+    }
+    read_triple(&r, "image_mean", config->preprocess.mean);
+    read_triple(&r, "image_std", config->preprocess.std);
+    for (int i = 0; i < 3 && r.status == SA_OK; i++) {
+        if (!(config->preprocess.std[i] > 0.0f)) {
+            r.status = sa_fail(err, SA_BAD_INPUT, path, "write numbers above 0", "image_std holds a zero");
+        }
+    }
+    sa_status status = r.status == SA_OK ? check_preprocess(&r, config) : r.status;
+    json_decref(json);
+    return status;
+}
+
+static sa_status read_sections(const json_t *json, const char *path, sa_sam_config *config, sa_error *err)
+{
+    const char *type = "";
+    SA_TRY(sa_json_get_string(json, path, "model_type", true, &type, err));
+    if (strcmp(type, "sam") != 0) {
+        return sa_fail(err, SA_BAD_INPUT, path, wrong_model, "model_type \"%s\" is not supported", type);
+    }
+    json_t *empty = json_object();
+    sa_status status = read_vision(json, path, empty, &config->vision, err);
+    if (status == SA_OK) {
+        status = read_prompt(json, path, empty, &config->prompt, err);
+    }
+    if (status == SA_OK) {
+        status = read_decoder(json, path, empty, &config->decoder, err);
+    }
+    json_decref(empty);
+    return status;
+}
+
+sa_status sa_sam_config_read(const char *directory, sa_sam_config *config, sa_error *err)
+{
+    char path[512];
+    json_t *json = NULL;
+    memset(config, 0, sizeof *config);
+    SA_TRY(sa_file_join(path, sizeof path, directory, "config.json", err));
+    SA_TRY(sa_json_read(path, MOST_CONFIG_BYTES, &json, err));
+    sa_status status = json_is_object(json) ? read_sections(json, path, config, err)
+                                            : sa_fail(err, SA_BAD_INPUT, path, wrong_model, "this is no JSON object");
+    json_decref(json);
+    SA_TRY(status);
+    SA_TRY(sa_sam_config_check(config, path, err));
+    return read_preprocess(directory, config, err);
+}
