@@ -206,7 +206,7 @@ static sa_bench_case *add(bench *b, const char *name, const char *shape,
 static void add_model(bench *b)
 {
     const sa_segmenter_costs costs = sa_segmenter_get_costs(b->segmenter);
-    char picture[64], ends[64], shape[64];
+    char picture[48], ends[160], shape[160];
     size_t frame = b->config.vision.image_size;
     snprintf(picture, sizeof picture, "%zux%zu", b->image.width, b->image.height);
     snprintf(shape, sizeof shape, "%zux%zu, hidden %zu, %zu layers", frame, frame, b->config.vision.hidden,
