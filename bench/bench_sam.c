@@ -160,7 +160,13 @@ static sa_status open_model(bench *b, sa_error *err)
     SA_TRY(sa_cli_open_device(b->cli, &b->device, err));
     SA_TRY(sa_stream_open(&b->stream, b->device, err));
     SA_TRY(sa_cli_choose_precision(b->cli, b->device, &b->precision, err));
-    const sa_segmenter_options options = {.precision = b->precision, .slots = 1, .batch = CLICKS, .max_clicks = 1};
+    const sa_segmenter_options options = {.precision = b->precision,
+                                          .slots = 1,
+                                          .batch = CLICKS,
+                                          .max_clicks = 1,
+                                          .max_pixels = b->image.height * b->image.width,
+                                          .max_side = b->image.height > b->image.width ? b->image.height
+                                                                                       : b->image.width};
     double start = sa_clock_seconds();
     SA_TRY(sa_segmenter_open(&b->segmenter, b->device, b->options->segmenter, &options, err));
     b->open_seconds = sa_clock_seconds() - start;

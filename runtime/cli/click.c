@@ -272,10 +272,15 @@ static sa_status run_job(job *j, sa_error *err)
     const sa_click_options *o = j->options;
     SA_TRY(sa_user_prompt_from_options(&j->prompt, &j->cli->arguments, o->box, o->mask, err));
     SA_TRY(read_picture(j, err));
-    size_t most_clicks = j->prompt.count > 0 ? j->prompt.count : 1;
-    SA_TRY(sa_click_engine_open(&j->engine, j->cli, o->segmenter, 1, most_clicks, err));
+    size_t height = j->image.height, width = j->image.width;
+    const sa_segmenter_options wanted = {.slots = 1,
+                                         .batch = 1,
+                                         .max_clicks = j->prompt.count > 0 ? j->prompt.count : 1,
+                                         .max_pixels = height * width,
+                                         .max_side = height > width ? height : width};
+    SA_TRY(sa_click_engine_open(&j->engine, j->cli, o->segmenter, &wanted, err));
     bool logits = o->save_logits != NULL;
-    SA_TRY(sa_click_answer_new(&j->answer, j->engine.segmenter, j->image.height, j->image.width, o->all, logits, err));
+    SA_TRY(sa_click_answer_new(&j->answer, j->engine.segmenter, height, width, o->all, logits, err));
     SA_TRY(sa_interrupt_check(err));
     SA_TRY(encode_picture(j, err));
     SA_TRY(answer_prompt(j, err));

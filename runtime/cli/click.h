@@ -33,9 +33,9 @@ typedef struct {
     sa_dtype precision;
 } sa_click_engine;
 
-/* `batch` pictures held and computed at one time, prompts of at most `max_clicks` clicks. Close it in every case. */
-sa_status sa_click_engine_open(sa_click_engine *engine, const sa_cli *cli, const char *segmenter, size_t batch,
-                               size_t max_clicks, sa_error *err);
+/* Precision is chosen here, by --precision; the rest of `wanted` is the caller's. Close it in every case. */
+sa_status sa_click_engine_open(sa_click_engine *engine, const sa_cli *cli, const char *segmenter,
+                               const sa_segmenter_options *wanted, sa_error *err);
 void sa_click_engine_close(sa_click_engine *engine);
 
 /*

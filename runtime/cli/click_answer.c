@@ -14,14 +14,14 @@ sa_image_limits sa_click_limits(const sa_click_options *options)
                              .max_memory = (size_t)options->max_memory};
 }
 
-sa_status sa_click_engine_open(sa_click_engine *engine, const sa_cli *cli, const char *segmenter, size_t batch,
-                               size_t max_clicks, sa_error *err)
+sa_status sa_click_engine_open(sa_click_engine *engine, const sa_cli *cli, const char *segmenter,
+                               const sa_segmenter_options *wanted, sa_error *err)
 {
     *engine = (sa_click_engine){0};
     SA_TRY(sa_cli_open_device(cli, &engine->device, err));
     SA_TRY(sa_cli_choose_precision(cli, engine->device, &engine->precision, err));
-    const sa_segmenter_options options = {
-        .precision = engine->precision, .slots = batch, .batch = batch, .max_clicks = max_clicks};
+    sa_segmenter_options options = *wanted;
+    options.precision = engine->precision;
     return sa_segmenter_open(&engine->segmenter, engine->device, segmenter, &options, err);
 }
 

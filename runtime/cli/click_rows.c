@@ -465,7 +465,12 @@ static sa_status run_all(run *r, sa_error *err)
 {
     SA_TRY(read_rows(r, err));
     SA_TRY(group_rows(r, err));
-    SA_TRY(sa_click_engine_open(&r->engine, r->cli, r->options->segmenter, r->batch, most_clicks(r), err));
+    const sa_segmenter_options wanted = {.slots = r->batch,
+                                         .batch = r->batch,
+                                         .max_clicks = most_clicks(r),
+                                         .max_pixels = (size_t)r->options->max_pixels,
+                                         .max_side = (size_t)r->options->max_side};
+    SA_TRY(sa_click_engine_open(&r->engine, r->cli, r->options->segmenter, &wanted, err));
     r->progress = sa_progress_start(&r->cli->log, "click", sa_device_name(r->engine.device), (long long)r->count);
     r->wave = calloc(r->batch, sizeof *r->wave);
     if (r->wave == NULL) {

@@ -224,10 +224,10 @@ static void print_text(const findings *f)
     printf("segagent    %s, %s, build %s, sanitizer %s\n", SEGAGENT_VERSION, compiler_name(), SEGAGENT_BUILD_TYPE,
            sanitizer_name());
     print_processor(f);
-    printf("libraries  ");
+    printf("libraries   ");
     for (int i = 0; i < LIBRARIES; i++) {
         const char *version = f->libraries[i].version;
-        printf(" %s %s%s", f->libraries[i].name, version[0] != '\0' ? version : "(missing)",
+        printf("%s %s%s", f->libraries[i].name, version[0] != '\0' ? version : "(missing)",
                i + 1 < LIBRARIES ? ", " : "\n");
     }
     print_cuda(&f->cuda);
