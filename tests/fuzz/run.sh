@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs every fuzz harness of a build for some seconds each:  tests/fuzz/run.sh BUILD_DIR SECONDS [NAME...]
-# Each works on a copy of corpus/NAME, so the committed corpus stays as it is. Prints one line per harness; what was
-# found, and the grown corpus, stay in BUILD_DIR/fuzz/NAME. Exit 1 if there is any finding.
+# Each works on a copy of corpus/NAME, so the committed corpus stays as it is. Prints one line per harness;
+# what was found, and the grown corpus, stay in BUILD_DIR/fuzz/NAME. Exit 1 if there is any finding.
 set -u
 if [ $# -lt 2 ] || [ ! -d "$1" ] || ! [[ "$2" =~ ^[1-9][0-9]*$ ]]; then
     echo "usage: $0 BUILD_DIR SECONDS [NAME...]" >&2
