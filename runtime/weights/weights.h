@@ -19,7 +19,10 @@
 
 #define SA_TENSOR_MAX_RANK 8
 
-/* One tensor of an open file set. Row-major and contiguous; `data` may be unaligned for its dtype. */
+/*
+ * One tensor of an open file set. Row-major and contiguous; `data` may be unaligned for its dtype. It points into the
+ * mapped file, or, for a strided view in a PyTorch file, into a copy that the sa_weights owns.
+ */
 typedef struct {
     const char *name;
     sa_dtype dtype;
@@ -35,7 +38,8 @@ typedef struct sa_weights sa_weights;
 
 /*
  * Opens a .safetensors, .pth, .pt or .bin file (told apart by content), a sharded index (*.index.json), or a directory
- * that holds model.safetensors, model.safetensors.index.json, pytorch_model.bin or its index.
+ * that holds one of model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json
+ * (the first of them that is there). Nothing in the files is trusted, and no code in them is run.
  */
 sa_status sa_weights_open(sa_weights **weights, const char *path, sa_error *err);
 void sa_weights_close(sa_weights *weights);
@@ -57,6 +61,21 @@ void sa_weights_release(const sa_weights *weights, const sa_tensor *tensor);
 /* Elements [begin, begin + count) of an f32, f16, bf16 or f64 tensor as f32. Other dtypes are a bug: match checks them. */
 void sa_tensor_read_f32(const sa_tensor *tensor, size_t begin, size_t count, float *out);
 
+/* True for f32, f16, bf16 and f64. */
+bool sa_dtype_is_float(sa_dtype dtype);
+
+/* How many elements are infinite or NaN; 0 for dtypes that have no such values. */
+size_t sa_tensor_count_nonfinite(const sa_tensor *tensor);
+
+/*
+ * Elements [begin, begin + count) rounded (to nearest even) to `to`, one of f32, f16, bf16, into `out`. The tensor must
+ * be floating. A value too large for f16 becomes infinite; the return value counts finite values that did.
+ */
+size_t sa_tensor_convert(const sa_tensor *tensor, size_t begin, size_t count, sa_dtype to, void *out);
+
+/* "[2, 3]"; returns `text`. */
+const char *sa_shape_format(const size_t *shape, int rank, char *text, size_t size);
+
 /*
  * What a model expects. A table of these is the one place that names a model's tensors: the loader fills `found`, and
  * sizes, shapes and errors all come from the table.
@@ -64,13 +83,14 @@ void sa_tensor_read_f32(const sa_tensor *tensor, size_t begin, size_t count, flo
 typedef struct {
     char name[128];     /* Hugging Face name */
     char original[128]; /* name in the original release's file, or "" if it never had another */
+    char alias[128];    /* second Hugging Face name of the same (tied) tensor, or ""; a file may hold either or both */
     int rank;
     size_t shape[4];
     bool optional;
     const sa_tensor *found; /* out: NULL while not matched */
 } sa_tensor_want;
 
-/* What match found; each list is a text of lines "name  dtype [shape]" for people, and a count. */
+/* What match found: a count and a list of each kind of misfit. */
 typedef struct {
     size_t missing, unexpected, mismatched;
     json_t *missing_names;    /* array of strings */
@@ -84,10 +104,25 @@ typedef struct {
  * floating dtype. Everything that is wrong is gathered in *report (which the caller frees with sa_weights_report_free
  * whatever is returned); the status is SA_BAD_INPUT if anything is missing, left over or mismatched, with an error that
  * says how many of each and names the first few, both sides printed. `ignored` (NULL-terminated list, may be NULL) names
- * tensors that may stand in the file unused; a trailing '*' matches any ending.
+ * tensors that may stand in the file unused; a trailing '*' matches any ending. Where a tensor stands under its name and
+ * its alias, both must hold the same bytes.
  */
 sa_status sa_weights_match(const sa_weights *weights, sa_tensor_want *wants, size_t count, const char *const *ignored,
                            sa_weights_report *report, sa_error *err);
 void sa_weights_report_free(sa_weights_report *report);
+
+/*
+ * Writing safetensors: `tensors` in any order, under the names given here, as `dtype` (floating tensors only; others
+ * keep theirs). metadata "format": "pt" is set, as transformers asks for. The file appears whole or not at all.
+ * SA_BAD_INPUT if a finite value does not fit in f16.
+ */
+typedef struct {
+    const char *name;
+    const sa_tensor *tensor;
+    sa_dtype dtype;
+} sa_tensor_out;
+
+sa_status sa_safetensors_write(const char *path, const sa_weights *weights, const sa_tensor_out *tensors, size_t count,
+                               sa_error *err);
 
 #endif
