@@ -50,6 +50,8 @@ static int by_size(const void *left, const void *right)
 
 sa_status sa_bench_measure(sa_bench_case *cases, size_t count, size_t repeats, sa_progress *progress, sa_error *err)
 {
+    /* OpenMP's idle threads spin for some milliseconds after a product; they shall not stand in the next one's way. */
+    const struct timespec settle = {.tv_nsec = 10 * 1000 * 1000};
     SA_ASSERT(repeats >= 1 && repeats <= SA_BENCH_MOST_REPEATS);
     for (size_t i = 0; i < count; i++) {
         SA_TRY(warm_up(&cases[i], err));
@@ -57,6 +59,7 @@ sa_status sa_bench_measure(sa_bench_case *cases, size_t count, size_t repeats, s
     }
     for (size_t round = 0; round < repeats; round++) {
         for (size_t i = 0; i < count; i++) {
+            nanosleep(&settle, NULL);
             SA_TRY(time_once(&cases[i], &cases[i].seconds[round], err));
             sa_progress_update(progress, (long long)(round * count + i + 1));
         }
@@ -127,8 +130,9 @@ void sa_bench_print_table(const sa_bench_case *cases, size_t count, const sa_ben
                 1e3 * c->seconds[c->repeats - 1], cell(tflops, tflops_of(c), "%.4f"), cell(gbps, gbps_of(c), "%.2f"),
                 cell(share, 100.0 * share_of(c, frame), "%.0f %%"));
     }
-    fprintf(stream, "\n%s, %d threads, %zu repeats; ceiling %.4f TFLOP/s, %.1f GB/s\n", frame->device, frame->threads,
-            cases[0].repeats, frame->ceiling_tflops, frame->ceiling_gbps);
+    char tflops[32], gbps[32];
+    fprintf(stream, "\n%s, %d threads, %zu repeats; ceiling %s TFLOP/s, %s GB/s\n", frame->device, frame->threads,
+            cases[0].repeats, cell(tflops, frame->ceiling_tflops, "%.4f"), cell(gbps, frame->ceiling_gbps, "%.1f"));
 }
 
 static void write_number(sa_json_writer *w, const char *key, double value)
