@@ -108,10 +108,11 @@ bool check_close_f32(const float *got, const float *want, const check_spec *spec
     }
     print_error("%s: %zu of %zu values are off; the worst at ", spec->label, failures, count);
     print_place(spec, worst);
-    print_error(": got %.9g (0x%08x), want %.9g (0x%08x), %.0f ulps apart; tolerance %g + %g relative; seed %llu\n",
-                (double)got[worst], bits_of(got[worst]), (double)want[worst], bits_of(want[worst]),
-                ulps_between(got[worst], want[worst]), spec->absolute, spec->relative,
-                (unsigned long long)spec->seed);
+    print_error(
+        ": got %.9g (0x%08x), want %.9g (0x%08x), %.0f ulps apart; tolerance %g + %g relative; seed %llu\n",
+        (double)got[worst], bits_of(got[worst]), (double)want[worst], bits_of(want[worst]),
+        ulps_between(got[worst], want[worst]), spec->absolute, spec->relative,
+        (unsigned long long)spec->seed);
     return false;
 }
 

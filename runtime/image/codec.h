@@ -28,7 +28,9 @@ sa_codec_decode sa_png_decode;
 sa_codec_decode sa_bmp_decode;
 sa_codec_decode sa_pnm_decode;
 
-/* Checks a header's sizes against the limits, then allocates; `scratch`: bytes that the decoder holds beside it. */
+/* Refuses the sizes of a header that are zero or beyond the limits. */
+sa_status sa_codec_check_size(const sa_codec_source *source, uint64_t height, uint64_t width, sa_error *err);
+/* The same, then allocates; `scratch`: bytes that the decoder holds beside the picture. */
 sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
                              sa_image *image, sa_error *err);
 

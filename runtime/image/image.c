@@ -38,8 +38,7 @@ sa_image_limits sa_image_default_limits(void)
     };
 }
 
-sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
-                             sa_image *image, sa_error *err)
+sa_status sa_codec_check_size(const sa_codec_source *source, uint64_t height, uint64_t width, sa_error *err)
 {
     const sa_image_limits *limits = &source->limits;
     if (height == 0 || width == 0) {
@@ -51,6 +50,14 @@ sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uin
                        "the picture is too large: %llux%llu pixels, and at most %zu pixels, %zu a side, are read",
                        (unsigned long long)width, (unsigned long long)height, limits->max_pixels, limits->max_side);
     }
+    return SA_OK;
+}
+
+sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
+                             sa_image *image, sa_error *err)
+{
+    const sa_image_limits *limits = &source->limits;
+    SA_TRY(sa_codec_check_size(source, height, width, err));
     if (scratch > limits->max_memory || height * width > (limits->max_memory - scratch) / 3) {
         return sa_fail(err, SA_NO_ROOM, source->name, "scale it down, or store it with 8 bits per channel",
                        "decoding %llux%llu pixels would take more than %zu MiB of memory", (unsigned long long)width,

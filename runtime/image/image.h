@@ -35,7 +35,8 @@ typedef struct {
     size_t max_pixels;     /* height * width; default 2^28: a 200-megapixel photograph, 3 bytes each, is 600 MB */
     size_t max_side;       /* height or width; default 65535, the most that JPEG can say */
     size_t max_file_bytes; /* default 512 MiB */
-    size_t max_memory;     /* bytes held by one decode, its result included; default 1 GiB */
+    size_t max_memory;     /* bytes of pixels and decoder, the file itself not counted; default 1 GiB. (A picture
+                            * that EXIF turns by 90 degrees is held twice for a moment.) */
 } sa_image_limits;
 
 sa_image_limits sa_image_default_limits(void);

@@ -1,6 +1,6 @@
 /*
- * The test of the tests: each fault that the comparator and the guarded buffers exist for is planted once, and must be
- * found. A comparator that cannot fail proves nothing.
+ * The test of the tests: each fault that the comparator and the guarded buffers exist for is planted once,
+ * and must be found. A comparator that cannot fail proves nothing.
  */
 #include <math.h>
 #include <string.h>

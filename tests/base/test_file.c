@@ -1,4 +1,7 @@
-/* Files that shrink while they are mapped, disks that are full, directories that may not be written, and the plain ways. */
+/*
+ * Files that shrink while they are mapped, disks that are full, directories that may not be written, and the
+ * plain ways.
+ */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -173,7 +176,8 @@ static void *feed(void *argument)
 }
 
 /* What `path` gives when a pipe of `size` bytes stands behind it. */
-static sa_status read_fed(const char *path, int descriptor, size_t size, size_t limit, size_t *got, sa_error *err)
+static sa_status read_fed(const char *path, int descriptor, size_t size, size_t limit, size_t *got,
+                          sa_error *err)
 {
     feeder f = {descriptor, size};
     pthread_t thread;

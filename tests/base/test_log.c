@@ -1,4 +1,7 @@
-/* Messages and progress, written into memory. Time is not waited for: the progress' own clock fields are set back. */
+/*
+ * Messages and progress, written into memory. Time is not waited for: the progress' own clock fields are set
+ * back.
+ */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

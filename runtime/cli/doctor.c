@@ -1,0 +1,382 @@
+/*
+ * segagent doctor: what this build and this machine can do, and for each missing piece what it would give. It only
+ * looks; nothing is changed, and nothing that it does not find is an error.
+ */
+#include <stddef.h>
+#include <stdio.h>
+/* needs the two above it */
+#include <jpeglib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef SEGAGENT_HAVE_DNNL
+#include <oneapi/dnnl/dnnl.h>
+#endif
+
+#include "runtime/cli/cli.h"
+#include "runtime/cli/machine.h"
+#include "runtime/device/cpu_level.h"
+#include "runtime/device/cuda_probe.h"
+
+#define TEXT_OF(x) TEXT_OF_MACRO(x)
+#define TEXT_OF_MACRO(x) #x
+
+typedef struct {
+    const char *name;
+    char version[64]; /* "" if it is not there */
+    const char *gives;
+} library;
+
+enum { LIBRARIES = 4 };
+
+typedef struct {
+    sa_machine machine;
+    sa_cuda_probe cuda;
+    library libraries[LIBRARIES];
+    bool cpu_opens;
+    sa_error cpu_error; /* why not */
+    char ops[32];       /* the level in use */
+    int threads;
+    size_t most_available; /* bytes that a model may take */
+} findings;
+
+static const char *compiler_name(void)
+{
+#if defined(__clang__)
+    return "clang " __clang_version__;
+#elif defined(__GNUC__)
+    return "gcc " __VERSION__;
+#else
+    return "unknown";
+#endif
+}
+
+static const char *sanitizer_name(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return "address";
+#elif defined(__SANITIZE_THREAD__)
+    return "thread";
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return "address";
+#elif __has_feature(thread_sanitizer)
+    return "thread";
+#endif
+#endif
+    return "none";
+}
+
+static bool is_compiled(sa_cpu_level level)
+{
+    switch (level) {
+    case SA_CPU_PLAIN: return true;
+#ifdef SEGAGENT_HAVE_AVX2
+    case SA_CPU_AVX2: return true;
+#endif
+#ifdef SEGAGENT_HAVE_AVX512
+    case SA_CPU_AVX512: return true;
+#endif
+#ifdef SEGAGENT_HAVE_AVX512BF16
+    case SA_CPU_AVX512BF16: return true;
+#endif
+    default: return false;
+    }
+}
+
+static void find_libraries(library list[LIBRARIES])
+{
+    list[0] = (library){"libjpeg-turbo", "", "reading and writing JPEG"};
+#ifdef LIBJPEG_TURBO_VERSION
+    snprintf(list[0].version, sizeof list[0].version, "%s", TEXT_OF(LIBJPEG_TURBO_VERSION));
+#else
+    list[0].gives = "JPEG pixels equal to Pillow's (another libjpeg is compiled in)";
+#endif
+    list[1] = (library){"jansson", "", "reading JSON"};
+    snprintf(list[1].version, sizeof list[1].version, "%s", jansson_version_str());
+    list[2] = (library){"stb_image", "", "reading and writing PNG"};
+    snprintf(list[2].version, sizeof list[2].version, "%s", SEGAGENT_STB_VERSION);
+    list[3] = (library){"oneDNN", "", "a second measure of the processor's ceiling in segagent bench"};
+#ifdef SEGAGENT_HAVE_DNNL
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(list[3].version, sizeof list[3].version, "%d.%d.%d", v->major, v->minor, v->patch);
+#endif
+}
+
+static void find_device(const sa_cli *cli, findings *f)
+{
+    const sa_device_options options = {.name = "cpu", .threads = (int)cli->common.threads};
+    sa_device *device;
+    f->cpu_opens = sa_device_open(&device, &options, &f->cpu_error) == SA_OK;
+    if (f->cpu_opens) {
+        snprintf(f->ops, sizeof f->ops, "%s", sa_device_ops(device)->name);
+        f->threads = sa_pool_threads(sa_device_pool(device));
+        sa_device_close(device);
+    }
+}
+
+static size_t least_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void find_all(const sa_cli *cli, findings *f)
+{
+    *f = (findings){0};
+    sa_cuda_probe_run(&f->cuda); /* first: it forks, and there is one thread now */
+    sa_machine_read(&f->machine);
+    find_libraries(f->libraries);
+    find_device(cli, f);
+    const sa_machine *m = &f->machine;
+    f->most_available = m->memory_available;
+    if (m->memory_limit != 0) {
+        f->most_available = least_of(f->most_available, m->memory_limit - least_of(m->memory_limit,
+                                                                                   m->memory_limit_used));
+    }
+}
+
+/* What is not there, each with what it would give; calls `say` for every one. */
+static void list_missing(const findings *f, void (*say)(void *context, const char *name, const char *gives),
+                         void *context)
+{
+    for (int i = 0; i < LIBRARIES; i++) {
+        if (f->libraries[i].version[0] == '\0') {
+            say(context, f->libraries[i].name, f->libraries[i].gives);
+        }
+    }
+    if (!f->cuda.compiled) {
+        say(context, "CUDA probe", "looking for NVIDIA GPUs (build with -DSEGAGENT_CUDA=ON)");
+    } else if (!f->cuda.usable) {
+        say(context, "NVIDIA GPU", "encoding many pictures a second instead of a few seconds each");
+    }
+    for (int level = SA_CPU_AVX2; level < SA_CPU_LEVELS; level++) {
+        if (is_compiled((sa_cpu_level)level) && !sa_cpu_level_runs_here((sa_cpu_level)level)) {
+            say(context, sa_cpu_level_name((sa_cpu_level)level),
+                "faster arithmetic on processors that have these instructions");
+        }
+    }
+}
+
+static double gigabytes(size_t bytes)
+{
+    return (double)bytes / 1e9;
+}
+
+static void print_processor(const findings *f)
+{
+    const sa_machine *m = &f->machine;
+    const char *override = getenv("SEGAGENT_ISA");
+    printf("processor   %s (%s), %s\n", m->processor[0] != '\0' ? m->processor : "unknown", m->architecture, m->kernel);
+    printf("levels     ");
+    for (int i = 0; i < SA_CPU_LEVELS; i++) {
+        sa_cpu_level level = (sa_cpu_level)i;
+        const char *state = !is_compiled(level)             ? "not compiled"
+                            : !sa_cpu_level_runs_here(level) ? "not on this processor"
+                            : f->cpu_opens && strcmp(f->ops, sa_cpu_level_name(level)) == 0 ? "in use"
+                                                                                           : "usable";
+        printf(" %s: %s%s", sa_cpu_level_name(level), state, i + 1 < SA_CPU_LEVELS ? ";" : "\n");
+    }
+    if (override != NULL) {
+        printf("            SEGAGENT_ISA=%s chose the level\n", override);
+    }
+    if (!f->cpu_opens) {
+        printf("            the CPU device does not open: %s%s%s\n", f->cpu_error.reason,
+               f->cpu_error.hint[0] != '\0' ? "; " : "", f->cpu_error.hint);
+    }
+    printf("threads     %d (%d processors online, %d usable here", f->threads, m->processors_online,
+           m->processors_usable);
+    if (m->processor_quota > 0) {
+        printf(", quota of the control group %.2f", m->processor_quota);
+    }
+    printf(")\nmemory      %.1f GB total, %.1f GB available", gigabytes(m->memory_total), gigabytes(f->most_available));
+    if (m->memory_limit != 0) {
+        printf(" (control group: %.1f of %.1f GB used)", gigabytes(m->memory_limit_used), gigabytes(m->memory_limit));
+    }
+    printf("\n");
+}
+
+static void print_cuda(const sa_cuda_probe *cuda)
+{
+    if (!cuda->usable) {
+        printf("cuda        no: %s\n", cuda->reason);
+    } else {
+        printf("cuda        driver for CUDA %d.%d, %d device%s\n", cuda->driver_version / 1000,
+               cuda->driver_version % 1000 / 10, cuda->device_count, cuda->device_count == 1 ? "" : "s");
+    }
+    for (int i = 0; cuda->usable && i < cuda->device_count && i < SA_CUDA_PROBE_MOST_DEVICES; i++) {
+        const sa_cuda_probe_device *d = &cuda->devices[i];
+        printf("            cuda:%d %s, compute capability %d.%d, %.1f GB\n", i, d->name, d->major, d->minor,
+               gigabytes(d->memory_bytes));
+    }
+    if (cuda->usable) {
+        printf("            found, but not used: this version computes on the CPU\n");
+    }
+}
+
+static void print_missing(void *context, const char *name, const char *gives)
+{
+    (void)context;
+    printf("missing     %s: would give %s\n", name, gives);
+}
+
+static void print_text(const findings *f)
+{
+    printf("segagent    %s, %s, build %s, sanitizer %s\n", SEGAGENT_VERSION, compiler_name(), SEGAGENT_BUILD_TYPE,
+           sanitizer_name());
+    print_processor(f);
+    printf("libraries   ");
+    for (int i = 0; i < LIBRARIES; i++) {
+        const char *version = f->libraries[i].version;
+        printf("%s %s%s", f->libraries[i].name, version[0] != '\0' ? version : "(missing)",
+               i + 1 < LIBRARIES ? ", " : "\n");
+    }
+    print_cuda(&f->cuda);
+    list_missing(f, print_missing, NULL);
+}
+
+static void write_text(sa_json_writer *w, const char *key, const char *text)
+{
+    sa_json_key(w, key);
+    sa_json_string(w, text);
+}
+
+static void write_size(sa_json_writer *w, const char *key, size_t value)
+{
+    sa_json_key(w, key);
+    sa_json_int(w, (int64_t)value);
+}
+
+static void write_flag(sa_json_writer *w, const char *key, bool value)
+{
+    sa_json_key(w, key);
+    sa_json_bool(w, value);
+}
+
+static void write_levels(sa_json_writer *w, const findings *f)
+{
+    sa_json_key(w, "levels");
+    sa_json_begin_array(w);
+    for (int i = 0; i < SA_CPU_LEVELS; i++) {
+        sa_cpu_level level = (sa_cpu_level)i;
+        bool compiled = is_compiled(level);
+        sa_json_begin_object(w);
+        write_text(w, "name", sa_cpu_level_name(level));
+        write_flag(w, "compiled", compiled);
+        write_flag(w, "usable", compiled && sa_cpu_level_runs_here(level));
+        write_flag(w, "in_use", f->cpu_opens && strcmp(f->ops, sa_cpu_level_name(level)) == 0);
+        sa_json_end_object(w);
+    }
+    sa_json_end_array(w);
+}
+
+static void write_processor(sa_json_writer *w, const findings *f)
+{
+    const sa_machine *m = &f->machine;
+    sa_json_key(w, "cpu");
+    sa_json_begin_object(w);
+    write_text(w, "name", m->processor);
+    write_text(w, "architecture", m->architecture);
+    write_text(w, "kernel", m->kernel);
+    write_levels(w, f);
+    write_text(w, "isa_override", getenv("SEGAGENT_ISA"));
+    write_text(w, "error", f->cpu_opens ? NULL : f->cpu_error.reason);
+    sa_json_end_object(w);
+    sa_json_key(w, "threads");
+    sa_json_begin_object(w);
+    write_size(w, "default", (size_t)f->threads);
+    write_size(w, "online", (size_t)m->processors_online);
+    write_size(w, "usable", (size_t)m->processors_usable);
+    sa_json_key(w, "quota");
+    sa_json_f64(w, m->processor_quota);
+    sa_json_end_object(w);
+    sa_json_key(w, "memory");
+    sa_json_begin_object(w);
+    write_size(w, "total", m->memory_total);
+    write_size(w, "available", f->most_available);
+    write_size(w, "limit", m->memory_limit);
+    write_size(w, "limit_used", m->memory_limit_used);
+    sa_json_end_object(w);
+}
+
+static void write_cuda(sa_json_writer *w, const sa_cuda_probe *cuda)
+{
+    sa_json_key(w, "cuda");
+    sa_json_begin_object(w);
+    write_flag(w, "compiled", cuda->compiled);
+    write_flag(w, "found", cuda->usable);
+    write_text(w, "reason", cuda->usable ? NULL : cuda->reason);
+    write_size(w, "driver_version", (size_t)cuda->driver_version);
+    sa_json_key(w, "devices");
+    sa_json_begin_array(w);
+    for (int i = 0; cuda->usable && i < cuda->device_count && i < SA_CUDA_PROBE_MOST_DEVICES; i++) {
+        const sa_cuda_probe_device *d = &cuda->devices[i];
+        char capability[32];
+        snprintf(capability, sizeof capability, "%d.%d", d->major, d->minor);
+        sa_json_begin_object(w);
+        write_text(w, "name", d->name);
+        write_text(w, "compute_capability", capability);
+        write_size(w, "memory", d->memory_bytes);
+        sa_json_end_object(w);
+    }
+    sa_json_end_array(w);
+    sa_json_end_object(w);
+}
+
+static void write_missing(void *context, const char *name, const char *gives)
+{
+    sa_json_writer *w = context;
+    sa_json_begin_object(w);
+    write_text(w, "name", name);
+    write_text(w, "gives", gives);
+    sa_json_end_object(w);
+}
+
+static void write_json(const findings *f)
+{
+    sa_json_writer w = sa_json_writer_on(stdout);
+    sa_json_begin_object(&w);
+    write_text(&w, "version", SEGAGENT_VERSION);
+    write_text(&w, "compiler", compiler_name());
+    write_text(&w, "build", SEGAGENT_BUILD_TYPE);
+    write_text(&w, "sanitizer", sanitizer_name());
+    write_processor(&w, f);
+    sa_json_key(&w, "libraries");
+    sa_json_begin_array(&w);
+    for (int i = 0; i < LIBRARIES; i++) {
+        sa_json_begin_object(&w);
+        write_text(&w, "name", f->libraries[i].name);
+        write_text(&w, "version", f->libraries[i].version[0] != '\0' ? f->libraries[i].version : NULL);
+        sa_json_end_object(&w);
+    }
+    sa_json_end_array(&w);
+    write_cuda(&w, &f->cuda);
+    sa_json_key(&w, "missing");
+    sa_json_begin_array(&w);
+    list_missing(f, write_missing, &w);
+    sa_json_end_array(&w);
+    sa_json_end_object(&w);
+    sa_json_end_line(&w);
+}
+
+int sa_command_doctor(int argc, char **argv)
+{
+    static const sa_syntax syntax = {
+        .name = "doctor",
+        .summary = "Says what this build and this machine can do, and what is missing.",
+        .usage = "[OPTION]...",
+        .example = "segagent doctor --json",
+    };
+    sa_cli cli;
+    int exit_code;
+    if (!sa_cli_start(&cli, &syntax, argc, argv, &exit_code)) {
+        return exit_code;
+    }
+    findings f;
+    find_all(&cli, &f);
+    if (cli.common.json) {
+        write_json(&f);
+    } else {
+        print_text(&f);
+    }
+    return sa_cli_end(&cli, SA_OK, NULL);
+}

@@ -1,0 +1,48 @@
+# What the script tests share: counts, a scratch folder that goes away, and the checks. Sourced, from the source's root.
+set -u
+: "${SEGAGENT_BINARY:?the program under test}"
+SCRATCH=$(mktemp -d)
+trap 'rm -rf "$SCRATCH"' EXIT
+PASSED=0
+FAILED=0
+MODEL=tests/golden/demo
+IMAGE=tests/golden/demo/image.jpg
+
+pass() { PASSED=$((PASSED + 1)); }
+fail() {
+    FAILED=$((FAILED + 1))
+    echo "FAILED: $*"
+}
+
+# check WHAT COMMAND...: the command succeeds.
+check() {
+    local what=$1
+    shift
+    if "$@"; then pass; else fail "$what"; fi
+}
+
+# run ARGS...: the program; leaves $CODE, $SCRATCH/out and $SCRATCH/err.
+run() {
+    "$SEGAGENT_BINARY" "$@" >"$SCRATCH/out" 2>"$SCRATCH/err" </dev/null
+    CODE=$?
+}
+
+# works ARGS...: exit code 0.
+works() {
+    run "$@"
+    if [ $CODE -eq 0 ]; then pass; else fail "exit $CODE: segagent $*: $(head -c 300 "$SCRATCH/err")"; fi
+}
+
+# says PATTERN: standard output has it (extended regular expression).
+says() {
+    if grep -Eq -- "$1" "$SCRATCH/out"; then pass; else fail "no \"$1\" in: $(head -c 300 "$SCRATCH/out")"; fi
+}
+
+# Without the times, which are the one thing that differs between two runs.
+without_seconds() { sed -E 's/"seconds":\{[^}]*\}/"seconds":{}/' "$@"; }
+
+finish() {
+    echo "$PASSED passed, $FAILED failed"
+    [ "$FAILED" -eq 0 ]
+    exit
+}

@@ -1,0 +1,401 @@
+/*
+ * SAM as a whole against the golden cases, in every precision and on every level that this machine has; and what must
+ * hold without a reference: the same bits in any batch and with any number of threads, no allocation after start-up.
+ *
+ * Tolerances. f32: the issue's, 1e-4 of the largest value of the embedding, 1e-4 in the scores, 99.95 % of the pixels.
+ * bf16: weights and activations carry 8 bits, relative error 2^-9 at each rounding. Along the residual stream (kept in
+ * f32) the errors of the ~4 roundings of each of L layers add like a random walk: 2^-9 * sqrt(4 L), 2 % for the ViTs'
+ * depths and less for these; 2 % of the largest value bounds the worst of some thousand elements of a tiny net too. The
+ * scores pass through three more layers: 0.03. Masks: logits here span tens, so an error of 2 % moves the border by
+ * less than a pixel of the low-resolution mask: 98.5 % of the pixels.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/device/cpu_level.h"
+#include "tests/check.h"
+#include "tests/models/golden.h"
+
+typedef struct {
+    sa_dtype precision;
+    double embedding, score, agreement; /* the last: least share of equal pixels */
+} tolerance;
+
+static const tolerance tolerance_f32 = {SA_F32, 1e-4, 1e-4, 0.9995};
+static const tolerance tolerance_bf16 = {SA_BF16, 2e-2, 3e-2, 0.985};
+
+static const char *const variants[][2] = {
+    {"tests/golden/sam/window-pad", "tests/golden/sam/window-pad"},
+    {"tests/golden/sam/head80", "tests/golden/sam/head80"},
+    {"tests/golden/sam/odd", "tests/golden/sam/odd"},
+    {"tests/golden/sam/original", "tests/golden/sam/original/model.pth"},
+};
+
+static void must(sa_status status, const sa_error *err)
+{
+    char text[2048];
+    if (status != SA_OK) {
+        fail_msg("%s", sa_error_format(err, text, sizeof text));
+    }
+}
+
+typedef struct {
+    sa_device *device;
+    sa_segmenter *segmenter;
+} rig;
+
+static rig open_rig(const char *path, sa_dtype precision, const char *isa, int threads, size_t batch)
+{
+    rig r;
+    sa_error err;
+    sa_device_options device = {.name = "cpu", .threads = threads, .isa = isa};
+    must(sa_device_open(&r.device, &device, &err), &err);
+    sa_segmenter_options options = sa_segmenter_default_options();
+    options.precision = precision;
+    options.batch = batch;
+    options.slots = batch;
+    options.max_pixels = 1 << 20;
+    options.max_side = 4096;
+    must(sa_segmenter_open(&r.segmenter, r.device, path, &options, &err), &err);
+    return r;
+}
+
+static void close_rig(rig *r)
+{
+    sa_segmenter_close(r->segmenter);
+    sa_device_close(r->device);
+}
+
+static sa_weights *open_cases(const char *directory)
+{
+    char path[256];
+    sa_error err;
+    sa_weights *cases;
+    snprintf(path, sizeof path, "%s/cases.safetensors", directory);
+    must(sa_weights_open(&cases, path, &err), &err);
+    return cases;
+}
+
+/* An answer with room for everything. */
+typedef struct {
+    sa_segmenter_answer answer;
+    sa_mask masks[GOLDEN_MASKS];
+} full_answer;
+
+static void make_answer(const sa_segmenter *segmenter, const sa_image *picture, full_answer *full)
+{
+    sa_error err;
+    memset(full, 0, sizeof *full);
+    for (int m = 0; m < GOLDEN_MASKS; m++) {
+        must(sa_mask_new(&full->masks[m], picture->height, picture->width, &err), &err);
+        full->answer.masks[m] = &full->masks[m];
+        full->answer.states[m] = malloc(sa_segmenter_state_size(segmenter) * sizeof(float));
+        assert_non_null(full->answer.states[m]);
+    }
+}
+
+static void free_answer(full_answer *full)
+{
+    for (int m = 0; m < GOLDEN_MASKS; m++) {
+        sa_mask_free(&full->masks[m]);
+        free(full->answer.states[m]);
+    }
+}
+
+static void encode_one(rig *r, const golden_case *c, size_t slot)
+{
+    sa_error err;
+    const sa_image *picture = &c->picture;
+    must(sa_segmenter_encode(r->segmenter, &picture, &slot, 1, &err), &err);
+}
+
+static void click_one(rig *r, const golden_case *c, size_t slot, full_answer *full)
+{
+    sa_error err;
+    sa_segmenter_query query = {.slot = slot, .prompt = c->prompt, .state = {c->state}};
+    must(sa_segmenter_click(r->segmenter, &query, &full->answer, 1, &err), &err);
+}
+
+static double largest(const float *values, size_t count)
+{
+    double most = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        most = fmax(most, fabs((double)values[i]));
+    }
+    return most;
+}
+
+static bool check_embedding(rig *r, const golden_case *c, const tolerance *t, const char *label)
+{
+    sa_error err;
+    size_t channels, side;
+    sa_segmenter_embedding_shape(r->segmenter, &channels, &side);
+    size_t count = channels * side * side;
+    float *got = malloc(count * sizeof *got);
+    must(sa_segmenter_read_embedding(r->segmenter, 0, got, &err), &err);
+    check_spec spec = {.label = label,
+                       .absolute = t->embedding * largest(c->embedding, count),
+                       .rank = 3,
+                       .axes = {channels, side, side}};
+    bool good = check_close_f32(got, c->embedding, &spec);
+    free(got);
+    return good;
+}
+
+static bool check_masks(const golden_case *c, const full_answer *full, const tolerance *t, const char *label)
+{
+    size_t pixels = c->picture.height * c->picture.width, wrong = 0;
+    for (size_t m = 0; m < GOLDEN_MASKS; m++) {
+        for (size_t i = 0; i < pixels; i++) {
+            bool got = sa_mask_get(&full->masks[m], i % c->picture.width, i / c->picture.width);
+            wrong += got != (c->masks[m * pixels + i] != 0);
+        }
+    }
+    double share = 1.0 - (double)wrong / (double)(GOLDEN_MASKS * pixels);
+    if (!(share >= t->agreement)) {
+        print_error("%s: %zu of %zu pixels differ: agreement %.5f, at least %.5f is needed\n", label, wrong,
+                    GOLDEN_MASKS * pixels, share, t->agreement);
+    }
+    return share >= t->agreement;
+}
+
+/* The best two scores may lie closer together than the tolerance: then either may win. */
+static bool check_best(const golden_case *c, const full_answer *full, const tolerance *t, const char *label)
+{
+    double lead = (double)(c->scores[c->best] - c->scores[full->answer.best]);
+    bool good = (int)full->answer.best == c->best || lead <= 2.0 * t->score;
+    if (!good) {
+        print_error("%s: best mask %zu, want %d\n", label, full->answer.best, c->best);
+    }
+    return good;
+}
+
+static bool check_case(rig *r, const golden_case *c, const tolerance *t, const char *label)
+{
+    full_answer full;
+    make_answer(r->segmenter, &c->picture, &full);
+    encode_one(r, c, 0);
+    click_one(r, c, 0, &full);
+    check_spec scores = {.label = label, .absolute = t->score, .rank = 1, .axes = {GOLDEN_MASKS}};
+    bool good = c->embedding == NULL || check_embedding(r, c, t, label);
+    good = check_close_f32(full.answer.scores, c->scores, &scores) && good;
+    good = check_masks(c, &full, t, label) && good;
+    good = check_best(c, &full, t, label) && good;
+    free_answer(&full);
+    return good;
+}
+
+static size_t check_variant(size_t variant, const tolerance *t, const char *isa)
+{
+    sa_weights *cases = open_cases(variants[variant][0]);
+    rig r = open_rig(variants[variant][1], t->precision, isa, 2, 1);
+    size_t bad = 0;
+    golden_case c;
+    int count = 0;
+    for (; golden_read(cases, count, &c); count++) {
+        char label[160];
+        snprintf(label, sizeof label, "%s case %d, %s on %s", variants[variant][1], count,
+                 sa_dtype_name(t->precision), isa);
+        bad += !check_case(&r, &c, t, label);
+        golden_free(&c);
+    }
+    assert_true(count >= 5);
+    close_rig(&r);
+    sa_weights_close(cases);
+    return bad;
+}
+
+static void test_golden(const tolerance *t)
+{
+    size_t bad = 0;
+    for (int level = 0; level < SA_CPU_LEVELS; level++) {
+        for (size_t v = 0; sa_cpu_level_runs_here(level) && v < sizeof variants / sizeof *variants; v++) {
+            bad += check_variant(v, t, sa_cpu_level_name(level));
+        }
+    }
+    assert_int_equal(bad, 0);
+}
+
+static void test_golden_f32(void **state)
+{
+    (void)state;
+    test_golden(&tolerance_f32);
+}
+
+static void test_golden_bf16(void **state)
+{
+    (void)state;
+    test_golden(&tolerance_bf16);
+}
+
+/* The comparison can go red: another case's answer, and a flipped mask. */
+static void test_planted_faults(void **state)
+{
+    (void)state;
+    sa_weights *cases = open_cases(variants[0][0]);
+    rig r = open_rig(variants[0][1], SA_F32, NULL, 2, 1);
+    golden_case c;
+    assert_true(golden_read(cases, 0, &c));
+    print_message("what follows up to 'end' are expected complaints\n");
+    c.embedding[17] += 1e-3f * (float)largest(c.embedding, 100);
+    assert_false(check_case(&r, &c, &tolerance_f32, "planted: embedding"));
+    golden_free(&c);
+    assert_true(golden_read(cases, 0, &c));
+    c.scores[1] += 2e-4f;
+    assert_false(check_case(&r, &c, &tolerance_f32, "planted: score"));
+    golden_free(&c);
+    assert_true(golden_read(cases, 0, &c));
+    c.clicks[0].x += 20.0f;
+    assert_false(check_case(&r, &c, &tolerance_f32, "planted: click elsewhere"));
+    golden_free(&c);
+    print_message("end\n");
+    close_rig(&r);
+    sa_weights_close(cases);
+}
+
+enum { BATCH = 5 };
+
+/* All of an answer, bit for bit. */
+static void assert_same(const sa_segmenter *segmenter, const full_answer *a, const full_answer *b)
+{
+    assert_int_equal(a->answer.best, b->answer.best);
+    assert_memory_equal(a->answer.scores, b->answer.scores, sizeof(float) * GOLDEN_MASKS);
+    for (int m = 0; m < GOLDEN_MASKS; m++) {
+        assert_memory_equal(a->answer.states[m], b->answer.states[m],
+                            sa_segmenter_state_size(segmenter) * sizeof(float));
+        assert_true(sa_mask_equal(&a->masks[m], &b->masks[m]));
+    }
+}
+
+/* Cases 0 .. BATCH-1 in one call with `threads` threads, each in its own slot. */
+static void run_together(rig *r, golden_case *c, full_answer *full)
+{
+    sa_error err;
+    const sa_image *pictures[BATCH];
+    size_t slots[BATCH];
+    sa_segmenter_query queries[BATCH];
+    sa_segmenter_answer answers[BATCH];
+    for (size_t i = 0; i < BATCH; i++) {
+        pictures[i] = &c[i].picture;
+        slots[i] = i;
+        queries[i] = (sa_segmenter_query){.slot = i, .prompt = c[i].prompt, .state = {c[i].state}};
+        queries[i].prompt.clicks = c[i].clicks;
+        make_answer(r->segmenter, pictures[i], &full[i]);
+        answers[i] = full[i].answer;
+    }
+    must(sa_segmenter_encode(r->segmenter, pictures, slots, BATCH, &err), &err);
+    must(sa_segmenter_click(r->segmenter, queries, answers, BATCH, &err), &err);
+    for (size_t i = 0; i < BATCH; i++) {
+        full[i].answer = answers[i];
+    }
+}
+
+static void check_invariance(sa_dtype precision, int threads)
+{
+    sa_weights *cases = open_cases(variants[0][0]);
+    rig alone = open_rig(variants[0][1], precision, NULL, 1, 1);
+    rig together = open_rig(variants[0][1], precision, NULL, threads, BATCH);
+    golden_case c[BATCH];
+    full_answer batch[BATCH];
+    for (int i = 0; i < BATCH; i++) {
+        assert_true(golden_read(cases, i, &c[i]));
+    }
+    run_together(&together, c, batch);
+    for (int i = 0; i < BATCH; i++) {
+        full_answer single;
+        make_answer(alone.segmenter, &c[i].picture, &single);
+        c[i].prompt.clicks = c[i].clicks;
+        encode_one(&alone, &c[i], 0);
+        click_one(&alone, &c[i], 0, &single);
+        assert_same(alone.segmenter, &single, &batch[i]);
+        free_answer(&single);
+        free_answer(&batch[i]);
+        golden_free(&c[i]);
+    }
+    close_rig(&alone);
+    close_rig(&together);
+    sa_weights_close(cases);
+}
+
+static void test_invariance(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 4; threads++) {
+        check_invariance(SA_F32, threads);
+        check_invariance(SA_BF16, threads);
+    }
+}
+
+/* Every allocation of the program passes here while `counting`. */
+static size_t allocations;
+static bool counting;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    allocations += counting;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    allocations += counting;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    allocations += counting;
+    return __real_realloc(memory, size);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+    allocations += counting;
+    return __real_aligned_alloc(align, size);
+}
+
+static void test_no_allocation_after_start(void **state)
+{
+    (void)state;
+    sa_weights *cases = open_cases(variants[0][0]);
+    rig r = open_rig(variants[0][1], SA_BF16, NULL, 2, 1);
+    golden_case c;
+    assert_true(golden_read(cases, 3, &c));
+    full_answer full;
+    make_answer(r.segmenter, &c.picture, &full);
+    size_t before = sa_device_allocation_count(r.device);
+    allocations = 0;
+    counting = true;
+    free(malloc(1)); /* the count itself works */
+    assert_int_equal(allocations, 1);
+    encode_one(&r, &c, 0);
+    click_one(&r, &c, 0, &full);
+    counting = false;
+    assert_int_equal(allocations, 1);
+    assert_int_equal(sa_device_allocation_count(r.device), before);
+    free_answer(&full);
+    golden_free(&c);
+    close_rig(&r);
+    sa_weights_close(cases);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden_f32),         cmocka_unit_test(test_golden_bf16),
+        cmocka_unit_test(test_planted_faults),     cmocka_unit_test(test_invariance),
+        cmocka_unit_test(test_no_allocation_after_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
