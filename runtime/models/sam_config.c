@@ -9,29 +9,57 @@
 enum { MOST_CONFIG_BYTES = 1 << 20, MOST_SIZE = 1 << 16 };
 
 static const char *const wrong_model = "this engine reads SAM models (model_type \"sam\")";
+static const char *const bad_config = "use a config.json that belongs to the weights";
 
 /* One object of the configuration while it is read: the file for errors, and the first failure. */
 typedef struct {
     const json_t *object;
     const char *file;
+    const char *part; /* "vision_config", or "" for the whole file */
     sa_error *err;
     sa_status status;
 } reader;
 
-static size_t read_size(reader *r, const char *key, size_t otherwise)
+/* Keeps the failure of a getter of json.h, with the section's name and a way out. */
+static void keep(reader *r, sa_status status, const sa_error *why)
+{
+    r->status = status;
+    if (status != SA_OK) {
+        sa_fail(r->err, status, r->file, bad_config, "%s%s%s", r->part, r->part[0] != '\0' ? ": " : "", why->reason);
+    }
+}
+
+static size_t read_bounded(reader *r, const char *key, size_t least, size_t most, size_t otherwise)
 {
     int64_t value = (int64_t)otherwise;
+    sa_error why = {0};
     if (r->status == SA_OK) {
-        r->status = sa_json_get_int(r->object, r->file, key, false, 1, MOST_SIZE, &value, r->err);
+        keep(r, sa_json_get_int(r->object, r->file, key, false, (int64_t)least, (int64_t)most, &value, &why), &why);
     }
     return (size_t)value;
+}
+
+static size_t read_size(reader *r, const char *key, size_t otherwise)
+{
+    return read_bounded(r, key, 1, MOST_SIZE, otherwise);
+}
+
+/* A size that follows from others; a file may repeat it. */
+static void read_repeated(reader *r, const char *key, size_t only)
+{
+    size_t value = read_size(r, key, only);
+    if (r->status == SA_OK && value != only) {
+        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, bad_config, "%s%skey \"%s\" is %zu, but must be %zu",
+                            r->part, r->part[0] != '\0' ? ": " : "", key, value, only);
+    }
 }
 
 static double read_real(reader *r, const char *key, double otherwise)
 {
     double value = otherwise;
+    sa_error why = {0};
     if (r->status == SA_OK) {
-        r->status = sa_json_get_real(r->object, r->file, key, false, &value, r->err);
+        keep(r, sa_json_get_real(r->object, r->file, key, false, &value, &why), &why);
     }
     return value;
 }
@@ -52,8 +80,9 @@ static bool read_flag(reader *r, const char *key, bool otherwise)
 static void read_fixed(reader *r, const char *key, const char *only)
 {
     const char *value = only;
+    sa_error why = {0};
     if (r->status == SA_OK) {
-        r->status = sa_json_get_string(r->object, r->file, key, false, &value, r->err);
+        keep(r, sa_json_get_string(r->object, r->file, key, false, &value, &why), &why);
     }
     if (r->status == SA_OK && strcmp(value, only) != 0) {
         r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "use a model of the standard kind",
@@ -61,10 +90,19 @@ static void read_fixed(reader *r, const char *key, const char *only)
     }
 }
 
+/* Older exports leave the type of a section empty. */
+static void read_part_type(reader *r, const char *only)
+{
+    const char *type = json_string_value(json_object_get(r->object, "model_type"));
+    if (type != NULL && type[0] != '\0') {
+        read_fixed(r, "model_type", only);
+    }
+}
+
 /* A section of the configuration; an absent one reads as empty, so that every key takes its default. */
 static reader section(const json_t *config, const char *key, const char *file, const json_t *empty, sa_error *err)
 {
-    reader r = {.object = json_object_get(config, key), .file = file, .err = err, .status = SA_OK};
+    reader r = {.object = json_object_get(config, key), .file = file, .part = key, .err = err, .status = SA_OK};
     if (r.object == NULL || json_is_null(r.object)) {
         r.object = empty;
     } else if (!json_is_object(r.object)) {
@@ -82,6 +120,8 @@ static void read_global_layers(reader *r, sa_sam_vision_config *vision)
         for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
             vision->global[usual[i]] = true;
         }
+    } else if (!json_is_array(list) && r->status == SA_OK) {
+        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "list layers from 0 on", "global_attn_indexes is no list");
     }
     for (size_t i = 0; i < count && r->status == SA_OK; i++) {
         const json_t *item = json_array_get(list, i);
@@ -113,16 +153,15 @@ static sa_status read_vision(const json_t *config, const char *file, const json_
     v->mlp_dim = read_size(&r, "mlp_dim", r.status == SA_OK ? (size_t)mlp : 1);
     v->output_channels = read_size(&r, "output_channels", 256);
     /* 0 is how a model without windows is written */
-    int64_t window = 14;
-    if (r.status == SA_OK) {
-        r.status = sa_json_get_int(r.object, file, "window_size", false, 0, MOST_SIZE, &window, err);
-    }
-    v->window = (size_t)window;
+    v->window = read_bounded(&r, "window_size", 0, MOST_SIZE, 14);
     v->absolute_position = read_flag(&r, "use_abs_pos", true);
     v->relative_position = read_flag(&r, "use_rel_pos", true);
     v->qkv_bias = read_flag(&r, "qkv_bias", true);
     v->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
     read_fixed(&r, "hidden_act", "gelu");
+    read_part_type(&r, "sam_vision_model");
+    read_repeated(&r, "num_channels", 3);
+    read_repeated(&r, "num_pos_feats", v->output_channels / 2); /* the encoding of a point is as wide as a token */
     if (r.status == SA_OK && v->layers > SA_SAM_MOST_LAYERS) {
         return sa_fail(err, SA_BAD_INPUT, file, "use a smaller model", "%zu layers; at most %d are possible", v->layers,
                        SA_SAM_MOST_LAYERS);
@@ -131,14 +170,22 @@ static sa_status read_vision(const json_t *config, const char *file, const json_
     return r.status;
 }
 
-static sa_status read_prompt(const json_t *config, const char *file, const json_t *empty, sa_sam_prompt_config *p,
-                             sa_error *err)
+/* The prompt encoder repeats the sizes of the image; they must be those of the image encoder. */
+static sa_status read_prompt(const json_t *config, const char *file, const json_t *empty,
+                             const sa_sam_vision_config *v, sa_sam_prompt_config *p, sa_error *err)
 {
     reader r = section(config, "prompt_encoder_config", file, empty, err);
     p->hidden = read_size(&r, "hidden_size", 256);
     p->mask_channels = read_size(&r, "mask_input_channels", 16);
     p->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
     read_fixed(&r, "hidden_act", "gelu");
+    read_part_type(&r, "sam_prompt_encoder");
+    if (json_object_get(r.object, "image_size") != NULL) {
+        read_repeated(&r, "image_size", v->image_size);
+    }
+    if (json_object_get(r.object, "image_embedding_size") != NULL) {
+        read_repeated(&r, "image_embedding_size", v->image_size / v->patch_size);
+    }
     if (r.status == SA_OK && read_size(&r, "num_point_embeddings", 4) != 4) {
         return sa_fail(err, SA_BAD_INPUT, file, "use a model of the standard kind", "num_point_embeddings must be 4");
     }
@@ -153,13 +200,16 @@ static sa_status read_decoder(const json_t *config, const char *file, const json
     d->layers = read_size(&r, "num_hidden_layers", 2);
     d->heads = read_size(&r, "num_attention_heads", 8);
     d->mlp_dim = read_size(&r, "mlp_dim", 2048);
-    d->downsample_rate = read_size(&r, "attention_downsample_rate", 2);
+    /* transformers' layers have a rate of 2 whatever this key says, and only the last attention follows it */
+    d->downsample_rate = 2;
+    read_repeated(&r, "attention_downsample_rate", d->downsample_rate);
     d->multimask_outputs = read_size(&r, "num_multimask_outputs", 3);
     d->iou_depth = read_size(&r, "iou_head_depth", 3);
     d->iou_hidden = read_size(&r, "iou_head_hidden_dim", 256);
     d->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
     d->final_eps = 1e-5f; /* transformers leaves this one at torch's default */
     read_fixed(&r, "hidden_act", "relu");
+    read_part_type(&r, "sam_mask_decoder");
     return r.status;
 }
 
@@ -225,6 +275,19 @@ static void read_triple(reader *r, const char *key, float *out)
     }
 }
 
+/* Lengths in the section `key` that must be the model's image size. */
+static sa_status check_frame(const reader *r, const char *key, const char *first, const char *second, size_t only)
+{
+    const json_t *object = json_object_get(r->object, key);
+    if (object == NULL || json_is_null(object)) {
+        return SA_OK;
+    }
+    reader frame = {.object = object, .file = r->file, .part = key, .err = r->err, .status = SA_OK};
+    read_repeated(&frame, first, only);
+    read_repeated(&frame, second, only);
+    return frame.status;
+}
+
 static sa_status check_preprocess(reader *r, const sa_sam_config *config)
 {
     if (r->status == SA_OK && read_size(r, "resample", 2) != 2) {
@@ -239,17 +302,9 @@ static sa_status check_preprocess(reader *r, const sa_sam_config *config)
     if (r->status == SA_OK && !(rescale > 0.0039 && rescale < 0.00393)) {
         return sa_fail(r->err, SA_BAD_INPUT, r->file, "use 1/255", "rescale_factor %g is not supported", rescale);
     }
-    const json_t *size = json_object_get(r->object, "size");
-    int64_t edge = (int64_t)config->vision.image_size;
-    if (r->status == SA_OK && json_is_object(size)) {
-        SA_TRY(sa_json_get_int(size, r->file, "longest_edge", false, 1, MOST_SIZE, &edge, r->err));
-    }
-    if (r->status == SA_OK && (size_t)edge != config->vision.image_size) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->file, "make them equal",
-                       "longest_edge %lld is not the model's image_size %zu", (long long)edge,
-                       config->vision.image_size);
-    }
-    return r->status;
+    SA_TRY(r->status);
+    SA_TRY(check_frame(r, "size", "longest_edge", "longest_edge", config->vision.image_size));
+    return check_frame(r, "pad_size", "height", "width", config->vision.image_size);
 }
 
 static sa_status read_preprocess(const char *directory, sa_sam_config *config, sa_error *err)
@@ -262,7 +317,7 @@ static sa_status read_preprocess(const char *directory, sa_sam_config *config, s
         return SA_OK;
     }
     SA_TRY(sa_json_read(path, MOST_CONFIG_BYTES, &json, err));
-    reader r = {.object = json, .file = path, .err = err, .status = SA_OK};
+    reader r = {.object = json, .file = path, .part = "", .err = err, .status = SA_OK};
     if (!json_is_object(json)) {
         r.status = sa_fail(err, SA_BAD_INPUT, path, "see one of transformers", "this is no JSON object");
     }
@@ -288,7 +343,7 @@ static sa_status read_sections(const json_t *json, const char *path, sa_sam_conf
     json_t *empty = json_object();
     sa_status status = read_vision(json, path, empty, &config->vision, err);
     if (status == SA_OK) {
-        status = read_prompt(json, path, empty, &config->prompt, err);
+        status = read_prompt(json, path, empty, &config->vision, &config->prompt, err);
     }
     if (status == SA_OK) {
         status = read_decoder(json, path, empty, &config->decoder, err);

@@ -133,6 +133,10 @@ static void walk_prompt(walk *w, const sa_sam_prompt_config *c, sa_sam_tensors *
     enter(w, "prompt_encoder.", "prompt_encoder.");
     visit(w, &t->gaussian, "shared_embedding.positional_embedding", "pe_layer.positional_encoding_gaussian_matrix",
           shape2(2, d / 2));
+    if (w->wants != NULL) { /* transformers ties two modules: a file may hold either name or both */
+        sa_tensor_want *want = &w->wants[w->count - 1];
+        snprintf(want->alias, sizeof want->alias, "shared_image_embedding.positional_embedding");
+    }
     for (size_t i = 0; i < 4; i++) {
         char name[32], original[40];
         snprintf(name, sizeof name, "point_embed.%zu.weight", i);
@@ -252,29 +256,13 @@ sa_status sa_sam_tensors_plan(const sa_sam_config *config, sa_tensor_want **want
     return status;
 }
 
-/* Hugging Face files name the Fourier matrix twice, or once under either name; the want takes the one that is there. */
-static const char *const second_gaussian = "shared_image_embedding.positional_embedding";
-
-static void rename_gaussian(const sa_weights *weights, walk *w)
-{
-    for (size_t i = 0; i < w->count; i++) {
-        bool gaussian = strcmp(w->wants[i].name, "prompt_encoder.shared_embedding.positional_embedding") == 0;
-        if (gaussian && sa_weights_find(weights, w->wants[i].name) == NULL &&
-            sa_weights_find(weights, second_gaussian) != NULL) {
-            snprintf(w->wants[i].name, sizeof w->wants[i].name, "%s", second_gaussian);
-        }
-    }
-}
-
 sa_status sa_sam_tensors_match(const sa_sam_config *config, const sa_weights *weights, sa_sam_tensors *tensors,
                                sa_weights_report *report, sa_error *err)
 {
-    static const char *const ignored[] = {"shared_image_embedding.positional_embedding", NULL};
     walk w;
     memset(tensors, 0, sizeof *tensors);
     SA_TRY(plan(config, tensors, &w, err));
-    rename_gaussian(weights, &w);
-    sa_status status = sa_weights_match(weights, w.wants, w.count, ignored, report, err);
+    sa_status status = sa_weights_match(weights, w.wants, w.count, NULL, report, err);
     for (size_t i = 0; status == SA_OK && i < w.count; i++) {
         *w.fields[i] = w.wants[i].found;
     }
