@@ -171,7 +171,7 @@ static sa_status unpack(const sa_codec_source *source, const sa_png *png, sa_ima
 static sa_status decode_png(const sa_codec_source *source, sa_png *png, sa_image *image, sa_error *err)
 {
     size_t at = SIGNATURE_BYTES, first_data = 0;
-    sa_png_part header;
+    sa_png_part header = {0};
     SA_TRY(next_chunk(source, &at, &header, err));
     SA_TRY(read_header(source, &header, png, err));
     SA_TRY(sa_codec_check_size(source, png->height, png->width, err));
