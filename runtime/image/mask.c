@@ -9,12 +9,14 @@
 #error "mask.c packs eight bytes at a time in little-endian order"
 #endif
 
+#define MOST_WORDS ((size_t)1 << 34) /* 128 GiB: a size past that comes from a broken file */
+
 sa_status sa_mask_new(sa_mask *mask, size_t height, size_t width, sa_error *err)
 {
     *mask = (sa_mask){0};
     size_t stride = width / 64 + (width % 64 != 0), words, pixels;
     /* The pixel count must fit too: callers hold areas and row-major indices in size_t. */
-    if (!sa_mul_size(height, width, &pixels) || !sa_mul_size(height, stride, &words) || words > SIZE_MAX / 8) {
+    if (!sa_mul_size(height, width, &pixels) || !sa_mul_size(height, stride, &words) || words > MOST_WORDS) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "a mask of %zu x %zu pixels is too large", width, height);
     }
     uint64_t *bits = calloc(words != 0 ? words : 1, sizeof *bits);

@@ -27,8 +27,8 @@ typedef struct {
 } sa_mask_box;
 
 /*
- * An all-zero mask of height x width pixels (either may be 0). SA_NO_ROOM, and *mask zeroed, when the size overflows or
- * there is no memory. sa_mask_free of a zeroed or freed mask does nothing.
+ * An all-zero mask of height x width pixels (either may be 0). SA_NO_ROOM, and *mask zeroed, when the size is past 2^34 words
+ * or there is no memory. sa_mask_free of a zeroed or freed mask does nothing.
  */
 sa_status sa_mask_new(sa_mask *mask, size_t height, size_t width, sa_error *err);
 void sa_mask_free(sa_mask *mask);
