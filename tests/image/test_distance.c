@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "runtime/image/distance.h"
-#include "tests/image/golden.h"
+#include "tests/image/golden_masks.h"
 #include "tests/ref/mask_cases.h"
 #include "tests/ref/ref_image.h"
 

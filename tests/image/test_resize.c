@@ -7,7 +7,7 @@
 
 #include "runtime/base/philox.h"
 #include "runtime/image/resize.h"
-#include "tests/image/golden.h"
+#include "tests/image/golden_masks.h"
 #include "tests/ref/ref_image.h"
 
 static const char *const filter_names[2] = {"bilinear", "bicubic"};

@@ -7,7 +7,7 @@
 
 #include "runtime/base/philox.h"
 #include "runtime/image/rle.h"
-#include "tests/image/golden.h"
+#include "tests/image/golden_masks.h"
 #include "tests/ref/mask_cases.h"
 #include "tests/ref/ref_image.h"
 
