@@ -185,6 +185,28 @@ static void test_mask_resize(void **state)
     }
 }
 
+/* A logit equal to the threshold is outside the mask: a map of zeros sets no bit, one just above sets all. */
+static void test_mask_resize_at_the_threshold(void **state)
+{
+    const test_levels *levels = *state;
+    sa_mask_resize_args args = {.low_side = 4, .frame = 16, .crop_height = 16, .crop_width = 9, .height = 5, .width = 67};
+    float low[16] = {0};
+    args.low = low;
+    for (size_t l = 0; l < levels->count; l++) {
+        for (size_t i = 0; i < 2; i++) {
+            for (size_t j = 0; j < 16; j++) {
+                low[j] = i == 0 ? 0.0f : 1e-20f;
+            }
+            check_buffer bits = run_resize(&levels->level[l], args);
+            for (size_t word = 0; word < 10; word++) {
+                uint64_t want = i == 0 ? 0 : word % 2 == 0 ? UINT64_MAX : 7;
+                assert_true(((const uint64_t *)(const void *)bits.bytes)[word] == want);
+            }
+            check_buffer_free(&bits);
+        }
+    }
+}
+
 /* The same bits on every number of threads. */
 static void test_mask_resize_invariance(void **state)
 {
@@ -256,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_mask_product_planted_fault),
         cmocka_unit_test(test_mask_product_invariance),
         cmocka_unit_test(test_mask_resize),
+        cmocka_unit_test(test_mask_resize_at_the_threshold),
         cmocka_unit_test(test_mask_resize_invariance),
         cmocka_unit_test(test_mask_resize_planted_fault),
     };
