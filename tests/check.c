@@ -51,6 +51,11 @@ static bool is_finite_bits(float value)
     return (bits_of(value) & 0x7f800000u) != 0x7f800000u;
 }
 
+static bool is_infinity_bits(float value)
+{
+    return (bits_of(value) & 0x7fffffffu) == 0x7f800000u;
+}
+
 /* Distance in units in the last place, over the ordered line of floats. */
 static double ulps_between(float a, float b)
 {
@@ -85,12 +90,13 @@ bool check_close_f32(const float *got, const float *want, const check_spec *spec
     for (size_t i = 0; i < count; i++) {
         double tolerance = spec->absolute + spec->relative * fabs((double)want[i]);
         double error = fabs((double)got[i] - (double)want[i]);
-        bool same_infinity = !is_finite_bits(want[i]) && bits_of(got[i]) == bits_of(want[i]);
-        bool good = is_finite_bits(got[i]) ? (error <= tolerance) : same_infinity;
+        bool both_finite = is_finite_bits(got[i]) && is_finite_bits(want[i]);
+        bool same_infinity = is_infinity_bits(want[i]) && bits_of(got[i]) == bits_of(want[i]);
+        bool good = both_finite ? (error <= tolerance) : same_infinity;
         if (good) {
             continue;
         }
-        double excess = is_finite_bits(got[i]) && is_finite_bits(want[i]) ? error - tolerance : (double)INFINITY;
+        double excess = both_finite ? error - tolerance : (double)INFINITY;
         failures++;
         if (excess > worst_excess) {
             worst_excess = excess;
@@ -102,10 +108,11 @@ bool check_close_f32(const float *got, const float *want, const check_spec *spec
     }
     print_error("%s: %zu of %zu values are off; the worst at ", spec->label, failures, count);
     print_place(spec, worst);
-    print_error(": got %.9g (0x%08x), want %.9g (0x%08x), %.0f ulps apart; tolerance %g + %g relative; seed %llu\n",
-                (double)got[worst], bits_of(got[worst]), (double)want[worst], bits_of(want[worst]),
-                ulps_between(got[worst], want[worst]), spec->absolute, spec->relative,
-                (unsigned long long)spec->seed);
+    print_error(
+        ": got %.9g (0x%08x), want %.9g (0x%08x), %.0f ulps apart; tolerance %g + %g relative; seed %llu\n",
+        (double)got[worst], bits_of(got[worst]), (double)want[worst], bits_of(want[worst]),
+        ulps_between(got[worst], want[worst]), spec->absolute, spec->relative,
+        (unsigned long long)spec->seed);
     return false;
 }
 

@@ -16,8 +16,8 @@
 #include "runtime/base/dtype.h"
 
 /*
- * A buffer with sentinels before and after. check_buffer_free fails the test if one was overwritten. `bytes` start
- * out as 0xEE, so that what an op forgot to write is no plausible number.
+ * A buffer with sentinels before and after. check_buffer_free fails the test if one was overwritten. `bytes`
+ * start out as 0xEE, so that what an op forgot to write is no plausible number.
  */
 typedef struct {
     unsigned char *bytes; /* 64-byte aligned */
@@ -29,10 +29,10 @@ check_buffer check_buffer_new(size_t size);
 void check_buffer_free(check_buffer *buffer);
 
 /*
- * Compares got[i] with want[i] for a tensor of `rank` <= 4 axes. Passes only if |got-want| <= absolute + relative*|want|
- * for every element, tested as !(error <= tolerance); NaN and infinity in `got` are found by bit pattern and fail
- * wherever `want` does not hold the same infinity. On failure prints the worst index as axes, both values, ulps, the
- * label and the seed, and returns false.
+ * Compares got[i] with want[i] for a tensor of `rank` <= 4 axes. Passes only if |got-want| <= absolute +
+ * relative*|want| for every element, tested as !(error <= tolerance); NaN and infinity in `got` are found by
+ * bit pattern and fail wherever `want` does not hold the same infinity. On failure prints the worst index as
+ * axes, both values, ulps, the label and the seed, and returns false.
  */
 typedef struct {
     const char *label;
@@ -46,8 +46,9 @@ bool check_close_f32(const float *got, const float *want, const check_spec *spec
 bool check_close(const void *got, sa_dtype dtype, const float *want, const check_spec *spec);
 
 /*
- * True if the call ends the program by abort(), as a broken SA_ASSERT does, or fails an assertion of the test. It runs
- * in a child process, so the sentinels and contracts themselves can be tested; what it says is thrown away.
+ * True if the call ends the program by abort(), as a broken SA_ASSERT does, or fails an assertion of the
+ * test. It runs in a child process, so the sentinels and contracts themselves can be tested; what it says is
+ * thrown away.
  */
 bool check_aborts(void (*call)(void));
 

@@ -1,7 +1,9 @@
+#define _GNU_SOURCE
 #include "runtime/base/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,15 +115,35 @@ static size_t copy_with_reals(unsigned char *to, const unsigned char *bytes, siz
     return written;
 }
 
+/*
+ * For this thread and this call in the C locale: jansson copes with a locale whose decimal point is another
+ * character, but aborts where it is one of several bytes (ps_AF). NULL if it failed; *no_memory says why.
+ */
+static json_t *load_in_c_locale(const void *bytes, size_t size, json_error_t *problem, bool *no_memory)
+{
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    *no_memory = plain == (locale_t)0;
+    if (*no_memory) {
+        return NULL;
+    }
+    locale_t before = uselocale(plain);
+    json_t *loaded = json_loadb(bytes, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, problem);
+    uselocale(before);
+    freelocale(plain);
+    *no_memory = loaded == NULL && json_error_code(problem) == json_error_out_of_memory;
+    return loaded;
+}
+
 static sa_status load(const char *name, const void *bytes, size_t size, json_t **value, sa_error *err)
 {
     json_error_t problem;
-    json_t *loaded = json_loadb(bytes, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &problem);
+    bool no_memory = false;
+    json_t *loaded = load_in_c_locale(bytes, size, &problem, &no_memory);
     if (loaded != NULL) {
         *value = loaded;
         return SA_OK;
     }
-    if (json_error_code(&problem) == json_error_out_of_memory) {
+    if (no_memory) {
         return sa_fail(err, SA_NO_ROOM, name, NULL, "no memory for %zu bytes of JSON", size);
     }
     return sa_fail(err, SA_BAD_INPUT, name, "correct the file", "not valid JSON, line %d, column %d: %s",

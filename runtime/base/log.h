@@ -35,9 +35,9 @@ void sa_log_error(sa_log *log, const sa_error *err);
  */
 typedef struct {
     sa_log *log;
-    const char *what;   /* "click" */
-    const char *device; /* "cpu" */
-    long long total;    /* 0 if not known: no ETA */
+    const char *what;      /* "click" */
+    const char *device;    /* "cpu" */
+    long long total;       /* 0 if not known: no ETA */
     double started, drawn; /* sa_clock_seconds of the start and of the last line */
 } sa_progress;
 

@@ -25,8 +25,8 @@ static void copy_text(char *to, size_t size, const char *from)
     sa_make_printable(to);
 }
 
-sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char *hint,
-                  const char *reason, ...)
+sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char *hint, const char *reason,
+                  ...)
 {
     SA_ASSERT(status != SA_OK);
     if (err == NULL) {

@@ -34,9 +34,8 @@ typedef struct {
  * sa_fail(...)`. `file` and `hint` may be NULL; `reason` is a printf format. Control characters in the texts
  * become '?': names found in untrusted files are safe to print.
  */
-sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char *hint,
-                  const char *reason, ...)
-    __attribute__((format(printf, 5, 6)));
+sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char *hint, const char *reason,
+                  ...) __attribute__((format(printf, 5, 6)));
 
 /* sa_fail with SA_IO and the text of errno. */
 sa_status sa_fail_errno(sa_error *err, const char *file, const char *what);
@@ -54,12 +53,12 @@ const char *sa_error_format(const sa_error *err, char *text, size_t size);
 int sa_status_exit_code(sa_status status);
 
 /* Leaves the calling function with the status of a failed call. */
-#define SA_TRY(call)                           \
-    do {                                       \
-        sa_status sa_try_status_ = (call);     \
-        if (sa_try_status_ != SA_OK) {         \
-            return sa_try_status_;             \
-        }                                      \
+#define SA_TRY(call)                                                                                         \
+    do {                                                                                                     \
+        sa_status sa_try_status_ = (call);                                                                   \
+        if (sa_try_status_ != SA_OK) {                                                                       \
+            return sa_try_status_;                                                                           \
+        }                                                                                                    \
     } while (0)
 
 /* A contract between two pieces of this program. Stays in release builds. */

@@ -1,4 +1,7 @@
-/* Every half and every bf16 there is, and the rounding of f32 to bf16 against arithmetic that is done another way. */
+/*
+ * Every half and every bf16 there is, and the rounding of f32 to bf16 against arithmetic that is done another
+ * way.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -27,8 +30,8 @@ static void test_sizes_and_names(void **state)
         sa_dtype dtype;
         size_t size;
         const char *name;
-    } want[] = {{SA_F32, 4, "f32"}, {SA_F16, 2, "f16"}, {SA_BF16, 2, "bf16"}, {SA_F64, 8, "f64"},
-                {SA_U8, 1, "u8"},   {SA_I8, 1, "i8"},   {SA_I16, 2, "i16"},   {SA_I32, 4, "i32"},
+    } want[] = {{SA_F32, 4, "f32"}, {SA_F16, 2, "f16"},  {SA_BF16, 2, "bf16"}, {SA_F64, 8, "f64"},
+                {SA_U8, 1, "u8"},   {SA_I8, 1, "i8"},    {SA_I16, 2, "i16"},   {SA_I32, 4, "i32"},
                 {SA_I64, 8, "i64"}, {SA_BOOL, 1, "bool"}};
     assert_int_equal(sizeof want / sizeof want[0], SA_DTYPE_COUNT);
     for (int i = 0; i < SA_DTYPE_COUNT; i++) {
@@ -118,8 +121,8 @@ static void test_special_values_to_bf16(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes_and_names),       cmocka_unit_test(test_every_half),
-        cmocka_unit_test(test_every_bf16_comes_back), cmocka_unit_test(test_rounding_to_bf16),
+        cmocka_unit_test(test_sizes_and_names),        cmocka_unit_test(test_every_half),
+        cmocka_unit_test(test_every_bf16_comes_back),  cmocka_unit_test(test_rounding_to_bf16),
         cmocka_unit_test(test_special_values_to_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

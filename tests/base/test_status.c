@@ -1,4 +1,7 @@
-/* Errors: their three parts, what untrusted names can do to them (nothing), and the exit codes of INTERFACES.md. */
+/*
+ * Errors: their three parts, what untrusted names can do to them (nothing), and the exit codes of
+ * INTERFACES.md.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -25,7 +28,10 @@ static void test_texts_are_printable(void **state)
 {
     (void)state;
     sa_error err;
-    sa_fail(&err, SA_IO, "a\nsegagent: b\x1b[2J\x7f", "\r", "caf\xc3\xa9 \xc2\x9b" "2J \t%s", "\x01");
+    sa_fail(&err, SA_IO, "a\nsegagent: b\x1b[2J\x7f", "\r",
+            "caf\xc3\xa9 \xc2\x9b"
+            "2J \t%s",
+            "\x01");
     assert_string_equal(err.file, "a?segagent: b?[2J?");
     assert_string_equal(err.hint, "?");
     assert_string_equal(err.reason, "caf\xc3\xa9 ??2J ??");
@@ -92,9 +98,12 @@ static void test_try_and_exit_codes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts_and_format),   cmocka_unit_test(test_texts_are_printable),
-        cmocka_unit_test(test_long_texts_are_cut), cmocka_unit_test(test_own_texts_as_arguments),
-        cmocka_unit_test(test_errno),              cmocka_unit_test(test_try_and_exit_codes),
+        cmocka_unit_test(test_parts_and_format),
+        cmocka_unit_test(test_texts_are_printable),
+        cmocka_unit_test(test_long_texts_are_cut),
+        cmocka_unit_test(test_own_texts_as_arguments),
+        cmocka_unit_test(test_errno),
+        cmocka_unit_test(test_try_and_exit_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
