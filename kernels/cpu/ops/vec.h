@@ -56,6 +56,7 @@ SA_INLINE void vf_store(float *to, vf v)
     memcpy(to, &v, sizeof v);
 }
 
+/* b where either is NaN, on every level: so vf_max(a, x) passes a NaN of x on, and vf_max(x, a) drops it. */
 SA_INLINE vf vf_max(vf a, vf b)
 {
 #if defined(__AVX512F__)
@@ -183,7 +184,7 @@ SA_INLINE vf vf_activate(vf x, sa_activation act)
 {
     switch (act) {
     case SA_ACT_NONE: return x;
-    case SA_ACT_RELU: return vf_max(x, (vf){0});
+    case SA_ACT_RELU: return vf_max((vf){0}, x);
     case SA_ACT_GELU: return vf_gelu(x);
     }
     return x;
