@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "runtime/base/status.h"
 #include "runtime/weights/weights.h"
@@ -62,5 +63,12 @@ sa_status sa_sam_config_from_weights(const sa_weights *weights, sa_sam_config *c
 
 /* What both of the above end with: SA_BAD_INPUT if the sizes do not fit together. `name` is the file for the error. */
 sa_status sa_sam_config_check(const sa_sam_config *config, const char *name, sa_error *err);
+
+/*
+ * config.json and preprocessor_config.json of a config, as transformers and sa_sam_config_read read them. What the
+ * stream could not write shows in ferror(stream).
+ */
+void sa_sam_config_write(const sa_sam_config *config, FILE *stream);
+void sa_sam_config_write_preprocess(const sa_sam_config *config, FILE *stream);
 
 #endif
