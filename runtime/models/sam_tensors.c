@@ -46,14 +46,21 @@ static void enter_numbered(walk *w, const char *prefix, const char *original, si
     snprintf(w->original, sizeof w->original, "%s.%zu.", original, number);
 }
 
+/* A name that is cut would never match. */
+static void join(char *out, size_t size, const char *prefix, const char *name)
+{
+    int length = snprintf(out, size, "%s%s", prefix, name);
+    SA_ASSERT(length > 0 && (size_t)length < size);
+}
+
 static void visit(walk *w, const sa_tensor **field, const char *name, const char *original, shape s)
 {
     if (w->wants != NULL) {
         sa_tensor_want *want = &w->wants[w->count];
         *want = (sa_tensor_want){.rank = (int)s.rank};
         memcpy(want->shape, s.size, sizeof s.size);
-        snprintf(want->name, sizeof want->name, "%s%s", w->prefix, name);
-        snprintf(want->original, sizeof want->original, "%s%s", w->original, original);
+        join(want->name, sizeof want->name, w->prefix, name);
+        join(want->original, sizeof want->original, w->original, original);
         w->fields[w->count] = field;
     }
     w->count++;
