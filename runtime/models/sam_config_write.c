@@ -1,4 +1,6 @@
 /* sa_sam_config -> config.json and preprocessor_config.json, the inverse of sam_config.c. */
+#include <math.h>
+
 #include "runtime/base/json.h"
 #include "runtime/models/sam_config.h"
 
@@ -110,12 +112,19 @@ void sa_sam_config_write(const sa_sam_config *config, FILE *stream)
     sa_json_end_line(&w);
 }
 
+/* The file's unit is 255 times ours: the short decimal that reads back to `value`, or all digits of the quotient. */
+static double in_file_units(float value)
+{
+    double exact = (double)value / 255.0, rounded = round(exact * 1e6) / 1e6;
+    return (float)(rounded * 255.0) == value ? rounded : exact;
+}
+
 static void put_colour(sa_json_writer *w, const char *key, const float *values)
 {
     sa_json_key(w, key);
     sa_json_begin_array(w);
     for (int i = 0; i < 3; i++) {
-        sa_json_f32(w, values[i] / 255.0f); /* the file's units */
+        sa_json_f64(w, in_file_units(values[i]));
     }
     sa_json_end_array(w);
 }

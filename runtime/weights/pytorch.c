@@ -478,15 +478,30 @@ static bool is_script(const sa_zip_entry *entry)
                                                                    memcmp(entry->name + prefix, "code/", 5) == 0));
 }
 
+/* Archives of another kind, told before what they hold is looked at. */
+static sa_status refuse_kinds(const reader *r)
+{
+    bool compressed = false;
+    for (size_t i = 0; i < r->zip->count; i++) {
+        if (is_script(&r->zip->entries[i])) {
+            return sa_fail(r->err, SA_BAD_INPUT, r->path, "save the state_dict() of the Python model with torch.save",
+                           "this is a TorchScript archive, which holds code");
+        }
+        compressed = compressed || r->zip->entries[i].compressed;
+    }
+    if (compressed) {
+        return sa_fail(r->err, SA_BAD_INPUT, r->path,
+                       "torch.save does not compress; unpack it and pack it again without compression (zip -0)",
+                       "its zip archive is compressed");
+    }
+    return SA_OK;
+}
+
 static sa_status find_pickle(reader *r, const sa_zip_entry **found)
 {
     *found = NULL;
     for (size_t i = 0; i < r->zip->count; i++) {
         const sa_zip_entry *entry = &r->zip->entries[i];
-        if (is_script(entry)) {
-            return sa_fail(r->err, SA_BAD_INPUT, r->path, "save the state_dict() of the Python model with torch.save",
-                           "this is a TorchScript archive, which holds code");
-        }
         if (has_suffix(entry, "/data.pkl") && prefix_of(entry) + strlen("data.pkl") == entry->length) {
             if (*found != NULL) {
                 return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "its archive holds two data.pkl");
@@ -522,6 +537,7 @@ static sa_status read_archive(reader *r)
 {
     const sa_zip_entry *entry = NULL;
     sa_pickle pickle;
+    SA_TRY(refuse_kinds(r));
     SA_TRY(find_pickle(r, &entry));
     SA_TRY(check_byte_order(r));
     sa_status status = sa_pickle_run(&pickle, r->path, entry->data, entry->size, r->err);

@@ -57,6 +57,13 @@ static bool ends_with(const char *text, const char *ending)
     return length >= tail && strcmp(text + length - tail, ending) == 0;
 }
 
+/* What refuse_unknown has a word for, whatever the file is called. */
+static bool is_mistaken(const unsigned char *bytes, size_t size)
+{
+    return starts_with(bytes, size, "version https://git-lfs") || starts_with(bytes, size, "GGUF") ||
+           starts_with(bytes, size, "<") || starts_with(bytes, size, "\x80");
+}
+
 sa_container sa_container_of(const char *path, const unsigned char *bytes, size_t size)
 {
     if (starts_with(bytes, size, "PK\003\004") || starts_with(bytes, size, "PK\005\006")) {
@@ -66,6 +73,9 @@ sa_container sa_container_of(const char *path, const unsigned char *bytes, size_
     bool short_length = size >= 8 && memcmp(bytes + 4, "\0\0\0\0", 4) == 0;
     if (short_length || (size > 8 && bytes[8] == '{' && bytes[0] != '{')) {
         return SA_CONTAINER_SAFETENSORS;
+    }
+    if (is_mistaken(bytes, size)) {
+        return SA_CONTAINER_UNKNOWN;
     }
     if (size > 0 && (bytes[0] == '{' || ends_with(path, ".json"))) {
         return SA_CONTAINER_INDEX;

@@ -4,7 +4,6 @@
  */
 #include "runtime/weights/zip.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,16 +133,10 @@ static sa_status read_extra64(const archive *a, const unsigned char *extra, size
     return SA_OK;
 }
 
-static sa_status refuse_kind(const archive *a, const unsigned char *record)
+static sa_status refuse_encrypted(const archive *a, const unsigned char *record)
 {
-    uint64_t flags = get(record + 8, 2), method = get(record + 10, 2);
-    if (flags & FLAG_ENCRYPTED) {
+    if (get(record + 8, 2) & FLAG_ENCRYPTED) {
         return sa_fail(a->err, SA_BAD_INPUT, a->path, "save it with torch.save", "its zip archive is encrypted");
-    }
-    if (method != 0) {
-        return sa_fail(a->err, SA_BAD_INPUT, a->path,
-                       "torch.save does not compress; unpack with unzip and pack again with zip -0",
-                       "its zip archive is compressed (method %d)", (int)method);
     }
     if (get(record + 34, 2) != 0) {
         return damaged(a, "it is split over several files");
@@ -191,14 +184,19 @@ static sa_status read_entry(const archive *a, const unsigned char *record, size_
     if (*used > left || name == 0 || name > MAX_NAME) {
         return damaged(a, "a record of the central directory has an impossible length");
     }
-    SA_TRY(refuse_kind(a, record));
+    SA_TRY(refuse_encrypted(a, record));
     uint64_t size = get(record + 24, 4), stored = get(record + 20, 4), offset = get(record + 42, 4);
     uint64_t *values[3] = {&size, &stored, &offset};
     SA_TRY(read_extra64(a, record + CENTRAL_SIZE + name, extra, values));
-    if (size != stored || size > a->size || offset > a->size) {
+    bool compressed = get(record + 10, 2) != 0;
+    if ((!compressed && size != stored) || stored > a->size || offset > a->size) {
         return damaged(a, "an entry lies outside of the file");
     }
-    *entry = (sa_zip_entry){(const char *)record + CENTRAL_SIZE, name, (size_t)offset, NULL, (size_t)size};
+    *entry = (sa_zip_entry){.name = (const char *)record + CENTRAL_SIZE,
+                            .length = name,
+                            .header = (size_t)offset,
+                            .size = (size_t)stored,
+                            .compressed = compressed};
     size_t data = 0;
     SA_TRY(check_local(a, record, entry, limit, &data));
     entry->data = a->bytes + data;
