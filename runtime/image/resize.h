@@ -29,14 +29,20 @@ typedef struct {
 
 /*
  * Pillow's Image.resize, equal byte for byte (alpha is a channel like the others).
+ *
  *   For output i: scale = in/out, stretch = max(scale, 1), support = stretch * (1 or 2),
- *   centre = (i + 0.5) * scale; taps trunc(centre - support + 0.5) .. trunc(centre + support + 0.5) - 1, cut
- * to the image; weight f((tap - centre + 0.5) / stretch) over their sum, as an integer in 1/2^22, rounded
- * half away from zero. out = clip8((2^21 + sum weight * in) >> 22) Across first, then down, with 8 bits
- * between; a direction that keeps its size is skipped. This is Pillow up to 11, which the models were trained
- * with. From 12 on Pillow goes down first for very tall images, from 13 on for many shapes that shrink in
- * height; that changes bytes by 1. Sizes from 1 to 2^20; SA_BAD_INPUT for others. The pool (NULL: this thread
- * alone) does not change the result.
+ *   centre = (i + 0.5) * scale; taps trunc(centre - support + 0.5) .. trunc(centre + support + 0.5) - 1,
+ *   cut to the image; weight f((tap - centre + 0.5) / stretch) over their sum, as an integer in 1/2^22,
+ *   rounded half away from zero.
+ *   out = clip8((2^21 + sum weight * in) >> 22)
+ *
+ * Across first, then down, with 8 bits between; a direction that keeps its size is skipped.
+ *
+ * This is Pillow up to 11, which the models were published with. From 12 on Pillow goes down first for very
+ * tall images, from 13 on for many shapes that shrink in height; that changes bytes by 1.
+ *
+ * Sizes from 1 to 2^20; SA_BAD_INPUT for others. The pool (NULL: this thread alone) does not change the
+ * result. Reference: ref_resize_u8, equal in every byte.
  */
 sa_status sa_resize_u8(const sa_resize_u8_args *args, sa_pool *pool, sa_error *err);
 
@@ -56,13 +62,15 @@ typedef struct {
 
 /*
  * torch's F.interpolate(mode = "bilinear" or "bicubic"), positions and weights in f32 as there.
+ *
  *   src(i) = (i + 0.5) * in/out - 0.5, or i * (in-1)/(out-1) with align_corners (0 when out is 1)
  *   bilinear: src clamped to >= 0; taps floor(src), +1; weights 1-t, t with t = src - floor(src)
  *   bicubic:  taps floor(src)-1 .. +2, Keys' kernel with A = -0.75
  *   taps outside are moved to the border.
- * Sizes from 1 to 2^24; SA_BAD_INPUT for others. Reference: ref_resize_f32. Tolerance:
- * 8 ulp of the largest |in| (bicubic 24), plus what an ulp of src moves the result; as plane_tolerance() in
- * the test.
+ *
+ * An unchanged size is a copy. Sizes from 1 to 2^24; SA_BAD_INPUT for others. The pool does not change the
+ * result. Reference: ref_resize_f32. Tolerance: 8 ulp of the largest |in| (bicubic 24), plus what an ulp of
+ * src moves the result; plane_tolerance() in the test derives it.
  */
 sa_status sa_resize_f32(const sa_resize_f32_args *args, sa_pool *pool, sa_error *err);
 sa_status sa_resize_f32_workspace(const sa_resize_f32_args *args, const sa_pool *pool, size_t *bytes,
