@@ -3,8 +3,9 @@
     python weights_tools/golden/make_masks.py [OUT_DIR]
 
 Needs Pillow before 12: later ones resize some shapes down first and across afterwards, which differs in the
-last place; the models were published with across first. Inputs are not stored: they come from pattern(), which
-tests/image/golden.h has as well. Outputs are hex strings, so that nothing is lost in decimal.
+last place; the models were published with across first.
+Inputs are not stored: they come from pattern(), which tests/image/golden.h has as well. Outputs are hex
+strings, so that nothing is lost in decimal.
 """
 import json
 import pathlib
@@ -106,8 +107,8 @@ def box_cases():
 
 def resize_cases():
     shapes = [((13, 17), (7, 9)), ((13, 17), (29, 40)), ((13, 17), (13, 40)), ((13, 17), (5, 17)),
-              ((1, 1), (5, 4)), ((1, 30), (3, 7)), ((30, 1), (7, 3)), ((37, 41), (1, 1)), ((64, 63), (65, 64)),
-              ((90, 8), (8, 30)), ((8, 90), (30, 8)), ((200, 3), (90, 20)), ((480, 640), (12, 16)),
+              ((1, 1), (5, 4)), ((1, 30), (3, 7)), ((30, 1), (7, 3)), ((37, 41), (1, 1)),
+              ((64, 63), (65, 64)), ((90, 8), (8, 30)), ((8, 90), (30, 8)), ((200, 3), (90, 20)), ((480, 640), (12, 16)),
               ((333, 500), (14, 21))]
     cases = []
     for (height, width), (out_height, out_width) in shapes:
