@@ -1,4 +1,7 @@
-/* What the tests of tests/golden/masks share: the inputs' pattern (weights_tools/golden/make_masks.py) and reading. */
+/*
+ * What the tests of tests/golden/masks share: the inputs' pattern (weights_tools/golden/make_masks.py) and
+ * reading.
+ */
 #ifndef SA_TESTS_IMAGE_GOLDEN_MASKS_H
 #define SA_TESTS_IMAGE_GOLDEN_MASKS_H
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/philox.h"
 #include "runtime/image/bits64.h"
 #include "runtime/image/mask.h"
-#include "runtime/base/philox.h"
 #include "tests/ref/mask_cases.h"
 #include "tests/ref/ref_image.h"
 
@@ -103,9 +103,10 @@ static bool combine_agrees(const pair *p, sa_mask_op op)
 
 static bool all_agree(const pair *p)
 {
-    return holds(&p->mask[0], p->bytes[0]) && holds(&p->mask[1], p->bytes[1]) && counts_agree(p) && box_agrees(p) &&
-           round_trip_agrees(p) && combine_agrees(p, SA_MASK_AND) && combine_agrees(p, SA_MASK_OR) &&
-           combine_agrees(p, SA_MASK_XOR) && combine_agrees(p, SA_MASK_AND_NOT);
+    return holds(&p->mask[0], p->bytes[0]) && holds(&p->mask[1], p->bytes[1]) && counts_agree(p) &&
+           box_agrees(p) && round_trip_agrees(p) && combine_agrees(p, SA_MASK_AND) &&
+           combine_agrees(p, SA_MASK_OR) && combine_agrees(p, SA_MASK_XOR) &&
+           combine_agrees(p, SA_MASK_AND_NOT);
 }
 
 static void every_shape_and_content(void **state)
@@ -248,10 +249,14 @@ static void transpose_of_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_shape_and_content), cmocka_unit_test(a_large_mask),
-        cmocka_unit_test(planted_faults_show),     cmocka_unit_test(fill_equal_hash),
-        cmocka_unit_test(hash_stays),              cmocka_unit_test(from_floats),
-        cmocka_unit_test(sizes_that_fail),         cmocka_unit_test(transpose_of_bits),
+        cmocka_unit_test(every_shape_and_content),
+        cmocka_unit_test(a_large_mask),
+        cmocka_unit_test(planted_faults_show),
+        cmocka_unit_test(fill_equal_hash),
+        cmocka_unit_test(hash_stays),
+        cmocka_unit_test(from_floats),
+        cmocka_unit_test(sizes_that_fail),
+        cmocka_unit_test(transpose_of_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,7 +198,9 @@ static void polygons_against_the_walk(void **state)
     for (uint64_t k = 0; k < 4000; k++) {
         sa_philox r = sa_philox_block(21, k, 0);
         size_t h = 1 + r.word[0] % 70, w = 1 + r.word[1] % 70, points = 1 + r.word[2] % 9;
-        double reach = r.word[3] % 4 == 0 ? 30.0 : 1.6, grid = r.word[3] / 4 % 3 == 0 ? 1.0 : r.word[3] / 4 % 3 == 1 ? 10.0 : 1e6;
+        double reach = r.word[3] % 4 == 0 ? 30.0 : 1.6, grid = r.word[3] / 4 % 3 == 0   ? 1.0
+                                                               : r.word[3] / 4 % 3 == 1 ? 10.0
+                                                                                        : 1e6;
         double xy[18];
         for (size_t i = 0; i < 2 * points; i++) {
             double unit = (double)sa_philox_unit(sa_philox_block(22, k, i).word[0]) - 0.5;
@@ -224,7 +226,8 @@ static void golden_masks(void **state)
         for (size_t k = 0; k < 2; k++) {
             sa_mask mask = golden_mask(c, (uint32_t)golden_item(c, "seeds", k));
             assert_int_equal(sa_rle_encode(&parts[k], &mask, NULL), SA_OK);
-            assert_true(writes_as(&parts[k], json_string_value(json_array_get(json_object_get(c, "counts"), k))));
+            assert_true(
+                writes_as(&parts[k], json_string_value(json_array_get(json_object_get(c, "counts"), k))));
             assert_true((double)sa_rle_area(&parts[k]) == golden_item(c, "area", k));
             sa_rle_bbox(&parts[k], box);
             for (size_t side = 0; side < 4; side++) {
@@ -280,7 +283,8 @@ static void golden_boxes(void **state)
         }
         sa_rle rle;
         assert_int_equal(sa_rle_from_box(&rle, box, (size_t)golden_item(c, "size", 0),
-                                         (size_t)golden_item(c, "size", 1), NULL), SA_OK);
+                                         (size_t)golden_item(c, "size", 1), NULL),
+                         SA_OK);
         assert_true(writes_as(&rle, golden_text(c, "counts")));
         sa_rle_free(&rle);
     }
@@ -325,7 +329,8 @@ static void known_strings(void **state)
 static void empty_runs_are_joined(void **state)
 {
     (void)state;
-    uint32_t lists[][8] = {{5, 0, 3, 4}, {5, 3, 0, 4}, {0, 0, 8, 4}, {8, 4, 0, 0}, {12, 0}, {0, 12, 0}, {0, 0, 0, 12}};
+    uint32_t lists[][8] = {{5, 0, 3, 4}, {5, 3, 0, 4}, {0, 0, 8, 4}, {8, 4, 0, 0},
+                           {12, 0},      {0, 12, 0},   {0, 0, 0, 12}};
     size_t counts[] = {4, 4, 4, 4, 2, 3, 4};
     const char *want[] = {"84", "57", "84", "84", "<", "0<", "0<"};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
@@ -347,21 +352,21 @@ static void texts_that_are_refused(void **state)
     (void)state;
     /* All for 3 x 4 pixels. */
     const char *texts[] = {
-        "",                 /* nothing */
-        ";",                /* 11: short */
-        "=",                /* 13: long */
-        "84\x31",           /* one too many */
-        "8",                /* short */
-        "O",                /* -1 */
-        "<O",               /* 12, -1 */
-        "l",                /* cut off */
-        "oooooo0",          /* seven characters, far past the area */
-        "oooooooo0",        /* too long a number */
-        "PPPPPPPPPPPPPP0",  /* the same with zeros */
-        "8/",               /* character below '0' */
-        "8p",               /* character above 'o' */
-        "8 4",              /* a space */
-        "840N",             /* a difference that takes a run below 0 */
+        "",                /* nothing */
+        ";",               /* 11: short */
+        "=",               /* 13: long */
+        "84\x31",          /* one too many */
+        "8",               /* short */
+        "O",               /* -1 */
+        "<O",              /* 12, -1 */
+        "l",               /* cut off */
+        "oooooo0",         /* seven characters, far past the area */
+        "oooooooo0",       /* too long a number */
+        "PPPPPPPPPPPPPP0", /* the same with zeros */
+        "8/",              /* character below '0' */
+        "8p",              /* character above 'o' */
+        "8 4",             /* a space */
+        "840N",            /* a difference that takes a run below 0 */
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         sa_rle rle;
@@ -474,15 +479,34 @@ static void json_that_is_refused(void **state)
 {
     (void)state;
     const char *bad[] = {
-        "3", "null", "\"5220003\"", "[]", "[3]", "[[]]", "[[1,2,3,4]]", "[[1,2,3,4,5,6,7]]", "[[1,2,3,4,5,\"6\"]]",
-        "[[1,2,3,4,5,null]]", "[[1,2,3,4,5,1e9]]", "{}", "{\"size\":[4,5]}", "{\"counts\":\"5220003\"}",
-        "{\"size\":[4],\"counts\":\"5220003\"}", "{\"size\":[4,5,1],\"counts\":\"5220003\"}",
-        "{\"size\":[-4,5],\"counts\":\"5220003\"}", "{\"size\":[4.0,5],\"counts\":\"5220003\"}",
-        "{\"size\":[5,4],\"counts\":\"5220003\"}", "{\"size\":[4,5],\"counts\":7}",
-        "{\"size\":[4,5],\"counts\":[]}", "{\"size\":[4,5],\"counts\":[-1,21]}",
-        "{\"size\":[4,5],\"counts\":[20.0]}", "{\"size\":[4,5],\"counts\":[4294967296,20]}",
-        "{\"size\":[4,5],\"counts\":[4294967295,21]}", "{\"size\":[4,5],\"counts\":\"52200\"}",
-        "{\"size\":[4,5],\"counts\":\"\"}", "{\"size\":[4,5],\"counts\":\"52\\u00002\"}",
+        "3",
+        "null",
+        "\"5220003\"",
+        "[]",
+        "[3]",
+        "[[]]",
+        "[[1,2,3,4]]",
+        "[[1,2,3,4,5,6,7]]",
+        "[[1,2,3,4,5,\"6\"]]",
+        "[[1,2,3,4,5,null]]",
+        "[[1,2,3,4,5,1e9]]",
+        "{}",
+        "{\"size\":[4,5]}",
+        "{\"counts\":\"5220003\"}",
+        "{\"size\":[4],\"counts\":\"5220003\"}",
+        "{\"size\":[4,5,1],\"counts\":\"5220003\"}",
+        "{\"size\":[-4,5],\"counts\":\"5220003\"}",
+        "{\"size\":[4.0,5],\"counts\":\"5220003\"}",
+        "{\"size\":[5,4],\"counts\":\"5220003\"}",
+        "{\"size\":[4,5],\"counts\":7}",
+        "{\"size\":[4,5],\"counts\":[]}",
+        "{\"size\":[4,5],\"counts\":[-1,21]}",
+        "{\"size\":[4,5],\"counts\":[20.0]}",
+        "{\"size\":[4,5],\"counts\":[4294967296,20]}",
+        "{\"size\":[4,5],\"counts\":[4294967295,21]}",
+        "{\"size\":[4,5],\"counts\":\"52200\"}",
+        "{\"size\":[4,5],\"counts\":\"\"}",
+        "{\"size\":[4,5],\"counts\":\"52\\u00002\"}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sa_rle rle;
@@ -495,7 +519,8 @@ static void json_that_is_refused(void **state)
     }
     sa_rle rle;
     assert_int_equal(read_json("[[1,1,4,1,4,3,1,3]]", 0, 0, &rle, NULL), SA_BAD_INPUT);
-    assert_int_equal(read_json("{\"size\":[4294967295,4294967295],\"counts\":\"0\"}", 0, 0, &rle, NULL), SA_NO_ROOM);
+    assert_int_equal(read_json("{\"size\":[4294967295,4294967295],\"counts\":\"0\"}", 0, 0, &rle, NULL),
+                     SA_NO_ROOM);
 }
 
 static void sizes_that_differ(void **state)
@@ -534,14 +559,22 @@ static void masks_of_no_pixels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_shape_and_content), cmocka_unit_test(a_large_mask),
-        cmocka_unit_test(pairs_of_masks),          cmocka_unit_test(polygons_against_the_walk),
-        cmocka_unit_test(golden_masks),            cmocka_unit_test(golden_polygons),
-        cmocka_unit_test(golden_boxes),            cmocka_unit_test(known_strings),
-        cmocka_unit_test(empty_runs_are_joined),   cmocka_unit_test(texts_that_are_refused),
-        cmocka_unit_test(all_short_strings),       cmocka_unit_test(polygons_that_are_refused),
-        cmocka_unit_test(json_forms),              cmocka_unit_test(json_that_is_refused),
-        cmocka_unit_test(sizes_that_differ),       cmocka_unit_test(masks_of_no_pixels),
+        cmocka_unit_test(every_shape_and_content),
+        cmocka_unit_test(a_large_mask),
+        cmocka_unit_test(pairs_of_masks),
+        cmocka_unit_test(polygons_against_the_walk),
+        cmocka_unit_test(golden_masks),
+        cmocka_unit_test(golden_polygons),
+        cmocka_unit_test(golden_boxes),
+        cmocka_unit_test(known_strings),
+        cmocka_unit_test(empty_runs_are_joined),
+        cmocka_unit_test(texts_that_are_refused),
+        cmocka_unit_test(all_short_strings),
+        cmocka_unit_test(polygons_that_are_refused),
+        cmocka_unit_test(json_forms),
+        cmocka_unit_test(json_that_is_refused),
+        cmocka_unit_test(sizes_that_differ),
+        cmocka_unit_test(masks_of_no_pixels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,9 +2,10 @@
 
     python weights_tools/golden/make_masks.py [OUT_DIR]
 
-Needs Pillow before 12: from 12 on, Pillow resizes some shapes down first and across afterwards, which differs in the
-last place; the models were trained with across first. Inputs are not stored: they come from pattern(), which
-tests/image/golden.h has as well. Outputs are hex strings, so that nothing is lost in decimal.
+Needs Pillow before 12: later ones resize some shapes down first and across afterwards, which differs in the
+last place; the models were published with across first.
+Inputs are not stored: they come from pattern(), which tests/image/golden.h has as well. Outputs are hex
+strings, so that nothing is lost in decimal.
 """
 import json
 import pathlib
@@ -51,7 +52,8 @@ def rle_cases():
                 "bbox": [coco.toBbox(r).tolist() for r in runs],
                 "union": coco.merge(runs)["counts"].decode(),
                 "intersection": coco.merge(runs, intersect=True)["counts"].decode(),
-                "iou": coco.iou(runs[:1], runs[1:], [0])[0, 0], "crowd": coco.iou(runs[:1], runs[1:], [1])[0, 0],
+                "iou": coco.iou(runs[:1], runs[1:], [0])[0, 0],
+                "crowd": coco.iou(runs[:1], runs[1:], [1])[0, 0],
             })
     return cases
 
@@ -85,7 +87,8 @@ def polygon_cases():
             polygons = [polygon_list(rng, height, width, kind) for _ in range(int(rng.integers(1, 4)))]
             runs = [_mask.frPoly([np.array(p)], height, width)[0] for p in polygons]
             cases.append({"size": [height, width], "polygons": polygons,
-                          "each": [r["counts"].decode() for r in runs], "union": coco.merge(runs)["counts"].decode()})
+                          "each": [r["counts"].decode() for r in runs],
+                          "union": coco.merge(runs)["counts"].decode()})
     return cases
 
 
@@ -103,20 +106,22 @@ def box_cases():
 
 
 def resize_cases():
-    shapes = [((13, 17), (7, 9)), ((13, 17), (29, 40)), ((13, 17), (13, 40)), ((13, 17), (5, 17)), ((1, 1), (5, 4)),
-              ((1, 30), (3, 7)), ((30, 1), (7, 3)), ((37, 41), (1, 1)), ((64, 63), (65, 64)), ((90, 8), (8, 30)),
-              ((8, 90), (30, 8)), ((200, 3), (90, 20)), ((480, 640), (12, 16)), ((333, 500), (14, 21))]
+    shapes = [((13, 17), (7, 9)), ((13, 17), (29, 40)), ((13, 17), (13, 40)), ((13, 17), (5, 17)),
+              ((1, 1), (5, 4)), ((1, 30), (3, 7)), ((30, 1), (7, 3)), ((37, 41), (1, 1)),
+              ((64, 63), (65, 64)), ((90, 8), (8, 30)), ((8, 90), (30, 8)), ((200, 3), (90, 20)), ((480, 640), (12, 16)),
+              ((333, 500), (14, 21))]
     cases = []
     for (height, width), (out_height, out_width) in shapes:
         for channels in (1, 3, 4):
             seed = 1000 + len(cases)
             image = pattern(seed, height * width * channels).reshape(height, width, channels)
             for name, how in (("bilinear", Image.BILINEAR), ("bicubic", Image.BICUBIC)):
-                planes = [Image.fromarray(np.ascontiguousarray(image[:, :, c])).resize((out_width, out_height), how)
+                size = (out_width, out_height)
+                planes = [Image.fromarray(np.ascontiguousarray(image[:, :, c])).resize(size, how)
                           for c in range(channels)]
                 out = np.stack([np.asarray(p) for p in planes], 2)
                 if channels == 3:
-                    whole = Image.fromarray(image).resize((out_width, out_height), how)
+                    whole = Image.fromarray(image).resize(size, how)
                     assert np.array_equal(out, np.asarray(whole))
                 cases.append({"size": [height, width, channels], "seed": seed, "filter": name,
                               "out": [out_height, out_width], "pixels": out.tobytes().hex()})
@@ -133,9 +138,10 @@ def plane_cases():
                 seed = 3000 + len(cases)
                 plane = (pattern(seed, 2 * height * width).astype(np.float32) - 128) / 32
                 x = torch.from_numpy(plane.reshape(1, 2, height, width))
-                y = torch.nn.functional.interpolate(x, (out_height, out_width), mode=mode, align_corners=align)
-                cases.append({"size": [2, height, width], "seed": seed, "filter": mode, "align_corners": align,
-                              "out": [out_height, out_width],
+                y = torch.nn.functional.interpolate(x, (out_height, out_width), mode=mode,
+                                                    align_corners=align)
+                cases.append({"size": [2, height, width], "seed": seed, "filter": mode,
+                              "align_corners": align, "out": [out_height, out_width],
                               "floats": y.numpy().astype("<f4").view("<u4").byteswap().tobytes().hex()})
     return cases
 
@@ -166,7 +172,8 @@ def main():
     out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "tests/golden/masks")
     out.mkdir(parents=True, exist_ok=True)
     for name, cases in (("rle", rle_cases()), ("polygons", polygon_cases()), ("boxes", box_cases()),
-                        ("resize_u8", resize_cases()), ("resize_f32", plane_cases()), ("distance", distance_cases())):
+                        ("resize_u8", resize_cases()), ("resize_f32", plane_cases()),
+                        ("distance", distance_cases())):
         lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
         (out / (name + ".json")).write_text("[\n" + lines + "\n]\n")
 
