@@ -17,13 +17,17 @@
 #define U16 0x1p-8
 #define PEAK 5.0
 
-/* vf_exp2_negative: relative error of the polynomial and its roundings (vec.h; proved dense in test_vec). */
-#define EXP2_ERROR 2e-7
 /*
- * vf_gelu, per |x|: half of erf's 1.5e-7 (Abramowitz and Stegun 7.1.26), and its arithmetic: six roundings of terms below
- * 1.5 that cancel to about 1/2 and are halved, and two of the result.
+ * vf_exp2_negative: 2e-9 of the polynomial, then rounding. The result is 1 + p*t >= 1/sqrt(2) with p < 0.84, |t| <= 1/2.
+ * The last addition loses U32 at most if the result is above 1, U32/2 below; p*t < 1/2 loses U32/4 where it is rounded
+ * by itself, and p, rounded to U32/2, is multiplied by at most 1/2: 1.5 U32, over 1/sqrt(2).
  */
-#define GELU_ERROR (0.75e-7 + 6 * 1.5 * 0.5 * U32 + 2 * U32)
+#define EXP2_ERROR (1.5 * 1.41421357 * U32 + 2e-9)
+/*
+ * vf_gelu, per |x|: half of erf's 1.5e-7 (Abramowitz and Stegun 7.1.26), and rounding: five partial sums up to 1.1 and
+ * the last product, halved (3 U32), t and the exponential, 1 U32 each after the halving, 1 U32 of the result.
+ */
+#define GELU_ERROR (0.75e-7 + 6 * U32)
 /* GELU's steepest slope: what it does to an error of its input. */
 #define GELU_SLOPE 1.13
 
