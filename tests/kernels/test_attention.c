@@ -208,6 +208,8 @@ static void test_ragged_items(void **state)
                          .count = COUNT(mixed),
                          .items = mixed,
                          .more_q = 2,
+                         .more_k = 5,
+                         .more_v = 3,
                          .more_out = 6,
                          .seed = SEED + 2000,
                          .dtype = i == 0 ? SA_F32 : SA_BF16};
