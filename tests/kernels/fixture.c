@@ -101,7 +101,8 @@ void gather_rows(void *to, const void *from, size_t rows, size_t columns, size_t
 {
     size_t size = sa_dtype_size(dtype);
     for (size_t i = 0; i < rows; i++) {
-        memcpy((unsigned char *)to + i * columns * size, (const unsigned char *)from + i * ld * size, columns * size);
+        memcpy((unsigned char *)to + i * columns * size, (const unsigned char *)from + i * ld * size,
+               columns * size);
     }
 }
 

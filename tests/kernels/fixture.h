@@ -1,8 +1,8 @@
 /*
  * What the tests of the ops share: the levels to run on, and operands.
  *
- * A program runs every level that this machine has. The first device is opened the way the program opens it (isa NULL);
- * SEGAGENT_ISA, where set, therefore names the one level to test.
+ * A program runs every level that this machine has. The first device is opened the way the program opens it
+ * (isa NULL); SEGAGENT_ISA, where set, therefore names the one level to test.
  *
  * Inputs are blocks of exactly their size, so that AddressSanitizer sees a read past the end; outputs are
  * check_buffers, so that every build sees a write past the end.
@@ -52,7 +52,10 @@ float *normal_new(size_t count, float scale, uint64_t seed);
 /* A number below `bound`, keyed by seed and index. */
 size_t pick(uint64_t seed, uint64_t index, size_t bound);
 
-/* Rows of `ld` elements to contiguous rows of `columns`, and whether the gaps between rows are still untouched. */
+/*
+ * Rows of `ld` elements to contiguous rows of `columns`, and whether the gaps between rows are still
+ * untouched.
+ */
 void gather_rows(void *to, const void *from, size_t rows, size_t columns, size_t ld, sa_dtype dtype);
 bool gaps_untouched(const void *from, size_t rows, size_t columns, size_t ld, sa_dtype dtype);
 

@@ -1,4 +1,7 @@
-/* attention (ragged batches) against the reference: item shapes, shared rows, extreme scores, bit-for-bit invariance. */
+/*
+ * attention (ragged batches) against the reference: item shapes, shared rows, extreme scores, bit-for-bit
+ * invariance.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,8 +60,15 @@ static ragged_data make_data(const ragged_case *c)
         data.most_keys = larger(data.most_keys, item->k_count);
     }
     data.args = (sa_attention_args){
-        .count = c->count, .heads = c->heads, .head_dim = c->head_dim, .items = c->items, .dtype = c->dtype,
-        .ldq = hidden + c->more_q, .ldk = hidden + c->more_k, .ldv = hidden + c->more_v, .ldo = hidden + c->more_out,
+        .count = c->count,
+        .heads = c->heads,
+        .head_dim = c->head_dim,
+        .items = c->items,
+        .dtype = c->dtype,
+        .ldq = hidden + c->more_q,
+        .ldk = hidden + c->more_k,
+        .ldv = hidden + c->more_v,
+        .ldo = hidden + c->more_out,
     };
     data.q = operand_new(c->dtype, block_of(data.q_rows, data.args.ldq, hidden), c->scale, c->seed);
     data.k = operand_new(c->dtype, block_of(data.k_rows, data.args.ldk, hidden), 1.0f, c->seed + 1);
@@ -94,9 +104,13 @@ static check_spec spec_of(const test_level *level, const ragged_case *c, const r
 {
     tolerance t = tolerance_attention(c->head_dim, data->most_keys, (double)c->scale, c->dtype);
     return (check_spec){
-        .label = label(level, "attention %s, %zu heads of %zu, %zu items, %zu keys, q scale %g", sa_dtype_name(c->dtype),
-                       c->heads, c->head_dim, c->count, data->most_keys, (double)c->scale),
-        .absolute = t.absolute, .relative = t.relative, .seed = c->seed, .rank = 2,
+        .label = label(level, "attention %s, %zu heads of %zu, %zu items, %zu keys, q scale %g",
+                       sa_dtype_name(c->dtype), c->heads, c->head_dim, c->count, data->most_keys,
+                       (double)c->scale),
+        .absolute = t.absolute,
+        .relative = t.relative,
+        .seed = c->seed,
+        .rank = 2,
         .axes = {data->out_rows, c->heads * c->head_dim},
     };
 }
@@ -151,20 +165,31 @@ static void test_shapes(void **state)
 {
     static const size_t dims[] = {16, 32, 64, 80, 128, 2, 6, 18, 1, 3, 17};
     static const size_t queries[] = {1, 5, 6, 7, 47, 48, 49, 97};
-    static const size_t keys[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 129, 255, 256, 257, 300, 513};
+    static const size_t keys[] = {1,  2,  3,  4,   5,   7,   8,   9,   15,  16, 17,
+                                  63, 64, 65, 127, 129, 255, 256, 257, 300, 513};
     for (size_t i = 0; i < 4 * COUNT(keys); i++) {
         sa_attention_item item = {.q_count = (uint32_t)queries[i % COUNT(queries)],
                                   .k_count = (uint32_t)keys[i / 4]};
-        ragged_case c = {.heads = 1 + i % 3, .head_dim = dims[i % COUNT(dims)], .scale = 1.0f, .count = 1,
-                         .items = &item, .seed = SEED + 10 * i,
-                         .more_q = i % 2, .more_k = i % 3, .more_v = i % 5, .more_out = i % 4,
+        ragged_case c = {.heads = 1 + i % 3,
+                         .head_dim = dims[i % COUNT(dims)],
+                         .scale = 1.0f,
+                         .count = 1,
+                         .items = &item,
+                         .seed = SEED + 10 * i,
+                         .more_q = i % 2,
+                         .more_k = i % 3,
+                         .more_v = i % 5,
+                         .more_out = i % 4,
                          .dtype = i % 2 == 0 ? SA_BF16 : SA_F32};
         c.head_dim += c.dtype == SA_BF16 ? c.head_dim % 2 : 0;
         check_case(*state, &c);
     }
 }
 
-/* Items that share keys, that read the same queries, of every length, written elsewhere than read; gaps between. */
+/*
+ * Items that share keys, that read the same queries, of every length, written elsewhere than read; gaps
+ * between.
+ */
 static const sa_attention_item mixed[] = {
     {.q_row = 0, .q_count = 7, .k_row = 0, .k_count = 7, .out_row = 60},
     {.q_row = 0, .q_count = 7, .k_row = 3, .k_count = 1, .out_row = 0},
@@ -177,8 +202,17 @@ static const sa_attention_item mixed[] = {
 static void test_ragged_items(void **state)
 {
     for (int i = 0; i < 2; i++) {
-        ragged_case c = {.heads = 3, .head_dim = 16, .scale = 1.0f, .count = COUNT(mixed), .items = mixed,
-                         .more_q = 2, .more_out = 6, .seed = SEED + 2000, .dtype = i == 0 ? SA_F32 : SA_BF16};
+        ragged_case c = {.heads = 3,
+                         .head_dim = 16,
+                         .scale = 1.0f,
+                         .count = COUNT(mixed),
+                         .items = mixed,
+                         .more_q = 2,
+                         .more_k = 5,
+                         .more_v = 3,
+                         .more_out = 6,
+                         .seed = SEED + 2000,
+                         .dtype = i == 0 ? SA_F32 : SA_BF16};
         check_case(*state, &c);
         c.count = 0;
         check_case(*state, &c);
@@ -190,8 +224,13 @@ static void test_large_scores(void **state)
 {
     sa_attention_item item = {.q_count = 50, .k_count = 300};
     for (int i = 0; i < 4; i++) {
-        ragged_case c = {.heads = 2, .head_dim = 32, .scale = i < 2 ? 30.0f : 1000.0f, .count = 1, .items = &item,
-                         .seed = SEED + 3000, .dtype = i % 2 == 0 ? SA_F32 : SA_BF16};
+        ragged_case c = {.heads = 2,
+                         .head_dim = 32,
+                         .scale = i < 2 ? 30.0f : 1000.0f,
+                         .count = 1,
+                         .items = &item,
+                         .seed = SEED + 3000,
+                         .dtype = i % 2 == 0 ? SA_F32 : SA_BF16};
         check_case(*state, &c);
     }
 }
@@ -213,7 +252,12 @@ static void test_growing_scores(void **state)
     enum { KEYS = 700, D = 16 };
     sa_attention_item item = {.q_count = 13, .k_count = KEYS};
     for (int i = 0; i < 4; i++) {
-        ragged_case c = {.heads = 1, .head_dim = D, .scale = 1.0f, .count = 1, .items = &item, .seed = SEED + 4000,
+        ragged_case c = {.heads = 1,
+                         .head_dim = D,
+                         .scale = 1.0f,
+                         .count = 1,
+                         .items = &item,
+                         .seed = SEED + 4000,
                          .dtype = i % 2 == 0 ? SA_F32 : SA_BF16};
         ragged_data data = make_data(&c);
         for (size_t j = 0; j < 13 * D; j++) {
@@ -236,7 +280,12 @@ static void test_equal_scores(void **state)
 {
     sa_attention_item item = {.q_count = 7, .k_count = 261};
     for (int i = 0; i < 2; i++) {
-        ragged_case c = {.heads = 1, .head_dim = 64, .scale = 0.0f, .count = 1, .items = &item, .seed = SEED + 5000,
+        ragged_case c = {.heads = 1,
+                         .head_dim = 64,
+                         .scale = 0.0f,
+                         .count = 1,
+                         .items = &item,
+                         .seed = SEED + 5000,
                          .dtype = i == 0 ? SA_F32 : SA_BF16};
         check_case(*state, &c);
     }
@@ -280,7 +329,11 @@ static void check_invariance(ragged_case c)
 static void test_batch_and_thread_invariance(void **state)
 {
     (void)state;
-    ragged_case c = {.heads = 2, .head_dim = 32, .scale = 1.0f, .count = COUNT(mixed), .items = mixed,
+    ragged_case c = {.heads = 2,
+                     .head_dim = 32,
+                     .scale = 1.0f,
+                     .count = COUNT(mixed),
+                     .items = mixed,
                      .seed = SEED + 6000};
     check_invariance(c);
     c.dtype = SA_BF16;
@@ -292,7 +345,12 @@ static void test_query_invariance(void **state)
 {
     const test_levels *levels = *state;
     sa_attention_item all = {.q_count = 101, .k_count = 77};
-    ragged_case c = {.heads = 1, .head_dim = 80, .scale = 1.0f, .count = 1, .items = &all, .seed = SEED + 7000,
+    ragged_case c = {.heads = 1,
+                     .head_dim = 80,
+                     .scale = 1.0f,
+                     .count = 1,
+                     .items = &all,
+                     .seed = SEED + 7000,
                      .dtype = SA_BF16};
     ragged_data data = make_data(&c);
     for (size_t l = 0; l < levels->count; l++) {
@@ -310,7 +368,8 @@ static void test_query_invariance(void **state)
     free_data(&data);
 }
 
-static void see_items(const ragged_data *data, const check_buffer *out, check_spec spec, sa_attention_item item)
+static void see_items(const ragged_data *data, const check_buffer *out, check_spec spec,
+                      sa_attention_item item)
 {
     ragged_data other = *data;
     other.args.items = &item;
@@ -324,7 +383,12 @@ static void test_planted_faults(void **state)
     const test_level *level = &((const test_levels *)*state)->level[0];
     sa_attention_item item = {.q_count = 5, .k_count = 18};
     for (int i = 0; i < 2; i++) {
-        ragged_case c = {.heads = 2, .head_dim = 16, .scale = 1.0f, .count = 1, .items = &item, .seed = SEED + 8000,
+        ragged_case c = {.heads = 2,
+                         .head_dim = 16,
+                         .scale = 1.0f,
+                         .count = 1,
+                         .items = &item,
+                         .seed = SEED + 8000,
                          .dtype = i == 0 ? SA_F32 : SA_BF16};
         ragged_data data = make_data(&c);
         check_buffer out = run_attention(level, &data);
@@ -349,14 +413,10 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_ragged_items),
-        cmocka_unit_test(test_large_scores),
-        cmocka_unit_test(test_growing_scores),
-        cmocka_unit_test(test_equal_scores),
-        cmocka_unit_test(test_batch_and_thread_invariance),
-        cmocka_unit_test(test_query_invariance),
-        cmocka_unit_test(test_planted_faults),
+        cmocka_unit_test(test_shapes),           cmocka_unit_test(test_ragged_items),
+        cmocka_unit_test(test_large_scores),     cmocka_unit_test(test_growing_scores),
+        cmocka_unit_test(test_equal_scores),     cmocka_unit_test(test_batch_and_thread_invariance),
+        cmocka_unit_test(test_query_invariance), cmocka_unit_test(test_planted_faults),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

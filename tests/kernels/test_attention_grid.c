@@ -1,4 +1,7 @@
-/* attention_grid against the reference: windows, padding, global, relative position, head sizes; bit-for-bit invariance. */
+/*
+ * attention_grid against the reference: windows, padding, global, relative position, head sizes; bit-for-bit
+ * invariance.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,8 +50,14 @@ static grid_data make_data(const grid_case *c)
     }
     data.want = malloc((c->batch * data.tokens * hidden + 1) * sizeof(float));
     data.args = (sa_attention_grid_args){
-        .batch = c->batch, .side = c->side, .window = c->window, .heads = c->heads, .head_dim = c->head_dim,
-        .dtype = c->dtype, .qkv = data.qkv.stored, .pad_qkv = data.pad_f32,
+        .batch = c->batch,
+        .side = c->side,
+        .window = c->window,
+        .heads = c->heads,
+        .head_dim = c->head_dim,
+        .dtype = c->dtype,
+        .qkv = data.qkv.stored,
+        .pad_qkv = data.pad_f32,
     };
     refresh_want(&data);
     return data;
@@ -67,8 +76,8 @@ static void free_data(grid_data *data)
 static check_buffer pack_rel(const test_level *level, const grid_data *data, const float *source)
 {
     check_buffer packed = check_buffer_new(level->ops->rel_packed_bytes(data->size, data->args.head_dim));
-    sa_rel_pack_args args = {.size = data->size, .head_dim = data->args.head_dim, .source = source,
-                             .packed = packed.bytes};
+    sa_rel_pack_args args = {
+        .size = data->size, .head_dim = data->args.head_dim, .source = source, .packed = packed.bytes};
     level->ops->rel_pack(level->stream, &args);
     return packed;
 }
@@ -99,13 +108,19 @@ static check_buffer run_grid(const test_level *level, const grid_data *data)
 
 static check_spec spec_of(const test_level *level, const grid_case *c, const grid_data *data)
 {
-    /* Before the division by sqrt(d) the position terms are sqrt(d) times larger: two more sums, of scale REL_SCALE. */
+    /*
+     * Before the division by sqrt(d) the position terms are sqrt(d) times larger: two more sums, of scale
+     * REL_SCALE.
+     */
     double score = 1.0 + (c->rel ? 2.0 * (double)REL_SCALE * sqrt((double)c->head_dim) : 0.0);
     tolerance t = tolerance_attention(c->head_dim, data->size * data->size, score, c->dtype);
     return (check_spec){
         .label = label(level, "attention_grid %s, side %zu, window %zu, %zu heads of %zu, rel %d",
                        sa_dtype_name(c->dtype), c->side, c->window, c->heads, c->head_dim, (int)c->rel),
-        .absolute = t.absolute, .relative = t.relative, .seed = c->seed, .rank = 4,
+        .absolute = t.absolute,
+        .relative = t.relative,
+        .seed = c->seed,
+        .rank = 4,
         .axes = {c->batch, c->side, c->side, c->heads * c->head_dim},
     };
 }
@@ -122,7 +137,10 @@ static void check_case(const test_levels *levels, const grid_case *c)
     free_data(&data);
 }
 
-/* Sides and windows that divide, do not divide, are equal, exceed each other; keys around the block of 256 columns. */
+/*
+ * Sides and windows that divide, do not divide, are equal, exceed each other; keys around the block of 256
+ * columns.
+ */
 static const grid_case shapes[] = {
     {.side = 1, .window = 0, .heads = 1, .head_dim = 16, .batch = 1, .rel = true},
     {.side = 1, .window = 1, .heads = 2, .head_dim = 32, .batch = 1, .rel = true},
@@ -159,16 +177,24 @@ static void test_shapes(void **state)
 /* f32 takes odd head sizes too. And rows of more keys than a block, 33 and 65 across. */
 static void test_odd_sizes(void **state)
 {
-    grid_case c = {.side = 6, .window = 4, .heads = 2, .head_dim = 17, .batch = 2, .rel = true, .seed = SEED + 1000};
+    grid_case c = {
+        .side = 6, .window = 4, .heads = 2, .head_dim = 17, .batch = 2, .rel = true, .seed = SEED + 1000};
     check_case(*state, &c);
     c.head_dim = 1;
     check_case(*state, &c);
     c = (grid_case){.side = 33, .heads = 1, .head_dim = 6, .batch = 1, .rel = true, .seed = SEED + 1001};
     check_case(*state, &c);
-    c = (grid_case){.side = 5, .window = 65, .heads = 1, .head_dim = 4, .batch = 1, .rel = true, .seed = SEED + 1002,
+    c = (grid_case){.side = 5,
+                    .window = 65,
+                    .heads = 1,
+                    .head_dim = 4,
+                    .batch = 1,
+                    .rel = true,
+                    .seed = SEED + 1002,
                     .dtype = SA_BF16};
     check_case(*state, &c);
-    c = (grid_case){.side = 2, .window = 257, .heads = 1, .head_dim = 2, .batch = 1, .rel = true, .seed = SEED + 1003};
+    c = (grid_case){
+        .side = 2, .window = 257, .heads = 1, .head_dim = 2, .batch = 1, .rel = true, .seed = SEED + 1003};
     check_case(*state, &c);
 }
 
@@ -183,7 +209,8 @@ static void check_invariance(grid_case c)
 {
     static const int threads[] = {1, 2, 3, 5};
     grid_data data = make_data(&c);
-    size_t in_bytes = data.tokens * 3 * c.heads * c.head_dim * sa_dtype_size(c.dtype), out_bytes = in_bytes / 3;
+    size_t in_bytes = data.tokens * 3 * c.heads * c.head_dim * sa_dtype_size(c.dtype),
+           out_bytes = in_bytes / 3;
     check_buffer first[SA_CPU_LEVELS] = {{0}};
     for (size_t t = 0; t < COUNT(threads); t++) {
         test_levels levels = levels_open(threads[t]);
@@ -215,8 +242,14 @@ static void test_batch_and_thread_invariance(void **state)
 {
     (void)state;
     for (int i = 0; i < 4; i++) {
-        check_invariance((grid_case){.side = 9, .window = i < 2 ? 4 : 0, .heads = 2, .head_dim = 32, .batch = 3,
-                                     .rel = true, .seed = SEED + 2000, .dtype = i % 2 == 0 ? SA_F32 : SA_BF16});
+        check_invariance((grid_case){.side = 9,
+                                     .window = i < 2 ? 4 : 0,
+                                     .heads = 2,
+                                     .head_dim = 32,
+                                     .batch = 3,
+                                     .rel = true,
+                                     .seed = SEED + 2000,
+                                     .dtype = i % 2 == 0 ? SA_F32 : SA_BF16});
     }
 }
 
@@ -246,7 +279,13 @@ static void test_planted_faults(void **state)
 {
     const test_level *level = &((const test_levels *)*state)->level[0];
     for (int i = 0; i < 2; i++) {
-        grid_case c = {.side = 5, .window = 3, .heads = 2, .head_dim = 16, .batch = 1, .rel = true, .seed = SEED + 3000,
+        grid_case c = {.side = 5,
+                       .window = 3,
+                       .heads = 2,
+                       .head_dim = 16,
+                       .batch = 1,
+                       .rel = true,
+                       .seed = SEED + 3000,
                        .dtype = i == 0 ? SA_F32 : SA_BF16};
         grid_data data = make_data(&c);
         check_buffer out = run_grid(level, &data);
@@ -274,7 +313,8 @@ static void test_planted_faults(void **state)
 static void test_exchanged_tables_are_seen(void **state)
 {
     const test_level *level = &((const test_levels *)*state)->level[0];
-    grid_case c = {.side = 4, .window = 0, .heads = 1, .head_dim = 16, .batch = 1, .rel = true, .seed = SEED + 4000};
+    grid_case c = {
+        .side = 4, .window = 0, .heads = 1, .head_dim = 16, .batch = 1, .rel = true, .seed = SEED + 4000};
     grid_data data = make_data(&c);
     check_buffer out = run_grid(level, &data);
     ref_attention_grid(&data.args, data.qkv.value, NULL, data.rel_w, data.rel_h, data.want);
@@ -287,12 +327,9 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_odd_sizes),
-        cmocka_unit_test(test_no_images),
-        cmocka_unit_test(test_batch_and_thread_invariance),
-        cmocka_unit_test(test_planted_faults),
-        cmocka_unit_test(test_exchanged_tables_are_seen),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_odd_sizes),
+        cmocka_unit_test(test_no_images),      cmocka_unit_test(test_batch_and_thread_invariance),
+        cmocka_unit_test(test_planted_faults), cmocka_unit_test(test_exchanged_tables_are_seen),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

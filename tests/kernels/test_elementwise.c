@@ -33,8 +33,11 @@ static void check_im2col(const test_levels *levels, sa_im2col_args c, bool plant
         levels->level[l].ops->im2col(levels->level[l].stream, &c);
         check_spec spec = {.label = label(&levels->level[l], "im2col %s, kernel %zu, stride %zu, pad %zu",
                                           sa_dtype_name(c.dtype), c.kernel, c.stride, c.pad),
-                           .absolute = tolerance_im2col().absolute, .relative = tolerance_im2col().relative,
-                           .seed = SEED, .rank = 2, .axes = {rows, columns}};
+                           .absolute = tolerance_im2col().absolute,
+                           .relative = tolerance_im2col().relative,
+                           .seed = SEED,
+                           .rank = 2,
+                           .axes = {rows, columns}};
         assert_true(check_close(out.bytes, c.dtype, want, &spec));
         if (planted && l == 0) { /* the padding is not zero but the nearest pixel */
             want[0] = x.value[0];
@@ -68,7 +71,8 @@ static void test_im2col(void **state)
 
 static void test_im2col_planted_fault(void **state)
 {
-    sa_im2col_args c = {.batch = 1, .height = 4, .width = 4, .channels = 2, .kernel = 3, .stride = 1, .pad = 1};
+    sa_im2col_args c = {
+        .batch = 1, .height = 4, .width = 4, .channels = 2, .kernel = 3, .stride = 1, .pad = 1};
     check_im2col(*state, c, true);
 }
 
@@ -86,7 +90,12 @@ static void check_add(const test_levels *levels, const add_case *c, sa_dtype dty
     if (c->b_rows != 0) {
         b = normal_new(c->b_rows * c->d, 1.0f, SEED + 1);
     }
-    sa_add_args args = {.rows = c->rows, .d = c->d, .a = a, .a_rows = c->a_rows, .b = b, .b_rows = c->b_rows,
+    sa_add_args args = {.rows = c->rows,
+                        .d = c->d,
+                        .a = a,
+                        .a_rows = c->a_rows,
+                        .b = b,
+                        .b_rows = c->b_rows,
                         .y_dtype = dtype};
     ref_add(&args, want);
     tolerance t = tolerance_add(dtype);
@@ -99,9 +108,12 @@ static void check_add(const test_levels *levels, const add_case *c, sa_dtype dty
             *(c->alias == 1 ? &here.a : &here.b) = here.y;
         }
         levels->level[l].ops->add(levels->level[l].stream, &here);
-        check_spec spec = {.label = label(&levels->level[l], "add to %s, %zu + %zu rows, alias %d", sa_dtype_name(dtype),
-                                          c->a_rows, c->b_rows, c->alias),
-                           .absolute = t.absolute, .relative = t.relative, .seed = SEED, .rank = 2,
+        check_spec spec = {.label = label(&levels->level[l], "add to %s, %zu + %zu rows, alias %d",
+                                          sa_dtype_name(dtype), c->a_rows, c->b_rows, c->alias),
+                           .absolute = t.absolute,
+                           .relative = t.relative,
+                           .seed = SEED,
+                           .rank = 2,
                            .axes = {c->rows, c->d}};
         assert_true(check_close(out.bytes, dtype, want, &spec));
         if (planted && l == 0) { /* the wrong row of a cycled operand */
@@ -122,8 +134,9 @@ static void check_add(const test_levels *levels, const add_case *c, sa_dtype dty
 static void test_add(void **state)
 {
     static const add_case cases[] = {
-        {1, 1, 1, 1, 0}, {3, 7, 3, 3, 0}, {7, 17, 7, 2, 0}, {7, 17, 3, 0, 0}, {513, 5, 513, 5, 0}, {0, 4, 1, 1, 0},
-        {256, 16, 1, 256, 0}, {257, 33, 257, 0, 0}, {30, 31, 30, 30, 1}, {30, 8, 10, 30, 2}, {30, 15, 30, 4, 1},
+        {1, 1, 1, 1, 0},     {3, 7, 3, 3, 0},    {7, 17, 7, 2, 0},     {7, 17, 3, 0, 0},
+        {513, 5, 513, 5, 0}, {0, 4, 1, 1, 0},    {256, 16, 1, 256, 0}, {257, 33, 257, 0, 0},
+        {30, 31, 30, 30, 1}, {30, 8, 10, 30, 2}, {30, 15, 30, 4, 1},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         check_add(*state, &cases[i], SA_F32, false);
@@ -151,15 +164,22 @@ static uint8_t *picture_new(size_t height, size_t width, uint64_t seed)
     return pixels;
 }
 
-static void check_patchify(const test_levels *levels, size_t side, size_t patch, const size_t size[2][2], sa_dtype dtype,
-                           bool planted)
+static void check_patchify(const test_levels *levels, size_t side, size_t patch, const size_t size[2][2],
+                           sa_dtype dtype, bool planted)
 {
-    uint8_t *picture[2] = {picture_new(size[0][0], size[0][1], SEED), picture_new(size[1][0], size[1][1], SEED + 1)};
+    uint8_t *picture[2] = {picture_new(size[0][0], size[0][1], SEED),
+                           picture_new(size[1][0], size[1][1], SEED + 1)};
     const uint8_t *const pixels[2] = {picture[0], picture[1]};
     size_t heights[2] = {size[0][0], size[1][0]}, widths[2] = {size[0][1], size[1][1]};
     size_t rows = side / patch * (side / patch), columns = 3 * patch * patch;
-    sa_patchify_args args = {.batch = 2, .side = side, .patch = patch, .pixels = pixels, .height = heights,
-                             .width = widths, .mean = {123.675f, 116.28f, 103.53f}, .std = {58.395f, 57.12f, 57.375f},
+    sa_patchify_args args = {.batch = 2,
+                             .side = side,
+                             .patch = patch,
+                             .pixels = pixels,
+                             .height = heights,
+                             .width = widths,
+                             .mean = {123.675f, 116.28f, 103.53f},
+                             .std = {58.395f, 57.12f, 57.375f},
                              .dtype = dtype};
     float *want = malloc(2 * rows * columns * sizeof *want);
     ref_patchify(&args, want);
@@ -168,9 +188,13 @@ static void check_patchify(const test_levels *levels, size_t side, size_t patch,
         check_buffer out = check_buffer_new(2 * rows * columns * sa_dtype_size(dtype));
         args.y = out.bytes;
         levels->level[l].ops->patchify(levels->level[l].stream, &args);
-        check_spec spec = {.label = label(&levels->level[l], "patchify to %s, patch %zu", sa_dtype_name(dtype), patch),
-                           .absolute = t.absolute, .relative = t.relative, .seed = SEED, .rank = 3,
-                           .axes = {2, rows, columns}};
+        check_spec spec = {
+            .label = label(&levels->level[l], "patchify to %s, patch %zu", sa_dtype_name(dtype), patch),
+            .absolute = t.absolute,
+            .relative = t.relative,
+            .seed = SEED,
+            .rank = 3,
+            .axes = {2, rows, columns}};
         assert_true(check_close(out.bytes, dtype, want, &spec));
         if (planted && l == 0) { /* one row of the picture too few: padding begins early */
             heights[1]--;
@@ -193,7 +217,8 @@ static void test_patchify(void **state)
     };
     static const size_t frames[][2] = {{1, 1}, {12, 4}, {12, 3}, {32, 16}, {48, 16}};
     for (size_t i = 0; i < 2 * COUNT(frames); i++) {
-        check_patchify(*state, frames[i / 2][0], frames[i / 2][1], sizes[i / 2], i % 2 == 0 ? SA_F32 : SA_BF16, false);
+        check_patchify(*state, frames[i / 2][0], frames[i / 2][1], sizes[i / 2],
+                       i % 2 == 0 ? SA_F32 : SA_BF16, false);
     }
 }
 
@@ -218,16 +243,20 @@ static void check_points(const test_levels *levels, size_t n, size_t channels, b
         uv[2 * i + 1] = (float)pick(SEED, 2 * i + 1, 1025) / 1024.0f;
         kind[i] = (int32_t)(i % (2 * KINDS + 1)) - KINDS - 1; /* every kind, alone, added and none */
     }
-    sa_point_encode_args args = {.n = n, .channels = channels, .uv = uv, .kind = kind, .gaussian = gaussian,
-                                 .table = table};
+    sa_point_encode_args args = {
+        .n = n, .channels = channels, .uv = uv, .kind = kind, .gaussian = gaussian, .table = table};
     ref_point_encode(&args, want);
     tolerance t = tolerance_point_encode(2.0 * 3.15 * 2.0 * PEAK);
     for (size_t l = 0; l < levels->count; l++) {
         check_buffer out = check_buffer_new(n * channels * 4);
         args.y = (float *)(void *)out.bytes;
         levels->level[l].ops->point_encode(levels->level[l].stream, &args);
-        check_spec spec = {.label = label(&levels->level[l], "point_encode"), .absolute = t.absolute,
-                           .relative = t.relative, .seed = SEED, .rank = 2, .axes = {n, channels}};
+        check_spec spec = {.label = label(&levels->level[l], "point_encode"),
+                           .absolute = t.absolute,
+                           .relative = t.relative,
+                           .seed = SEED,
+                           .rank = 2,
+                           .axes = {n, channels}};
         assert_true(check_close(out.bytes, SA_F32, want, &spec));
         if (planted && l == 0) { /* a click of the other sign; half a pixel forgotten */
             kind[KINDS + 1] = 1;
@@ -266,14 +295,10 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_im2col),
-        cmocka_unit_test(test_im2col_planted_fault),
-        cmocka_unit_test(test_add),
-        cmocka_unit_test(test_add_planted_fault),
-        cmocka_unit_test(test_patchify),
-        cmocka_unit_test(test_patchify_planted_fault),
-        cmocka_unit_test(test_point_encode),
-        cmocka_unit_test(test_point_encode_planted_fault),
+        cmocka_unit_test(test_im2col),       cmocka_unit_test(test_im2col_planted_fault),
+        cmocka_unit_test(test_add),          cmocka_unit_test(test_add_planted_fault),
+        cmocka_unit_test(test_patchify),     cmocka_unit_test(test_patchify_planted_fault),
+        cmocka_unit_test(test_point_encode), cmocka_unit_test(test_point_encode_planted_fault),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

@@ -1,4 +1,7 @@
-/* gemm and gemm_pack against the reference: every option, hostile shapes, strides, aliasing, and bit-for-bit invariance. */
+/*
+ * gemm and gemm_pack against the reference: every option, hostile shapes, strides, aliasing, and bit-for-bit
+ * invariance.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,14 +26,17 @@ typedef struct {
 
 typedef struct {
     operand a;
-    float *w;                  /* what the packed matrix should hold */
+    float *w; /* what the packed matrix should hold */
     unsigned char *source;
     float *bias, *residual;
     float *want;
     sa_gemm_args args;
 } gemm_data;
 
-/* A half between 2^-7 and 1, or now and then subnormal: a spread of f16 without the need of a conversion to it. */
+/*
+ * A half between 2^-7 and 1, or now and then subnormal: a spread of f16 without the need of a conversion to
+ * it.
+ */
 static sa_f16 some_half(uint64_t seed, uint64_t index)
 {
     size_t exponent = pick(seed, 3 * index, 40) == 0 ? 0 : 8 + pick(seed, 3 * index + 1, 7);
@@ -45,11 +51,13 @@ static void make_source(const gemm_case *c, gemm_data *data)
     for (size_t i = 0; i < count; i++) {
         sa_f16 half = some_half(c->seed + 1, i);
         sa_bf16 brain = sa_bf16_from_f32(data->w[i]);
-        const void *from = c->source_dtype == SA_F32 ? (const void *)&data->w[i]
-                           : c->source_dtype == SA_F16 ? (const void *)&half : (const void *)&brain;
+        const void *from = c->source_dtype == SA_F32   ? (const void *)&data->w[i]
+                           : c->source_dtype == SA_F16 ? (const void *)&half
+                                                       : (const void *)&brain;
         memcpy(data->source + c->shift + i * size, from, size);
-        data->w[i] = c->source_dtype == SA_F16 ? sa_f16_to_f32(half)
-                     : c->source_dtype == SA_BF16 ? sa_bf16_to_f32(brain) : data->w[i];
+        data->w[i] = c->source_dtype == SA_F16    ? sa_f16_to_f32(half)
+                     : c->source_dtype == SA_BF16 ? sa_bf16_to_f32(brain)
+                                                  : data->w[i];
         data->w[i] = c->dtype == SA_BF16 ? sa_bf16_to_f32(sa_bf16_from_f32(data->w[i])) : data->w[i];
     }
 }
@@ -66,10 +74,19 @@ static gemm_data make_data(const gemm_case *c)
     data.residual = c->residual != NO_RESIDUAL ? normal_new(cycle * ldr, 1.0f, c->seed + 3) : NULL;
     data.want = malloc((c->m * c->n + 1) * sizeof(float));
     data.args = (sa_gemm_args){
-        .m = c->m, .n = c->n, .k = c->k, .dtype = c->dtype, .a = data.a.stored, .lda = lda,
-        .bias = data.bias, .act = c->act, .residual = data.residual, .ldr = ldr,
+        .m = c->m,
+        .n = c->n,
+        .k = c->k,
+        .dtype = c->dtype,
+        .a = data.a.stored,
+        .lda = lda,
+        .bias = data.bias,
+        .act = c->act,
+        .residual = data.residual,
+        .ldr = ldr,
         .residual_rows = c->residual == CYCLED_RESIDUAL ? cycle : 0,
-        .c_dtype = c->c_dtype, .ldc = c->n + c->more_c,
+        .c_dtype = c->c_dtype,
+        .ldc = c->n + c->more_c,
     };
     ref_gemm(&data.args, data.a.value, data.w, data.want);
     return data;
@@ -88,8 +105,12 @@ static void free_data(gemm_data *data)
 static check_buffer pack(const test_level *level, const gemm_case *c, const gemm_data *data)
 {
     check_buffer packed = check_buffer_new(level->ops->gemm_packed_bytes(c->n, c->k, c->dtype));
-    sa_gemm_pack_args args = {.n = c->n, .k = c->k, .source = data->source + c->shift,
-                              .source_dtype = c->source_dtype, .packed = packed.bytes, .dtype = c->dtype};
+    sa_gemm_pack_args args = {.n = c->n,
+                              .k = c->k,
+                              .source = data->source + c->shift,
+                              .source_dtype = c->source_dtype,
+                              .packed = packed.bytes,
+                              .dtype = c->dtype};
     level->ops->gemm_pack(level->stream, &args);
     return packed;
 }
@@ -118,10 +139,14 @@ static check_spec spec_of(const test_level *level, const gemm_case *c)
 {
     tolerance t = tolerance_gemm(c->k, 1.0, c->act, c->c_dtype);
     return (check_spec){
-        .label = label(level, "gemm %s->%s, k %zu, act %d, residual %d, bias %d, w from %s", sa_dtype_name(c->dtype),
-                       sa_dtype_name(c->c_dtype), c->k, (int)c->act, (int)c->residual, (int)c->bias,
-                       sa_dtype_name(c->source_dtype)),
-        .absolute = t.absolute, .relative = t.relative, .seed = c->seed, .rank = 2, .axes = {c->m, c->n},
+        .label = label(level, "gemm %s->%s, k %zu, act %d, residual %d, bias %d, w from %s",
+                       sa_dtype_name(c->dtype), sa_dtype_name(c->c_dtype), c->k, (int)c->act,
+                       (int)c->residual, (int)c->bias, sa_dtype_name(c->source_dtype)),
+        .absolute = t.absolute,
+        .relative = t.relative,
+        .seed = c->seed,
+        .rank = 2,
+        .axes = {c->m, c->n},
     };
 }
 
@@ -154,7 +179,8 @@ static void test_every_option(void **state)
 {
     for (size_t i = 0; i < 2 * 2 * 2 * 3 * RESIDUALS * 3; i++) {
         size_t rest = i;
-        gemm_case c = {.m = 7, .n = 19, .k = 10, .more_a = i % 3, .more_c = i % 5, .more_r = i % 2, .seed = SEED + i};
+        gemm_case c = {
+            .m = 7, .n = 19, .k = 10, .more_a = i % 3, .more_c = i % 5, .more_r = i % 2, .seed = SEED + i};
         c.dtype = rest % 2 == 0 ? SA_F32 : SA_BF16, rest /= 2;
         c.c_dtype = rest % 2 == 0 ? SA_F32 : SA_BF16, rest /= 2;
         c.bias = rest % 2 != 0, rest /= 2;
@@ -167,7 +193,10 @@ static void test_every_option(void **state)
     }
 }
 
-/* Around the tile (6 rows), the row block (96), the panels (8, 16, 64), the steps of a block (128, 256 in bf16). */
+/*
+ * Around the tile (6 rows), the row block (96), the panels (8, 16, 64), the steps of a block (128, 256 in
+ * bf16).
+ */
 static const size_t hostile_m[] = {1, 2, 5, 6, 7, 11, 12, 13, 31, 95, 96, 97, 193};
 static const size_t hostile_n[] = {1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 63, 64, 65, 127, 129, 131};
 static const size_t hostile_k[] = {1, 2, 3, 7, 31, 63, 64, 65, 127, 128, 129, 254, 255, 256, 257, 258, 514};
@@ -189,7 +218,9 @@ static void test_hostile_shapes(void **state)
             .bias = pick(SEED, at + 4, 2) == 0,
             .act = (sa_activation)pick(SEED, at + 5, 3),
             .residual = (residual_kind)pick(SEED, at + 6, RESIDUALS),
-            .more_a = pick(SEED, at + 7, 3), .more_c = pick(SEED, at + 8, 3), .more_r = pick(SEED, at + 9, 3),
+            .more_a = pick(SEED, at + 7, 3),
+            .more_c = pick(SEED, at + 8, 3),
+            .more_r = pick(SEED, at + 9, 3),
             .shift = pick(SEED, at + 10, 4),
             .seed = SEED + 1000 + i,
         };
@@ -200,8 +231,15 @@ static void test_hostile_shapes(void **state)
 
 static void test_large(void **state)
 {
-    gemm_case c = {.m = 101, .n = 197, .k = 768, .dtype = SA_BF16, .c_dtype = SA_F32, .bias = true,
-                   .act = SA_ACT_GELU, .residual = ALIASED_RESIDUAL, .seed = SEED + 2000};
+    gemm_case c = {.m = 101,
+                   .n = 197,
+                   .k = 768,
+                   .dtype = SA_BF16,
+                   .c_dtype = SA_F32,
+                   .bias = true,
+                   .act = SA_ACT_GELU,
+                   .residual = ALIASED_RESIDUAL,
+                   .seed = SEED + 2000};
     check_case(*state, &c);
     c.dtype = SA_F32;
     check_case(*state, &c);
@@ -266,7 +304,12 @@ static void check_invariance(const gemm_case *whole)
 static void test_batch_and_thread_invariance(void **state)
 {
     (void)state;
-    gemm_case c = {.m = 200, .n = 150, .k = 300, .bias = true, .act = SA_ACT_GELU, .residual = OWN_RESIDUAL,
+    gemm_case c = {.m = 200,
+                   .n = 150,
+                   .k = 300,
+                   .bias = true,
+                   .act = SA_ACT_GELU,
+                   .residual = OWN_RESIDUAL,
                    .seed = SEED + 3000};
     check_invariance(&c);
     c.dtype = SA_BF16;
@@ -299,8 +342,8 @@ static void test_rows_are_apart(void **state)
 }
 
 /*
- * Faults of the reference's operands, so that a right result must be refused: two terms of one row change sign; the
- * last column loses its bias; the last term of one column is missing. And a NaN in the result.
+ * Faults of the reference's operands, so that a right result must be refused: two terms of one row change
+ * sign; the last column loses its bias; the last term of one column is missing. And a NaN in the result.
  */
 static void plant_faults(const test_level *level, gemm_case c)
 {
@@ -341,14 +384,10 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_option),
-        cmocka_unit_test(test_hostile_shapes),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_no_rows),
-        cmocka_unit_test(test_packed_bytes),
-        cmocka_unit_test(test_batch_and_thread_invariance),
-        cmocka_unit_test(test_rows_are_apart),
-        cmocka_unit_test(test_planted_faults),
+        cmocka_unit_test(test_every_option),   cmocka_unit_test(test_hostile_shapes),
+        cmocka_unit_test(test_large),          cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_packed_bytes),   cmocka_unit_test(test_batch_and_thread_invariance),
+        cmocka_unit_test(test_rows_are_apart), cmocka_unit_test(test_planted_faults),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

@@ -21,7 +21,8 @@ typedef struct {
 typedef struct {
     float *x, *w, *b, *want;
     sa_layernorm_args args;
-    double condition; /* the largest rms / deviation of a row: how much the subtraction of the mean magnifies */
+    double
+        condition; /* the largest rms / deviation of a row: how much the subtraction of the mean magnifies */
 } norm_data;
 
 static double condition_of(const float *x, size_t d, double eps)
@@ -52,8 +53,14 @@ static norm_data make_data(const norm_case *c)
     for (size_t r = 0; r < c->rows; r++) {
         data.condition = fmax(data.condition, condition_of(data.x + r * c->d, c->d, (double)c->eps));
     }
-    data.args = (sa_layernorm_args){.rows = c->rows, .d = c->d, .eps = c->eps, .x = data.x, .w = data.w, .b = data.b,
-                                    .act = c->act, .y_dtype = c->dtype};
+    data.args = (sa_layernorm_args){.rows = c->rows,
+                                    .d = c->d,
+                                    .eps = c->eps,
+                                    .x = data.x,
+                                    .w = data.w,
+                                    .b = data.b,
+                                    .act = c->act,
+                                    .y_dtype = c->dtype};
     ref_layernorm(&data.args, data.want);
     return data;
 }
@@ -83,8 +90,13 @@ static check_spec spec_of(const test_level *level, const norm_case *c, const nor
 {
     tolerance t = tolerance_layernorm(c->d, data->condition, c->act, c->dtype);
     return (check_spec){
-        .label = label(level, "layernorm to %s, mean %g, act %d", sa_dtype_name(c->dtype), (double)c->mean, (int)c->act),
-        .absolute = t.absolute, .relative = t.relative, .seed = c->seed, .rank = 2, .axes = {c->rows, c->d},
+        .label = label(level, "layernorm to %s, mean %g, act %d", sa_dtype_name(c->dtype), (double)c->mean,
+                       (int)c->act),
+        .absolute = t.absolute,
+        .relative = t.relative,
+        .seed = c->seed,
+        .rank = 2,
+        .axes = {c->rows, c->d},
     };
 }
 
@@ -105,8 +117,12 @@ static void test_shapes(void **state)
     static const size_t widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 97, 256, 768, 1280};
     static const size_t rows[] = {1, 2, 63, 64, 65, 0, 130};
     for (size_t i = 0; i < 6 * sizeof widths / sizeof widths[0]; i++) {
-        norm_case c = {.rows = rows[i % 7], .d = widths[i / 6], .eps = i % 4 == 0 ? 1e-5f : 1e-6f,
-                       .act = (sa_activation)(i % 3), .dtype = i % 2 == 0 ? SA_F32 : SA_BF16, .seed = SEED + 10 * i};
+        norm_case c = {.rows = rows[i % 7],
+                       .d = widths[i / 6],
+                       .eps = i % 4 == 0 ? 1e-5f : 1e-6f,
+                       .act = (sa_activation)(i % 3),
+                       .dtype = i % 2 == 0 ? SA_F32 : SA_BF16,
+                       .seed = SEED + 10 * i};
         c.in_place = c.dtype == SA_F32 && i % 4 == 0;
         check_case(*state, &c);
     }
@@ -200,10 +216,8 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_large_mean),
-        cmocka_unit_test(test_constant_rows),
-        cmocka_unit_test(test_batch_and_thread_invariance),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_large_mean),
+        cmocka_unit_test(test_constant_rows),  cmocka_unit_test(test_batch_and_thread_invariance),
         cmocka_unit_test(test_planted_faults),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);

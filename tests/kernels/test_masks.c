@@ -34,7 +34,10 @@ static void check_product(const test_levels *levels, sa_mask_product_args args, 
         check_buffer out = run_product(&levels->level[l], args);
         check_spec spec = {.label = label(&levels->level[l], "mask_product %s, %zu channels",
                                           sa_dtype_name(args.dtype), args.channels),
-                           .absolute = t.absolute, .relative = t.relative, .seed = SEED, .rank = 4,
+                           .absolute = t.absolute,
+                           .relative = t.relative,
+                           .seed = SEED,
+                           .rank = 4,
                            .axes = {args.batch, args.masks, 4 * args.side, 4 * args.side}};
         assert_true(check_close(out.bytes, SA_F32, want, &spec));
         if (planted && l == 0) { /* two pixels of a 2x2 cell exchanged; the last channel forgotten */
@@ -59,8 +62,11 @@ static void test_mask_product(void **state)
 {
     static const size_t channels[] = {1, 3, 4, 8, 15, 16, 17, 32, 33, 2, 64};
     for (size_t i = 0; i < 2 * COUNT(channels); i++) {
-        sa_mask_product_args args = {.batch = i % 4, .side = 1 + i % 7, .masks = 1 + i % 8,
-                                     .channels = channels[i / 2], .dtype = i % 2 == 0 ? SA_BF16 : SA_F32};
+        sa_mask_product_args args = {.batch = i % 4,
+                                     .side = 1 + i % 7,
+                                     .masks = 1 + i % 8,
+                                     .channels = channels[i / 2],
+                                     .dtype = i % 2 == 0 ? SA_BF16 : SA_F32};
         check_product(*state, args, false);
     }
 }
@@ -88,7 +94,8 @@ static void test_mask_product_invariance(void **state)
             all.batch = 3, all.features = f.stored, all.hyper = hyper;
             check_buffer whole = run_product(&levels.level[l], all);
             for (size_t b = 0; b < 3; b++) {
-                all.batch = 1, all.features = (sa_bf16 *)f.stored + b * features, all.hyper = hyper + b * 4 * 35;
+                all.batch = 1, all.features = (sa_bf16 *)f.stored + b * features,
+                all.hyper = hyper + b * 4 * 35;
                 check_buffer one = run_product(&levels.level[l], all);
                 assert_memory_equal(one.bytes, whole.bytes + b * image * 4, image * 4);
                 check_buffer_free(&one);
@@ -115,11 +122,11 @@ static check_buffer run_resize(const test_level *level, sa_mask_resize_args args
 }
 
 /*
- * Every pixel whose reference is further than `tolerance` from the threshold must agree, bits past the width must be 0,
- * and all but one pixel in a hundred must be decided so. Says where the first disagreement is.
+ * Every pixel whose reference is further than `tolerance` from the threshold must agree, bits past the width
+ * must be 0, and all but one pixel in a hundred must be decided so. Says where the first disagreement is.
  */
-static bool bits_agree(const check_buffer *bits, const sa_mask_resize_args *args, const double *logits, double margin,
-                       const char *name)
+static bool bits_agree(const check_buffer *bits, const sa_mask_resize_args *args, const double *logits,
+                       double margin, const char *name)
 {
     size_t words = (args->width + 63) / 64, undecided = 0;
     const uint64_t *row = (const uint64_t *)(const void *)bits->bytes;
@@ -130,8 +137,9 @@ static bool bits_agree(const check_buffer *bits, const sa_mask_resize_args *args
             bool close = !(above > margin) && !(above < -margin);
             undecided += close;
             if (!close && got != (above > 0.0)) {
-                print_error("%s: [%zu of %zu, %zu of %zu]: bit %d, logit - threshold %g, margin %g; seed %d\n", name, y,
-                            args->height, x, args->width, (int)got, above, margin, SEED);
+                print_error(
+                    "%s: [%zu of %zu, %zu of %zu]: bit %d, logit - threshold %g, margin %g; seed %d\n", name,
+                    y, args->height, x, args->width, (int)got, above, margin, SEED);
                 return false;
             }
         }
@@ -157,9 +165,10 @@ static void check_resize(const test_levels *levels, sa_mask_resize_args args)
     ref_mask_resize(&args, logits);
     for (size_t l = 0; l < levels->count; l++) {
         check_buffer bits = run_resize(&levels->level[l], args);
-        assert_true(bits_agree(&bits, &args, logits, margin_of(&args),
-                               label(&levels->level[l], "mask_resize %zu -> %zu -> %zux%zu -> %zux%zu", args.low_side,
-                                     args.frame, args.crop_height, args.crop_width, args.height, args.width)));
+        assert_true(
+            bits_agree(&bits, &args, logits, margin_of(&args),
+                       label(&levels->level[l], "mask_resize %zu -> %zu -> %zux%zu -> %zux%zu", args.low_side,
+                             args.frame, args.crop_height, args.crop_width, args.height, args.width)));
         check_buffer_free(&bits);
     }
     free(low);
@@ -173,7 +182,13 @@ static void test_mask_resize(void **state)
         {.low_side = 1, .frame = 7, .crop_height = 3, .crop_width = 7, .height = 5, .width = 70},
         {.low_side = 2, .frame = 5, .crop_height = 5, .crop_width = 4, .height = 3, .width = 63},
         {.low_side = 16, .frame = 64, .crop_height = 64, .crop_width = 48, .height = 100, .width = 75},
-        {.low_side = 16, .frame = 64, .crop_height = 33, .crop_width = 64, .height = 65, .width = 128, .threshold = 0.5f},
+        {.low_side = 16,
+         .frame = 64,
+         .crop_height = 33,
+         .crop_width = 64,
+         .height = 65,
+         .width = 128,
+         .threshold = 0.5f},
         {.low_side = 13, .frame = 13, .crop_height = 13, .crop_width = 13, .height = 13, .width = 13},
         {.low_side = 17, .frame = 31, .crop_height = 1, .crop_width = 31, .height = 1, .width = 65},
         {.low_side = 40, .frame = 10, .crop_height = 9, .crop_width = 7, .height = 3, .width = 129},
@@ -189,7 +204,8 @@ static void test_mask_resize(void **state)
 static void test_mask_resize_at_the_threshold(void **state)
 {
     const test_levels *levels = *state;
-    sa_mask_resize_args args = {.low_side = 4, .frame = 16, .crop_height = 16, .crop_width = 9, .height = 5, .width = 67};
+    sa_mask_resize_args args = {
+        .low_side = 4, .frame = 16, .crop_height = 16, .crop_width = 9, .height = 5, .width = 67};
     float low[16] = {0};
     args.low = low;
     for (size_t l = 0; l < levels->count; l++) {
@@ -212,8 +228,8 @@ static void test_mask_resize_invariance(void **state)
 {
     (void)state;
     static const int threads[] = {1, 2, 3, 5};
-    sa_mask_resize_args args = {.low_side = 32, .frame = 128, .crop_height = 128, .crop_width = 90, .height = 77,
-                                .width = 130};
+    sa_mask_resize_args args = {
+        .low_side = 32, .frame = 128, .crop_height = 128, .crop_width = 90, .height = 77, .width = 130};
     float *low = normal_new(32 * 32, 1.0f, SEED + 1);
     check_buffer first[SA_CPU_LEVELS] = {{0}};
     args.low = low;
@@ -240,8 +256,8 @@ static void test_mask_resize_invariance(void **state)
 static void test_mask_resize_planted_fault(void **state)
 {
     const test_level *level = &((const test_levels *)*state)->level[0];
-    sa_mask_resize_args args = {.low_side = 16, .frame = 64, .crop_height = 43, .crop_width = 64, .height = 90,
-                                .width = 135};
+    sa_mask_resize_args args = {
+        .low_side = 16, .frame = 64, .crop_height = 43, .crop_width = 64, .height = 90, .width = 135};
     float *low = normal_new(16 * 16, 1.0f, SEED + 2);
     double *logits = malloc(90 * 135 * sizeof *logits), margin = margin_of(&args);
     args.low = low;

@@ -1,6 +1,6 @@
 /*
- * The approximations and roundings of vec.h, level by level: walked densely over the floats (every STRIDE-th bit pattern,
- * a prime, so that all exponents and all low bits occur), and at the ends of their ranges.
+ * The approximations and roundings of vec.h, level by level: walked densely over the floats (every STRIDE-th
+ * bit pattern, a prime, so that all exponents and all low bits occur), and at the ends of their ranges.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +18,9 @@ static const vec_probe *probe_of(const test_level *level)
     const vec_probe *probes[] = {
         &vec_probe_plain,
 #if defined(SEGAGENT_HAVE_AVX2)
-        &vec_probe_avx2, &vec_probe_avx512, &vec_probe_avx512bf16,
+        &vec_probe_avx2,
+        &vec_probe_avx512,
+        &vec_probe_avx512bf16,
 #endif
     };
     for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++) {
@@ -52,8 +54,12 @@ static bool is_nan_bits(uint32_t bits)
 typedef void map_call(float *y, const float *x, size_t count);
 typedef double error_call(float x, float y);
 
-/* The largest error(x, y) over the floats whose bit patterns lie in [first, last], steps of `stride` and both ends. */
-static double worst_error(map_call *map, error_call *error, uint32_t first, uint32_t last, uint32_t stride, float *where)
+/*
+ * The largest error(x, y) over the floats whose bit patterns lie in [first, last], steps of `stride` and both
+ * ends.
+ */
+static double worst_error(map_call *map, error_call *error, uint32_t first, uint32_t last, uint32_t stride,
+                          float *where)
 {
     static float x[BATCH], y[BATCH];
     double worst = 0.0;
@@ -88,13 +94,16 @@ static void test_exp2(void **state)
     for (size_t l = 0; l < levels->count; l++) {
         const vec_probe *probe = probe_of(&levels->level[l]);
         float where = 0.0f;
-        double worst = worst_error(probe->exp2_negative, exp2_error, bits_of(-0.0f), bits_of(-INFINITY), STRIDE, &where);
+        double worst =
+            worst_error(probe->exp2_negative, exp2_error, bits_of(-0.0f), bits_of(-INFINITY), STRIDE, &where);
         print_message("%s: exp2 within %.3g, at %.9g\n", probe->name, worst, (double)where);
         assert_true(worst <= EXP2_ERROR);
         /* Every float between -1 and -1/2, and around the steps of the rounding and the end. */
-        assert_true(worst_error(probe->exp2_negative, exp2_error, bits_of(-0.5f), bits_of(-1.0f), 1, &where) <= EXP2_ERROR);
+        assert_true(worst_error(probe->exp2_negative, exp2_error, bits_of(-0.5f), bits_of(-1.0f), 1,
+                                &where) <= EXP2_ERROR);
         for (float n = -0.5f; n > -130.0f; n -= 0.5f) {
-            worst = worst_error(probe->exp2_negative, exp2_error, bits_of(n) - 50, bits_of(n) + 50, 1, &where);
+            worst =
+                worst_error(probe->exp2_negative, exp2_error, bits_of(n) - 50, bits_of(n) + 50, 1, &where);
             assert_true(worst <= EXP2_ERROR);
         }
     }
@@ -125,9 +134,10 @@ static void test_gelu(void **state)
         const vec_probe *probe = probe_of(&levels->level[l]);
         float where[2] = {0};
         double above = worst_error(probe->gelu, gelu_error, bits_of(0.0f), bits_of(3e38f), STRIDE, &where[0]);
-        double below = worst_error(probe->gelu, gelu_error, bits_of(-0.0f), bits_of(-3e38f), STRIDE, &where[1]);
-        print_message("%s: gelu within %.3g |x| at %.9g, %.3g |x| at %.9g\n", probe->name, above, (double)where[0], below,
-                      (double)where[1]);
+        double below =
+            worst_error(probe->gelu, gelu_error, bits_of(-0.0f), bits_of(-3e38f), STRIDE, &where[1]);
+        print_message("%s: gelu within %.3g |x| at %.9g, %.3g |x| at %.9g\n", probe->name, above,
+                      (double)where[0], below, (double)where[1]);
         assert_true(above <= GELU_ERROR);
         assert_true(below <= GELU_ERROR);
     }
@@ -224,9 +234,10 @@ static void test_planted_faults(void **state)
 {
     const vec_probe *probe = probe_of(&((const test_levels *)*state)->level[0]);
     float where = 0.0f;
-    assert_false(worst_error(probe->gelu, tanh_gelu_error, bits_of(0.5f), bits_of(4.0f), STRIDE, &where) <= GELU_ERROR);
-    assert_false(worst_error(probe->exp2_negative, off_exp2_error, bits_of(-0.5f), bits_of(-1.0f), STRIDE, &where) <=
-                 EXP2_ERROR);
+    assert_false(worst_error(probe->gelu, tanh_gelu_error, bits_of(0.5f), bits_of(4.0f), STRIDE, &where) <=
+                 GELU_ERROR);
+    assert_false(worst_error(probe->exp2_negative, off_exp2_error, bits_of(-0.5f), bits_of(-1.0f), STRIDE,
+                             &where) <= EXP2_ERROR);
     assert_false(bf16_is_right(float_of(0x3f808001u), 0x3f80, false));
     assert_false(bf16_is_right(float_of(0x3f818000u), 0x3f81, false));
     assert_false(bf16_is_right(float_of(0x7fffffffu), 0x7f80, false));
@@ -236,12 +247,9 @@ static void test_planted_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp2),
-        cmocka_unit_test(test_exp2_of_zero),
-        cmocka_unit_test(test_gelu),
-        cmocka_unit_test(test_nan_passes),
-        cmocka_unit_test(test_to_bf16),
-        cmocka_unit_test(test_from_bf16),
+        cmocka_unit_test(test_exp2),           cmocka_unit_test(test_exp2_of_zero),
+        cmocka_unit_test(test_gelu),           cmocka_unit_test(test_nan_passes),
+        cmocka_unit_test(test_to_bf16),        cmocka_unit_test(test_from_bf16),
         cmocka_unit_test(test_planted_faults),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);

@@ -1,10 +1,10 @@
 /*
- * How far each op may be from its reference in tests/ref. The one table of tolerances: loosening an entry is a change
- * with a reason. A check passes if |got - want| <= absolute + relative * |want|.
+ * How far each op may be from its reference in tests/ref. The one table of tolerances: loosening an entry is
+ * a change with a reason. A check passes if |got - want| <= absolute + relative * |want|.
  *
- * U32 and U16 are the unit roundoffs, half an ulp relative to the value at the lower end of a binade: 2^-24 for the 24
- * bits of f32, 2^-8 for the 8 bits of bf16. Values are normal with a known scale; the largest of a million normals is
- * below PEAK = 5 sigma.
+ * U32 and U16 are the unit roundoffs, half an ulp relative to the value at the lower end of a binade: 2^-24
+ * for the 24 bits of f32, 2^-8 for the 8 bits of bf16. Values are normal with a known scale; the largest of a
+ * million normals is below PEAK = 5 sigma.
  */
 #ifndef SA_TESTS_KERNELS_TOLERANCES_H
 #define SA_TESTS_KERNELS_TOLERANCES_H
@@ -17,13 +17,19 @@
 #define U16 0x1p-8
 #define PEAK 5.0
 
-/* vf_exp2_negative: relative error of the polynomial and its roundings (vec.h; proved dense in test_vec). */
-#define EXP2_ERROR 2e-7
 /*
- * vf_gelu, per |x|: half of erf's 1.5e-7 (Abramowitz and Stegun 7.1.26), and its arithmetic: six roundings of terms below
- * 1.5 that cancel to about 1/2 and are halved, and two of the result.
+ * vf_exp2_negative: 2e-9 of the polynomial, then rounding. The result is 1 + p*t >= 1/sqrt(2) with p < 0.84,
+ * |t| <= 1/2. The last addition loses U32 at most if the result is above 1, U32/2 below; p*t < 1/2 loses
+ * U32/4 where it is rounded by itself, and p, rounded to U32/2, is multiplied by at most 1/2: 1.5 U32, over
+ * 1/sqrt(2).
  */
-#define GELU_ERROR (0.75e-7 + 6 * 1.5 * 0.5 * U32 + 2 * U32)
+#define EXP2_ERROR (1.5 * 1.41421357 * U32 + 2e-9)
+/*
+ * vf_gelu, per |x|: half of erf's 1.5e-7 (Abramowitz and Stegun 7.1.26), and rounding: five partial sums up
+ * to 1.1 and the last product, halved (3 U32), t and the exponential, 1 U32 each after the halving, 1 U32 of
+ * the result.
+ */
+#define GELU_ERROR (0.75e-7 + 6 * U32)
 /* GELU's steepest slope: what it does to an error of its input. */
 #define GELU_SLOPE 1.13
 
@@ -53,10 +59,11 @@ static inline tolerance tolerance_activated(tolerance t, sa_activation act)
 }
 
 /*
- * A sum of k products of normals with scale s = scale(a) * scale(w), rounded at each step. The partial sum after i steps
- * has size s*sqrt(i); its rounding adds an error of at most U32 times that, uniform: variance U32^2 * s^2 * i / 3. Over k
- * steps the variances sum to U32^2 s^2 k^2 / 6, so sigma = 0.41 U32 s k; PEAK sigmas are 2 U32 s k. Without fused
- * multiply-add the k product roundings add 0.6 s sqrt(k) U32 more: 3 in place of 2 covers small k; + PEAK^2 for k = 1.
+ * A sum of k products of normals with scale s = scale(a) * scale(w), rounded at each step. The partial sum
+ * after i steps has size s*sqrt(i); its rounding adds an error of at most U32 times that, uniform: variance
+ * U32^2 * s^2 * i / 3. Over k steps the variances sum to U32^2 s^2 k^2 / 6, so sigma = 0.41 U32 s k; PEAK
+ * sigmas are 2 U32 s k. Without fused multiply-add the k product roundings add 0.6 s sqrt(k) U32 more: 3 in
+ * place of 2 covers small k; + PEAK^2 for k = 1.
  */
 static inline double sum_error(double k, double scale)
 {
@@ -77,9 +84,10 @@ static inline tolerance tolerance_gemm(size_t k, double scale, sa_activation act
 }
 
 /*
- * layernorm: the mean's error is that of a sum of d terms over d: at most sqrt(d) U32 of the row's rms for random signs of
- * the roundings, likewise the variance's. Both reach y divided by the deviation, which `condition` = rms / deviation
- * says; w and b have scale 1, normalised values reach PEAK, six roundings remain.
+ * layernorm: the mean's error is that of a sum of d terms over d: at most sqrt(d) U32 of the row's rms for
+ * random signs of the roundings, likewise the variance's. Both reach y divided by the deviation, which
+ * `condition` = rms / deviation says; w and b have scale 1, normalised values reach PEAK, six roundings
+ * remain.
  */
 static inline tolerance tolerance_layernorm(size_t d, double condition, sa_activation act, sa_dtype dtype)
 {
@@ -89,12 +97,13 @@ static inline tolerance tolerance_layernorm(size_t d, double condition, sa_activ
 }
 
 /*
- * Both attentions. Scores (with relative position: three sums of d products in place of one) of scale `score` after the
- * division by sqrt(d) carry a sum's error and two roundings of a value up to PEAK * score. An error e of scores is a
- * relative error e of p, as the exponential's is; p stands in numerator and denominator: twice, times |v|. The sums over
- * keys add U32 sqrt(keys). v has scale 1, so the weighted mean of |v| is below PEAK. In bf16 p is rounded before p*v,
- * while the denominator keeps all bits: U16 |v| for each key but the row's peak, whose p = 1 is exact; so half the weight
- * at most for two keys, and for more keys roundings of mixed signs.
+ * Both attentions. Scores (with relative position: three sums of d products in place of one) of scale `score`
+ * after the division by sqrt(d) carry a sum's error and two roundings of a value up to PEAK * score. An error
+ * e of scores is a relative error e of p, as the exponential's is; p stands in numerator and denominator:
+ * twice, times |v|. The sums over keys add U32 sqrt(keys). v has scale 1, so the weighted mean of |v| is
+ * below PEAK. In bf16 p is rounded before p*v, while the denominator keeps all bits: U16 |v| for each key but
+ * the row's peak, whose p = 1 is exact; so half the weight at most for two keys, and for more keys roundings
+ * of mixed signs.
  */
 static inline tolerance tolerance_attention(size_t d, size_t keys, double score, sa_dtype dtype)
 {
@@ -116,15 +125,18 @@ static inline tolerance tolerance_add(sa_dtype dtype)
     return tolerance_stored((tolerance){0.0, U32}, dtype);
 }
 
-/* patchify: the reciprocal of std, the difference and the product: three roundings, of the difference against 255. */
+/*
+ * patchify: the reciprocal of std, the difference and the product: three roundings, of the difference against
+ * 255.
+ */
 static inline tolerance tolerance_patchify(double least_std, sa_dtype dtype)
 {
     return tolerance_stored((tolerance){255.0 * U32 / least_std, 3 * U32}, dtype);
 }
 
 /*
- * point_encode: the phase, of at most `phase`, goes through five roundings; sine and cosine (1 ulp) pass its absolute
- * error on with slope 1; one rounding of the sum with the table, of at most 1 + PEAK.
+ * point_encode: the phase, of at most `phase`, goes through five roundings; sine and cosine (1 ulp) pass its
+ * absolute error on with slope 1; one rounding of the sum with the table, of at most 1 + PEAK.
  */
 static inline tolerance tolerance_point_encode(double phase)
 {
@@ -138,9 +150,10 @@ static inline tolerance tolerance_mask_product(size_t channels)
 }
 
 /*
- * mask_resize: a source coordinate in f32 goes through four roundings of a number up to the input's length: an error of
- * 4 U32 length pixels, worth that times the largest step between neighbours, in x and in y; each of the four blends
- * adds 3 roundings of a value up to `peak`. In the frame neighbours differ by the same step as in the low map, at most.
+ * mask_resize: a source coordinate in f32 goes through four roundings of a number up to the input's length:
+ * an error of 4 U32 length pixels, worth that times the largest step between neighbours, in x and in y; each
+ * of the four blends adds 3 roundings of a value up to `peak`. In the frame neighbours differ by the same
+ * step as in the low map, at most.
  */
 static inline double tolerance_mask_resize(size_t low, size_t crop, double peak)
 {

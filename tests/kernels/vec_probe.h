@@ -1,6 +1,6 @@
 /*
- * A window on kernels/cpu/ops/vec.h for test_vec: the functions that no op shows by themselves. vec_probe.c is compiled
- * once per level, as the ops are, but belongs to the tests alone.
+ * A window on kernels/cpu/ops/vec.h for test_vec: the functions that no op shows by themselves. vec_probe.c
+ * is compiled once per level, as the ops are, but belongs to the tests alone.
  */
 #ifndef SA_TESTS_KERNELS_VEC_PROBE_H
 #define SA_TESTS_KERNELS_VEC_PROBE_H

@@ -30,8 +30,8 @@ static double dot(const float *a, const float *b, size_t count)
 }
 
 /* The q|k|v row of the token at (y,x) of image b, or the padding's where the map has ended. */
-static const float *token_at(const sa_attention_grid_args *args, const float *qkv, const float *pad, size_t b, size_t y,
-                             size_t x)
+static const float *token_at(const sa_attention_grid_args *args, const float *qkv, const float *pad, size_t b,
+                             size_t y, size_t x)
 {
     if (y >= args->side || x >= args->side) {
         return pad;
@@ -44,8 +44,8 @@ typedef struct {
     double *scores;
 } grid_operands;
 
-static void attend_token(const sa_attention_grid_args *args, const grid_operands *from, size_t b, size_t y, size_t x,
-                         size_t head, float *out)
+static void attend_token(const sa_attention_grid_args *args, const grid_operands *from, size_t b, size_t y,
+                         size_t x, size_t head, float *out)
 {
     size_t size = args->window != 0 ? args->window : args->side;
     size_t d = args->head_dim, hidden = args->heads * d, at = head * d;
@@ -66,15 +66,16 @@ static void attend_token(const sa_attention_grid_args *args, const grid_operands
     for (size_t c = 0; c < d; c++) {
         double sum = 0.0;
         for (size_t i = 0; i < size * size; i++) {
-            const float *v = token_at(args, from->qkv, from->pad, b, top + i / size, left + i % size) + 2 * hidden + at;
+            const float *v =
+                token_at(args, from->qkv, from->pad, b, top + i / size, left + i % size) + 2 * hidden + at;
             sum += from->scores[i] * (double)v[c];
         }
         out[c] = (float)sum;
     }
 }
 
-void ref_attention_grid(const sa_attention_grid_args *args, const float *qkv, const float *pad_qkv, const float *rel_h,
-                        const float *rel_w, float *want)
+void ref_attention_grid(const sa_attention_grid_args *args, const float *qkv, const float *pad_qkv,
+                        const float *rel_h, const float *rel_w, float *want)
 {
     size_t size = args->window != 0 ? args->window : args->side;
     grid_operands from = {qkv, pad_qkv, rel_h, rel_w, malloc(size * size * sizeof(double))};
@@ -98,7 +99,8 @@ void ref_attention(const sa_attention_args *args, const float *q, const float *k
         double *scores = malloc(item->k_count * sizeof *scores);
         for (size_t row = 0; row < item->q_count; row++) {
             for (size_t key = 0; key < item->k_count; key++) {
-                scores[key] = dot(q + (item->q_row + row) * args->ldq + at, k + (item->k_row + key) * args->ldk + at, d);
+                scores[key] = dot(q + (item->q_row + row) * args->ldq + at,
+                                  k + (item->k_row + key) * args->ldk + at, d);
                 scores[key] /= sqrt((double)d);
             }
             softmax(scores, item->k_count);

@@ -15,7 +15,8 @@ void ref_patchify(const sa_patchify_args *args, float *want)
                     size_t column = (ch * p + y % p) * p + x % p;
                     double value = 0.0;
                     if (y < args->height[b] && x < args->width[b]) {
-                        value = (double)args->pixels[b][(y * args->width[b] + x) * 3 + ch] - (double)args->mean[ch];
+                        value = (double)args->pixels[b][(y * args->width[b] + x) * 3 + ch] -
+                                (double)args->mean[ch];
                         value /= (double)args->std[ch];
                     }
                     want[row * 3 * p * p + column] = (float)value;
@@ -60,7 +61,8 @@ void ref_point_encode(const sa_point_encode_args *args, float *want)
         double x = 2.0 * (double)args->uv[2 * i] - 1.0, y = 2.0 * (double)args->uv[2 * i + 1] - 1.0;
         for (size_t c = 0; c < args->channels; c++) {
             size_t g = c % half;
-            double phase = 2.0 * acos(-1.0) * (x * (double)args->gaussian[g] + y * (double)args->gaussian[half + g]);
+            double phase =
+                2.0 * acos(-1.0) * (x * (double)args->gaussian[g] + y * (double)args->gaussian[half + g]);
             double value = kind <= -2 ? 0.0 : c < half ? sin(phase) : cos(phase);
             if (kind != -1) {
                 size_t row = (size_t)(kind >= 0 ? kind : -kind - 2);
@@ -103,7 +105,8 @@ static void source_of(size_t index, size_t in, size_t out, size_t *low, size_t *
 }
 
 /* from: the upper left [in_h, in_w] of rows of `ld`; to [out_h, out_w]. */
-static void bilinear(const double *from, size_t ld, size_t in_h, size_t in_w, double *to, size_t out_h, size_t out_w)
+static void bilinear(const double *from, size_t ld, size_t in_h, size_t in_w, double *to, size_t out_h,
+                     size_t out_w)
 {
     for (size_t y = 0; y < out_h; y++) {
         size_t y0, y1, x0, x1;
