@@ -11,7 +11,7 @@ set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT" || exit 3
 JOBS=$(nproc 2>/dev/null || echo 2)
-NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libcmocka-dev"
+NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libstb-dev libcmocka-dev"
 HELPFUL="libdnnl-dev" # the second ceiling of `segagent bench`
 FOR_TESTS="clang"     # the fuzz harnesses
 INSTALL=yes
@@ -72,7 +72,7 @@ prepare() {
         if [ "$1" = test ]; then install_packages "for the fuzz harnesses" $FOR_TESTS; fi
     else
         echo "This is neither Debian nor Ubuntu (no apt). What is needed, under your system's names: a C compiler, make,"
-        echo "cmake 3.25, libjpeg-turbo, jansson, cmocka; oneDNN and clang are helpful. Going on with"
+        echo "cmake 3.25, libjpeg-turbo, jansson, stb (stb_image.h), cmocka; oneDNN and clang are helpful. Going on with"
         echo "what is here."
     fi
     if ! command -v cmake >/dev/null; then
