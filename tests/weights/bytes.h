@@ -36,7 +36,7 @@ static UNUSED void put_text(bytes *b, const char *text)
 static UNUSED void put_number(bytes *b, uint64_t number, int width)
 {
     for (int i = 0; i < width; i++) {
-        unsigned char byte = (unsigned char)(number >> (8 * i));
+        unsigned char byte = (unsigned char)(i < 8 ? number >> (8 * i) : 0);
         put(b, &byte, 1);
     }
 }

@@ -130,8 +130,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("tests/golden/weights"))
     out = parser.parse_args().out
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    for folder in ("sharded", "sharded_bin"):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     save_file({k: v.contiguous().clone() for k, v in every_kind().items()}, out / "kinds.safetensors")
     expected = {"kinds.safetensors": {k: describe(v) for k, v in every_kind().items()}}
