@@ -48,9 +48,11 @@ static int by_size(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-sa_status sa_bench_measure(sa_bench_case *cases, size_t count, size_t repeats, sa_progress *progress, sa_error *err)
+sa_status sa_bench_measure(sa_bench_case *cases, size_t count, size_t repeats, sa_progress *progress,
+                           sa_error *err)
 {
-    /* OpenMP's idle threads spin for some milliseconds after a product; they shall not stand in the next one's way. */
+    /* OpenMP's idle threads spin for some milliseconds after a product; they shall not stand in the next
+     * one's way. */
     const struct timespec settle = {.tv_nsec = 10 * 1000 * 1000};
     SA_ASSERT(repeats >= 1 && repeats <= SA_BENCH_MOST_REPEATS);
     for (size_t i = 0; i < count; i++) {
@@ -86,7 +88,8 @@ static double gbps_of(const sa_bench_case *c)
     return c->bytes / sa_bench_median(c) * 1e-9;
 }
 
-void sa_bench_find_ceilings(const sa_bench_case *cases, size_t count, sa_dtype precision, sa_bench_frame *frame)
+void sa_bench_find_ceilings(const sa_bench_case *cases, size_t count, sa_dtype precision,
+                            sa_bench_frame *frame)
 {
     for (size_t i = 0; i < count; i++) {
         const sa_bench_case *c = &cases[i];
@@ -127,12 +130,13 @@ void sa_bench_print_table(const sa_bench_case *cases, size_t count, const sa_ben
         char tflops[32], gbps[32], share[32];
         fprintf(stream, "| %s | %s | %s | %.3f | %.3f | %.3f | %s | %s | %s |\n", c->name, c->shape,
                 sa_dtype_name(c->precision), 1e3 * sa_bench_median(c), 1e3 * c->seconds[0],
-                1e3 * c->seconds[c->repeats - 1], cell(tflops, tflops_of(c), "%.4f"), cell(gbps, gbps_of(c), "%.2f"),
-                cell(share, 100.0 * share_of(c, frame), "%.0f %%"));
+                1e3 * c->seconds[c->repeats - 1], cell(tflops, tflops_of(c), "%.4f"),
+                cell(gbps, gbps_of(c), "%.2f"), cell(share, 100.0 * share_of(c, frame), "%.0f %%"));
     }
     char tflops[32], gbps[32];
-    fprintf(stream, "\n%s, %d threads, %zu repeats; ceiling %s TFLOP/s, %s GB/s\n", frame->device, frame->threads,
-            cases[0].repeats, cell(tflops, frame->ceiling_tflops, "%.4f"), cell(gbps, frame->ceiling_gbps, "%.1f"));
+    fprintf(stream, "\n%s, %d threads, %zu repeats; ceiling %s TFLOP/s, %s GB/s\n", frame->device,
+            frame->threads, cases[0].repeats, cell(tflops, frame->ceiling_tflops, "%.4f"),
+            cell(gbps, frame->ceiling_gbps, "%.1f"));
 }
 
 static void write_number(sa_json_writer *w, const char *key, double value)

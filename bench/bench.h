@@ -3,8 +3,9 @@
  *
  *   cases -> sa_bench_measure (interleaved rounds) -> seconds -> ceilings -> table, or JSON objects
  *
- * The ceiling is measured in the same run and interleaved with the rest, since on shared machines it changes from
- * minute to minute: the best of our own GEMM and oneDNN's at the model's shapes, and the reading of memory.
+ * The ceiling is measured in the same run and interleaved with the rest, since on shared machines it changes
+ * from minute to minute: the best of our own GEMM and oneDNN's at the model's shapes, and the reading of
+ * memory.
  */
 #ifndef SA_BENCH_BENCH_H
 #define SA_BENCH_BENCH_H
@@ -21,9 +22,9 @@
 enum { SA_BENCH_MOST_REPEATS = 1000, SA_BENCH_MOST_CASES = 64 };
 
 typedef enum {
-    SA_BENCH_WORK,            /* something to be judged */
-    SA_BENCH_CEILING_FLOPS,   /* sets the ceiling of arithmetic, and is listed */
-    SA_BENCH_CEILING_BYTES,   /* the same for memory */
+    SA_BENCH_WORK,          /* something to be judged */
+    SA_BENCH_CEILING_FLOPS, /* sets the ceiling of arithmetic, and is listed */
+    SA_BENCH_CEILING_BYTES, /* the same for memory */
 } sa_bench_kind;
 
 /* One thing to measure; `run` does it once. */
@@ -45,10 +46,11 @@ sa_bench_case sa_bench_case_new(sa_bench_kind kind, const char *name, const char
 double sa_bench_median(const sa_bench_case *c);
 
 /*
- * Runs every case once to warm up, then `repeats` rounds with all cases in turn. Short ones are repeated within a timing
- * until it lasts 5 ms. Stops at the first failure, and at Ctrl-C.
+ * Runs every case once to warm up, then `repeats` rounds with all cases in turn. Short ones are repeated
+ * within a timing until it lasts 5 ms. Stops at the first failure, and at Ctrl-C.
  */
-sa_status sa_bench_measure(sa_bench_case *cases, size_t count, size_t repeats, sa_progress *progress, sa_error *err);
+sa_status sa_bench_measure(sa_bench_case *cases, size_t count, size_t repeats, sa_progress *progress,
+                           sa_error *err);
 
 /* What is printed beside the cases. */
 typedef struct {
@@ -58,10 +60,12 @@ typedef struct {
 } sa_bench_frame;
 
 /* The ceilings found in `cases`; of arithmetic only where the precision is the given one. */
-void sa_bench_find_ceilings(const sa_bench_case *cases, size_t count, sa_dtype precision, sa_bench_frame *frame);
+void sa_bench_find_ceilings(const sa_bench_case *cases, size_t count, sa_dtype precision,
+                            sa_bench_frame *frame);
 
 /* Markdown table, or one JSON object a line with the fields of INTERFACES.md. */
-void sa_bench_print_table(const sa_bench_case *cases, size_t count, const sa_bench_frame *frame, FILE *stream);
+void sa_bench_print_table(const sa_bench_case *cases, size_t count, const sa_bench_frame *frame,
+                          FILE *stream);
 void sa_bench_print_json(const sa_bench_case *cases, size_t count, const sa_bench_frame *frame, FILE *stream);
 
 /* ---- our GEMM, through the device's table of ops ---- */
@@ -85,9 +89,10 @@ const void *sa_bench_gemm_w(const sa_bench_gemm *gemm);
 typedef struct sa_onednn_gemm sa_onednn_gemm;
 
 bool sa_onednn_available(void); /* compiled in */
-/* The same product; a and w as above, w is brought into oneDNN's own order once. SA_NO_DEVICE if oneDNN refuses. */
-sa_status sa_onednn_gemm_open(sa_onednn_gemm **gemm, size_t m, size_t n, size_t k, sa_dtype dtype, const void *a,
-                              const void *w, int threads, sa_error *err);
+/* The same product; a and w as above, w is brought into oneDNN's own order once. SA_NO_DEVICE if oneDNN
+ * refuses. */
+sa_status sa_onednn_gemm_open(sa_onednn_gemm **gemm, size_t m, size_t n, size_t k, sa_dtype dtype,
+                              const void *a, const void *w, int threads, sa_error *err);
 void sa_onednn_gemm_close(sa_onednn_gemm *gemm);
 sa_status sa_onednn_gemm_run(void *gemm, sa_error *err);
 const void *sa_onednn_gemm_c(const sa_onednn_gemm *gemm); /* [m,n] */
@@ -108,10 +113,10 @@ typedef struct {
     sa_onednn_gemm *onednn; /* NULL if it is not there */
 } sa_bench_gemm_pair;
 
-/* Opens both and adds one or two cases ("gemm-NAME", "onednn-NAME") at cases[*count]. Close it in every case. */
-sa_status sa_bench_gemm_pair_open(sa_bench_gemm_pair *pair, sa_device *device, sa_stream *stream, const char *name,
-                                  size_t m, size_t n, size_t k, sa_dtype dtype, sa_bench_case *cases, size_t *count,
-                                  sa_error *err);
+/* Opens both; adds one or two cases ("gemm-NAME", "onednn-NAME") at cases[*count]. Close it in every case. */
+sa_status sa_bench_gemm_pair_open(sa_bench_gemm_pair *pair, sa_device *device, sa_stream *stream,
+                                  const char *name, size_t m, size_t n, size_t k, sa_dtype dtype,
+                                  sa_bench_case *cases, size_t *count, sa_error *err);
 void sa_bench_gemm_pair_close(sa_bench_gemm_pair *pair);
 
 /* ---- the measurements ---- */

@@ -1,4 +1,5 @@
-/* segagent bench gemm: our GEMM against oneDNN's, shape by shape, interleaved, with the ratio and the agreement. */
+/* segagent bench gemm: our GEMM against oneDNN's, shape by shape, interleaved, with the ratio and the
+ * agreement. */
 #include <stdlib.h>
 
 #include "bench/bench.h"
@@ -10,7 +11,7 @@ typedef struct {
 } shape;
 
 /* SAM ViT-B's layer over 1024 x 1024 pixels, its largest and a click's token shapes. */
-static const shape usual[] = {{4096, 2304, 768}, {4096, 768, 768}, {4096, 3072, 768}, {4096, 768, 3072},
+static const shape usual[] = {{4096, 2304, 768},  {4096, 768, 768}, {4096, 3072, 768}, {4096, 768, 3072},
                               {4900, 3840, 1280}, {4096, 128, 256}, {7, 256, 256}};
 
 static sa_status read_shapes(const sa_cli *cli, shape *shapes, size_t *count, sa_error *err)
@@ -56,8 +57,8 @@ static sa_status open_all(bench *b, const shape *shapes, size_t count, sa_dtype 
     }
     for (; b->pair_count < count; b->pair_count++) {
         const shape *s = &shapes[b->pair_count];
-        SA_TRY(sa_bench_gemm_pair_open(&b->pairs[b->pair_count], b->device, b->stream, "", (size_t)s->m, (size_t)s->n,
-                                       (size_t)s->k, *precision, b->cases, &b->count, err));
+        SA_TRY(sa_bench_gemm_pair_open(&b->pairs[b->pair_count], b->device, b->stream, "", (size_t)s->m,
+                                       (size_t)s->n, (size_t)s->k, *precision, b->cases, &b->count, err));
     }
     return SA_OK;
 }
@@ -72,7 +73,8 @@ static void print_ratios(const bench *b, sa_dtype precision)
     printf("\n| shape | ours / oneDNN (speed) | largest difference / largest value |\n|---|---:|---:|\n");
     for (size_t i = 0; i < b->pair_count; i++) {
         double ours = sa_bench_median(&b->cases[2 * i]), theirs = sa_bench_median(&b->cases[2 * i + 1]);
-        double difference = sa_bench_gemm_difference(b->pairs[i].ours, sa_onednn_gemm_c(b->pairs[i].onednn), precision);
+        double difference =
+            sa_bench_gemm_difference(b->pairs[i].ours, sa_onednn_gemm_c(b->pairs[i].onednn), precision);
         printf("| %s | %.2f | %.2g |\n", b->cases[2 * i].shape, theirs / ours, difference);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * segagent bench sam: one picture encoded, clicks decoded alone and in a batch, and the ends that can be taken apart
- * (resizing the picture, resizing the mask), beside the ceiling at the model's own shapes.
+ * segagent bench sam: one picture encoded, clicks decoded alone and in a batch, and the ends that can be
+ * taken apart (resizing the picture, resizing the mask), beside the ceiling at the model's own shapes.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -182,7 +182,8 @@ static sa_status make_ends(bench *b, sa_error *err)
     b->resized_height = (size_t)((double)b->image.height * scale + 0.5);
     b->resized_width = (size_t)((double)b->image.width * scale + 0.5);
     if (b->resized_height == 0 || b->resized_width == 0) {
-        return sa_fail(err, SA_BAD_INPUT, b->options->image, "take another picture", "too narrow for the model");
+        return sa_fail(err, SA_BAD_INPUT, b->options->image, "take another picture",
+                       "too narrow for the model");
     }
     b->resized = malloc(3 * b->resized_height * b->resized_width);
     size_t state = sa_segmenter_state_size(b->segmenter);
@@ -228,7 +229,8 @@ static void add_model(bench *b)
         3.0 * ((double)(b->image.height * b->image.width) + (double)(b->resized_height * b->resized_width));
     snprintf(ends, sizeof ends, "%zu to %s", sa_segmenter_state_side(b->segmenter), picture);
     add(b, "postprocess", ends, run_postprocess)->bytes =
-        4.0 * (double)sa_segmenter_state_size(b->segmenter) + (double)(b->image.height * b->image.width) / 8.0;
+        4.0 * (double)sa_segmenter_state_size(b->segmenter) +
+        (double)(b->image.height * b->image.width) / 8.0;
 }
 
 /* The four products of a layer, over the tokens of one picture. */
@@ -244,8 +246,8 @@ static sa_status add_ceilings(bench *b, sa_error *err)
                         {"mlp1", v->mlp_dim, v->hidden},
                         {"mlp2", v->hidden, v->mlp_dim}};
     for (size_t i = 0; i < SHAPES; i++) {
-        SA_TRY(sa_bench_gemm_pair_open(&b->gemms[i], b->device, b->stream, shapes[i].name, m, shapes[i].n, shapes[i].k,
-                                       b->precision, b->cases, &b->count, err));
+        SA_TRY(sa_bench_gemm_pair_open(&b->gemms[i], b->device, b->stream, shapes[i].name, m, shapes[i].n,
+                                       shapes[i].k, b->precision, b->cases, &b->count, err));
     }
     SA_TRY(sa_bench_memory_open(&b->memory, sa_device_pool(b->device), MEMORY_BYTES, err));
     sa_bench_case *c = &b->cases[b->count++];
@@ -325,10 +327,11 @@ static void write_start(const bench *b)
 static void print_start(const bench *b)
 {
     const sa_segmenter_costs costs = sa_segmenter_get_costs(b->segmenter);
-    printf("model opened in %.2f s; weights %.0f MB, activations %.0f MB, a slot %.1f MB; peak resident memory "
-           "%.0f MB, of it %d MB for the ceilings\n",
-           b->open_seconds, (double)costs.weight_bytes * 1e-6, (double)costs.activation_bytes * 1e-6,
-           (double)costs.slot_bytes * 1e-6, (double)sa_machine_peak_memory() * 1e-6, MEMORY_BYTES / 1000000);
+    printf(
+        "model opened in %.2f s; weights %.0f MB, activations %.0f MB, a slot %.1f MB; peak resident memory "
+        "%.0f MB, of it %d MB for the ceilings\n",
+        b->open_seconds, (double)costs.weight_bytes * 1e-6, (double)costs.activation_bytes * 1e-6,
+        (double)costs.slot_bytes * 1e-6, (double)sa_machine_peak_memory() * 1e-6, MEMORY_BYTES / 1000000);
 }
 
 static sa_status measure(bench *b, sa_error *err)
@@ -352,7 +355,8 @@ sa_status sa_bench_sam(const sa_cli *cli, const sa_bench_options *options, sa_er
         status = measure(&b, err);
     }
     if (status == SA_OK) {
-        sa_bench_frame frame = {.device = sa_device_name(b.device), .threads = sa_pool_threads(sa_device_pool(b.device))};
+        sa_bench_frame frame = {.device = sa_device_name(b.device),
+                                .threads = sa_pool_threads(sa_device_pool(b.device))};
         sa_bench_find_ceilings(b.cases, b.count, b.precision, &frame);
         if (cli->common.json) {
             sa_bench_print_json(b.cases, b.count, &frame, stdout);

@@ -30,7 +30,8 @@ static void fill(void *out, sa_dtype dtype, size_t count, uint64_t seed)
     }
 }
 
-static sa_status take(sa_bench_gemm *g, size_t rows, size_t columns, sa_dtype dtype, void **out, sa_error *err)
+static sa_status take(sa_bench_gemm *g, size_t rows, size_t columns, sa_dtype dtype, void **out,
+                      sa_error *err)
 {
     size_t bytes;
     if (!sa_mul_size(rows, columns, &bytes) || !sa_mul_size(bytes, sa_dtype_size(dtype), &bytes)) {
@@ -48,13 +49,18 @@ static sa_status fill_gemm(sa_bench_gemm *g, sa_error *err)
     SA_TRY(take(g, n, k, args->dtype, &g->w, err));
     SA_TRY(take(g, m, n, args->dtype, &g->c, err));
     if (bytes == 0) {
-        return sa_fail(err, SA_NO_ROOM, "--shape", "take a smaller one", "the packed matrix does not fit in memory");
+        return sa_fail(err, SA_NO_ROOM, "--shape", "take a smaller one",
+                       "the packed matrix does not fit in memory");
     }
     SA_TRY(sa_device_alloc(g->device, bytes, "the bench's packed matrix", &g->packed, err));
     fill(g->a, args->dtype, m * k, 1);
     fill(g->w, args->dtype, n * k, 2);
-    const sa_gemm_pack_args pack = {
-        .n = n, .k = k, .source = g->w, .source_dtype = args->dtype, .packed = g->packed, .dtype = args->dtype};
+    const sa_gemm_pack_args pack = {.n = n,
+                                    .k = k,
+                                    .source = g->w,
+                                    .source_dtype = args->dtype,
+                                    .packed = g->packed,
+                                    .dtype = args->dtype};
     ops->gemm_pack(g->stream, &pack);
     args->a = g->a;
     args->w = g->packed;
@@ -115,7 +121,8 @@ const void *sa_bench_gemm_w(const sa_bench_gemm *g)
 
 static double value_at(const void *values, sa_dtype dtype, size_t i)
 {
-    return dtype == SA_BF16 ? (double)sa_bf16_to_f32(((const sa_bf16 *)values)[i]) : (double)((const float *)values)[i];
+    return dtype == SA_BF16 ? (double)sa_bf16_to_f32(((const sa_bf16 *)values)[i])
+                            : (double)((const float *)values)[i];
 }
 
 double sa_bench_gemm_difference(const sa_bench_gemm *ours, const void *other, sa_dtype dtype)
@@ -131,9 +138,9 @@ double sa_bench_gemm_difference(const sa_bench_gemm *ours, const void *other, sa
     return largest > 0 ? worst / largest : worst;
 }
 
-sa_status sa_bench_gemm_pair_open(sa_bench_gemm_pair *pair, sa_device *device, sa_stream *stream, const char *name,
-                                  size_t m, size_t n, size_t k, sa_dtype dtype, sa_bench_case *cases, size_t *count,
-                                  sa_error *err)
+sa_status sa_bench_gemm_pair_open(sa_bench_gemm_pair *pair, sa_device *device, sa_stream *stream,
+                                  const char *name, size_t m, size_t n, size_t k, sa_dtype dtype,
+                                  sa_bench_case *cases, size_t *count, sa_error *err)
 {
     char title[40], shape[64];
     *pair = (sa_bench_gemm_pair){0};

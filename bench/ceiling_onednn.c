@@ -1,6 +1,6 @@
 /*
- * oneDNN's matmul as a measure of the processor's ceiling. The C interface of oneDNN 3 is not that of oneDNN 2 (memory
- * descriptors became handles, operation descriptors went away): this file alone knows both.
+ * oneDNN's matmul as a measure of the processor's ceiling. The C interface of oneDNN 3 is not that of oneDNN
+ * 2 (memory descriptors became handles, operation descriptors went away): this file alone knows both.
  */
 #define _GNU_SOURCE /* RTLD_DEFAULT */
 #include "bench/bench.h"
@@ -12,8 +12,8 @@ bool sa_onednn_available(void)
     return false;
 }
 
-sa_status sa_onednn_gemm_open(sa_onednn_gemm **gemm, size_t m, size_t n, size_t k, sa_dtype dtype, const void *a,
-                              const void *w, int threads, sa_error *err)
+sa_status sa_onednn_gemm_open(sa_onednn_gemm **gemm, size_t m, size_t n, size_t k, sa_dtype dtype,
+                              const void *a, const void *w, int threads, sa_error *err)
 {
     (void)m, (void)n, (void)k, (void)dtype, (void)a, (void)w, (void)threads;
     *gemm = NULL;
@@ -131,8 +131,8 @@ bool sa_onednn_available(void)
 }
 
 /*
- * Debian's oneDNN runs on OpenMP, whose thread count is a global of its runtime. That library is there because oneDNN
- * brings it; we do not link it, so it is looked up. Without OpenMP oneDNN keeps its own count.
+ * Debian's oneDNN runs on OpenMP, whose thread count is a global of its runtime. That library is there
+ * because oneDNN brings it; we do not link it, so it is looked up. Without OpenMP oneDNN keeps its own count.
  */
 static void set_threads(int threads)
 {
@@ -204,8 +204,8 @@ static bool build(sa_onednn_gemm *g, matrices *d, const void *a, const void *w)
     return good;
 }
 
-sa_status sa_onednn_gemm_open(sa_onednn_gemm **gemm, size_t m, size_t n, size_t k, sa_dtype dtype, const void *a,
-                              const void *w, int threads, sa_error *err)
+sa_status sa_onednn_gemm_open(sa_onednn_gemm **gemm, size_t m, size_t n, size_t k, sa_dtype dtype,
+                              const void *a, const void *w, int threads, sa_error *err)
 {
     sa_onednn_gemm *g = calloc(1, sizeof *g);
     *gemm = NULL;
@@ -248,8 +248,9 @@ sa_status sa_onednn_gemm_run(void *context, sa_error *err)
 {
     sa_onednn_gemm *g = context;
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, g->a}, {DNNL_ARG_WEIGHTS, g->w}, {DNNL_ARG_DST, g->c}};
-    return run_primitive(g, g->matmul, args, 3) ? SA_OK
-                                                : sa_fail(err, SA_NO_DEVICE, "oneDNN", NULL, "its matmul failed");
+    return run_primitive(g, g->matmul, args, 3)
+               ? SA_OK
+               : sa_fail(err, SA_NO_DEVICE, "oneDNN", NULL, "its matmul failed");
 }
 
 const void *sa_onednn_gemm_c(const sa_onednn_gemm *g)

@@ -50,7 +50,7 @@ typedef struct {
 /*
  * gemm: c[i,j] = act( sum_k a[i,k] * w[j,k] + bias[j] ) + residual[i % residual_rows, j]
  *   a [m,k] T in, ld lda    w [n,k] T in, packed by gemm_pack    bias [n] f32 in or NULL
- *   residual [residual_rows,n] f32 in or NULL, ld ldr; may be c itself    c [m,n] f32 or bf16 out, ld ldc
+ *   residual [residual_rows,n] f32 in or NULL, ld ldr; may be c if it has m rows    c [m,n] f32 or bf16 out, ld ldc
  * The sum runs over k in order, in f32. m == 0 does nothing; n, k >= 1; bf16 needs an even k. a and c must not overlap.
  * 2*m*n*k flops; moves (m*k + n*k)*size(T) + m*n*size(c) bytes.
  */

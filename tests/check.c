@@ -10,13 +10,14 @@
 
 #include "runtime/base/philox.h"
 
-enum { GUARD = 256, GUARD_BYTE = 0xC3, FRESH_BYTE = 0xEE };
+/* A guard as long as the alignment: what lies between two guards is aligned too. */
+enum { CHECK_ALIGN = 256, GUARD = CHECK_ALIGN, GUARD_BYTE = 0xC3, FRESH_BYTE = 0xEE };
 
 check_buffer check_buffer_new(size_t size)
 {
     check_buffer buffer = {.size = size};
-    size_t whole = (size + 2 * GUARD + 63) / 64 * 64;
-    buffer.whole = aligned_alloc(64, whole);
+    size_t whole = (size + 2 * GUARD + CHECK_ALIGN - 1) / CHECK_ALIGN * CHECK_ALIGN;
+    buffer.whole = aligned_alloc(CHECK_ALIGN, whole);
     assert_non_null(buffer.whole);
     memset(buffer.whole, GUARD_BYTE, whole);
     buffer.bytes = buffer.whole + GUARD;

@@ -20,7 +20,7 @@
  * start out as 0xEE, so that what an op forgot to write is no plausible number.
  */
 typedef struct {
-    unsigned char *bytes; /* 64-byte aligned */
+    unsigned char *bytes; /* 256-byte aligned, as device memory is */
     size_t size;
     unsigned char *whole;
 } check_buffer;

@@ -19,9 +19,10 @@ static void print_help(FILE *stream)
     for (size_t i = 0; i < sa_command_count; i++) {
         fprintf(stream, "  %-10s%s\n", sa_commands[i].name, sa_commands[i].summary);
     }
-    fprintf(stream, "\n  --version   print the version\n  --help      this text\n\n"
-                    "segagent COMMAND --help shows a command's options.\n\nExample:\n"
-                    "  segagent click --segmenter MODEL_DIR --image photo.jpg --point 320,240 --out mask.png\n");
+    fprintf(stream,
+            "\n  --version   print the version\n  --help      this text\n\n"
+            "segagent COMMAND --help shows a command's options.\n\nExample:\n"
+            "  segagent click --segmenter MODEL_DIR --image photo.jpg --point 320,240 --out mask.png\n");
 }
 
 /* Before a command has parsed its options: is --json among them? */
@@ -62,7 +63,8 @@ static int fail_command(int argc, char **argv)
     if (nearest != NULL) {
         snprintf(hint, sizeof hint, "did you mean segagent %s?", nearest);
     }
-    sa_fail(&err, SA_BAD_USAGE, argv[1], hint, "%s", argv[1][0] == '-' ? "unknown option" : "unknown command");
+    sa_fail(&err, SA_BAD_USAGE, argv[1], hint, "%s",
+            argv[1][0] == '-' ? "unknown option" : "unknown command");
     return say_error(&log, asks_for_json(argc - 1, argv + 1), SA_BAD_USAGE, &err);
 }
 
@@ -72,7 +74,8 @@ static int check_output(int exit_code)
     if (fflush(stdout) == 0 && !ferror(stdout)) {
         return exit_code;
     }
-    fprintf(stderr, "segagent: standard output: cannot write (free some disk space, or keep the reader open)\n");
+    fprintf(stderr,
+            "segagent: standard output: cannot write (free some disk space, or keep the reader open)\n");
     return exit_code > 3 ? exit_code : 3;
 }
 
@@ -117,7 +120,9 @@ bool sa_cli_start(sa_cli *cli, const sa_syntax *syntax, int argc, char **argv, i
         *exit_code = sa_cli_end(cli, SA_OK, NULL);
         return false;
     }
-    sa_log_level level = cli->common.quiet ? SA_LOG_WARNING : cli->common.verbose ? SA_LOG_DEBUG : SA_LOG_INFO;
+    sa_log_level level = cli->common.quiet     ? SA_LOG_WARNING
+                         : cli->common.verbose ? SA_LOG_DEBUG
+                                               : SA_LOG_INFO;
     cli->log = sa_log_on(stderr, level);
     return true;
 }
@@ -184,7 +189,8 @@ sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *er
     return sa_device_open(device, &options, err);
 }
 
-sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa_dtype *precision, sa_error *err)
+sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa_dtype *precision,
+                                  sa_error *err)
 {
     const char *name = cli->common.precision;
     if (strcmp(name, "f16") == 0) {

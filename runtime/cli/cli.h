@@ -3,8 +3,8 @@
  *
  *   main -> sa_commands (by name) -> sa_cli_start (options, log, help) -> the command's work -> exit code
  *
- * One file per command. A command's function gets argv with its own name at argv[0] and returns the exit code of
- * INTERFACES.md: 0 done, 1 some items failed, 2 bad usage or input, 3 cannot run, 130 interrupted.
+ * One file per command. A command's function gets argv with its own name at argv[0] and returns the exit code
+ * of INTERFACES.md: 0 done, 1 some items failed, 2 bad usage or input, 3 cannot run, 130 interrupted.
  */
 #ifndef SA_CLI_CLI_H
 #define SA_CLI_CLI_H
@@ -45,12 +45,14 @@ typedef struct {
 } sa_cli;
 
 /*
- * Parses the command line and opens the log. False if the command is over already: help was shown, or the options
- * were wrong (which has been said); *exit_code is what to return. Otherwise call sa_cli_end at the end.
+ * Parses the command line and opens the log. False if the command is over already: help was shown, or the
+ * options were wrong (which has been said); *exit_code is what to return. Otherwise call sa_cli_end at the
+ * end.
  */
 bool sa_cli_start(sa_cli *cli, const sa_syntax *syntax, int argc, char **argv, int *exit_code);
 
-/* Says the error (one line on standard error, with --json an object on standard output too), frees, exit code. */
+/* Says the error (one line on standard error, with --json an object on standard output too), frees, exit
+ * code. */
 int sa_cli_end(sa_cli *cli, sa_status status, const sa_error *err);
 
 /* {"file","reason","hint"}: the value of an "error" key. */
@@ -63,12 +65,13 @@ sa_status sa_cli_check_device(const char *name, sa_error *err);
 sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err);
 
 /* What --precision means on this device; SA_BAD_USAGE for f16, which no device here computes in. */
-sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa_dtype *precision, sa_error *err);
+sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa_dtype *precision,
+                                  sa_error *err);
 
 /*
- * Ctrl-C and SIGTERM. After install, the first signal is kept and long work asks for it between items; a second one
- * ends the program at once with exit code 130, but for while files are being written (hold): that is short, and the
- * writer removes its temporary file when it fails.
+ * Ctrl-C and SIGTERM. After install, the first signal is kept and long work asks for it between items; a
+ * second one ends the program at once with exit code 130, but for while files are being written (hold): that
+ * is short, and the writer removes its temporary file when it fails.
  */
 void sa_interrupt_install(void);
 bool sa_interrupt_seen(void);

@@ -1,7 +1,7 @@
 /*
  * segagent click: a picture and clicks, box or mask in; the mask out.
  *
- *   image file -> sa_image_read -> encode -> click (prompt, state from --mask) -> mask -> PNG, overlay, logits, JSON
+ *   image file -> sa_image_read -> encode -> click (prompt, state from --mask) -> PNG, overlay, logits, JSON
  */
 #include "runtime/cli/click.h"
 
@@ -50,8 +50,10 @@ static sa_status check_folder(const char *path, sa_error *err)
         return sa_fail(err, SA_BAD_USAGE, path, "name a file in it", "it is a directory");
     }
     const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
-    return access(folder, W_OK | X_OK) == 0 ? SA_OK : sa_fail_errno(err, path, "cannot write into its directory");
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+             slash != NULL ? path : ".");
+    return access(folder, W_OK | X_OK) == 0 ? SA_OK
+                                            : sa_fail_errno(err, path, "cannot write into its directory");
 }
 
 static sa_status check_outputs(const sa_click_options *o, bool json, sa_error *err)
@@ -81,13 +83,15 @@ static sa_status check_options(const sa_cli *cli, const sa_click_options *o, sa_
         return sa_fail(err, SA_BAD_USAGE, "--segmenter", "give the directory of a SAM checkpoint", "missing");
     }
     if ((o->image == NULL) == (o->clicks == NULL)) {
-        return sa_fail(err, SA_BAD_USAGE, "--image", "give --image FILE for one picture, --clicks FILE.jsonl for many",
-                       "%s", o->image == NULL ? "no picture is named" : "not together with --clicks");
+        return sa_fail(err, SA_BAD_USAGE, "--image",
+                       "give --image FILE for one picture, --clicks FILE.jsonl for many", "%s",
+                       o->image == NULL ? "no picture is named" : "not together with --clicks");
     }
     bool single = cli->arguments.use_count > 0 || o->box != NULL || o->mask != NULL || o->out != NULL ||
                   o->overlay != NULL || o->save_logits != NULL || o->save_embedding != NULL;
     if (o->clicks != NULL && single) {
-        return sa_fail(err, SA_BAD_USAGE, "--clicks", "the rows hold clicks, boxes and masks; results are JSON lines",
+        return sa_fail(err, SA_BAD_USAGE, "--clicks",
+                       "the rows hold clicks, boxes and masks; results are JSON lines",
                        "prompts and output files go with --image only");
     }
     return check_outputs(o, cli->common.json, err);
@@ -121,13 +125,15 @@ static sa_status answer_prompt(job *j, sa_error *err)
     if (sa_user_prompt_has_mask(&j->prompt)) {
         state = calloc(sa_segmenter_state_size(segmenter), sizeof *state);
         status = state == NULL ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the state")
-                               : sa_user_prompt_state(&j->prompt, segmenter, 0, &j->image, &limits, "--mask", state,
-                                                      err);
+                               : sa_user_prompt_state(&j->prompt, segmenter, 0, &j->image, &limits, "--mask",
+                                                      state, err);
     }
     double start = sa_clock_seconds();
     if (status == SA_OK) {
         const sa_segmenter_query query = {
-            .prompt = {j->prompt.clicks, j->prompt.count, j->prompt.has_box,
+            .prompt = {j->prompt.clicks,
+                       j->prompt.count,
+                       j->prompt.has_box,
                        {j->prompt.box[0], j->prompt.box[1], j->prompt.box[2], j->prompt.box[3]}},
             .state = {state}};
         status = sa_segmenter_click(segmenter, &query, &j->answer.answer, 1, err);
@@ -242,7 +248,8 @@ static void print_summary(const job *j)
     const sa_segmenter_answer *answer = &j->answer.answer;
     size_t pixels = j->image.height * j->image.width, area = sa_mask_area(sa_click_answer_best(&j->answer));
     printf("%s  %zux%zu: mask of %zu pixels (%.1f %%), score %.3f\n", j->options->image, j->image.width,
-           j->image.height, area, 100.0 * (double)area / (double)pixels, (double)answer->scores[answer->best]);
+           j->image.height, area, 100.0 * (double)area / (double)pixels,
+           (double)answer->scores[answer->best]);
     for (size_t i = 0; j->options->all && i < answer->candidates; i++) {
         printf("  mask %zu%s  %zu pixels, score %.3f\n", i, i == answer->best ? " (kept)" : "",
                sa_mask_area(&j->answer.masks[i]), (double)answer->scores[i]);
@@ -256,9 +263,12 @@ static sa_status report(const job *j, sa_error *err)
     const sa_click_options *o = j->options;
     if (j->cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
-        const sa_click_result result = {
-            o->image, j->image.height, j->image.width, &j->prompt, &j->answer, o->all, j->decode, j->encode, j->click,
-            sa_device_name(j->engine.device), j->engine.precision};
+        const sa_click_result result = {o->image,           j->image.height,
+                                        j->image.width,     &j->prompt,
+                                        &j->answer,         o->all,
+                                        j->decode,          j->encode,
+                                        j->click,           sa_device_name(j->engine.device),
+                                        j->engine.precision};
         return sa_click_write_result(&w, &result, err);
     }
     if (o->out == NULL && o->overlay == NULL && o->save_logits == NULL && o->save_embedding == NULL) {
@@ -335,35 +345,38 @@ int sa_command_click(int argc, char **argv)
     const limit_texts limits = name_limits();
     const int64_t most = (int64_t)1 << 50;
     const sa_option table[] = {
-        {"segmenter", SA_OPTION_TEXT, &o.segmenter, "DIR", "the model: a SAM directory, or an original .pth file",
+        {"segmenter", SA_OPTION_TEXT, &o.segmenter, "DIR",
+         "the model: a SAM directory, or an original .pth file", NULL, 0, 0},
+        {"image", SA_OPTION_TEXT, &o.image, "FILE", "the picture: JPEG, PNG, BMP or PNM; - is standard input",
          NULL, 0, 0},
-        {"image", SA_OPTION_TEXT, &o.image, "FILE", "the picture: JPEG, PNG, BMP or PNM; - is standard input", NULL, 0,
+        {"point", SA_OPTION_LIST, NULL, "X,Y", "a click on the object, in pixels from the top left", NULL, 0,
          0},
-        {"point", SA_OPTION_LIST, NULL, "X,Y", "a click on the object, in pixels from the top left", NULL, 0, 0},
         {"negative", SA_OPTION_LIST, NULL, "X,Y", "a click beside the object", NULL, 0, 0},
         {"box", SA_OPTION_TEXT, &o.box, "X0,Y0,X1,Y1", "a box around the object", NULL, 0, 0},
         {"mask", SA_OPTION_TEXT, &o.mask, "FILE",
-         "a first mask: logits (.npy, from --save-logits), a mask picture, or JSON with COCO RLE or polygons", NULL, 0,
-         0},
+         "a first mask: logits (.npy, from --save-logits), a mask picture, or JSON with COCO RLE or polygons",
+         NULL, 0, 0},
         {"clicks", SA_OPTION_TEXT, &o.clicks, "FILE",
-         "many pictures: rows {\"image\",\"clicks\",\"box\"?,\"mask\"?}, paths relative to the file; one JSON object "
+         "many pictures: rows {\"image\",\"clicks\",\"box\"?,\"mask\"?}, paths relative to the file; one "
+         "JSON object "
          "a row comes out, in the same order; each picture is encoded once",
          NULL, 0, 0},
-        {"out", SA_OPTION_TEXT, &o.out, "FILE.png", "write the mask, 0 and 255; with --all FILE-0.png ... too", NULL,
-         0, 0},
-        {"overlay", SA_OPTION_TEXT, &o.overlay, "FILE", "write the picture with mask and clicks, .png or .jpg", NULL,
-         0, 0},
+        {"out", SA_OPTION_TEXT, &o.out, "FILE.png",
+         "write the mask, 0 and 255; with --all FILE-0.png ... too", NULL, 0, 0},
+        {"overlay", SA_OPTION_TEXT, &o.overlay, "FILE",
+         "write the picture with mask and clicks, .png or .jpg", NULL, 0, 0},
         {"all", SA_OPTION_FLAG, &o.all, NULL, "all candidate masks, not the best alone", NULL, 0, 0},
         {"save-logits", SA_OPTION_TEXT, &o.save_logits, "FILE.npy",
          "write the low-resolution logits, float32 [1,s,s] of the best mask, [M,s,s] with --all", NULL, 0, 0},
         {"save-embedding", SA_OPTION_TEXT, &o.save_embedding, "FILE.npy",
          "write the picture's embedding, float32 [C,g,g]", NULL, 0, 0},
-        {"batch", SA_OPTION_INTEGER, &o.batch, "N", "pictures and prompts computed together with --clicks", "4", 1,
-         256},
-        {"max-pixels", SA_OPTION_INTEGER, &o.max_pixels, "N", "most pixels of a picture", limits.pixels, 1, most},
-        {"max-side", SA_OPTION_INTEGER, &o.max_side, "N", "most pixels of a side", limits.side, 1, INT32_MAX},
-        {"max-file-bytes", SA_OPTION_INTEGER, &o.max_file_bytes, "N", "largest picture file", limits.file_bytes, 1,
+        {"batch", SA_OPTION_INTEGER, &o.batch, "N", "pictures and prompts computed together with --clicks",
+         "4", 1, 256},
+        {"max-pixels", SA_OPTION_INTEGER, &o.max_pixels, "N", "most pixels of a picture", limits.pixels, 1,
          most},
+        {"max-side", SA_OPTION_INTEGER, &o.max_side, "N", "most pixels of a side", limits.side, 1, INT32_MAX},
+        {"max-file-bytes", SA_OPTION_INTEGER, &o.max_file_bytes, "N", "largest picture file",
+         limits.file_bytes, 1, most},
         {"max-memory", SA_OPTION_INTEGER, &o.max_memory, "N", "most bytes that decoding a picture may hold",
          limits.memory, 1, most},
     };

@@ -1,6 +1,6 @@
 /*
- * segagent click, the parts that its two modes share: one picture with prompts from the command line (click.c), and
- * rows of a JSONL file (click_rows.c).
+ * segagent click, the parts that its two modes share: one picture with prompts from the command line
+ * (click.c), and rows of a JSONL file (click_rows.c).
  */
 #ifndef SA_CLI_CLICK_H
 #define SA_CLI_CLICK_H
@@ -39,8 +39,8 @@ sa_status sa_click_engine_open(sa_click_engine *engine, const sa_cli *cli, const
 void sa_click_engine_close(sa_click_engine *engine);
 
 /*
- * The memory of one answer: masks of height x width for every candidate or the best alone, and on request the logits
- * of every candidate.
+ * The memory of one answer: masks of height x width for every candidate or the best alone, and on request the
+ * logits of every candidate.
  */
 typedef struct {
     sa_segmenter_answer answer; /* points into what follows */

@@ -1,12 +1,12 @@
 /*
  * segagent click --clicks: many rows, one JSON object each, in the order of the file.
  *
- *   FILE.jsonl -> rows -> groups (one picture each, in order of first appearance) -> waves of up to --batch groups
- *   wave: decode the pictures -> encode them together -> click all their rows, --batch at a time -> row texts
+ *   FILE.jsonl -> rows -> groups (one picture each, in order of first appearance) -> waves of --batch groups
+ *   wave: decode the pictures -> encode them together -> click all their rows, --batch at a time -> texts
  *   texts -> standard output as soon as every earlier row is out
  *
- * A row that cannot be done becomes {"image","error"} and the run goes on. Only what would spoil every row ends it: the
- * device gone, standard output gone, Ctrl-C.
+ * A row that cannot be done becomes {"image","error"} and the run goes on. Only what would spoil every row
+ * ends it: the device gone, standard output gone, Ctrl-C.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +100,8 @@ static sa_status parse_row(run *r, row *at, const char *text, size_t size, sa_er
     SA_TRY(sa_json_parse(name, text, size, &value, err));
     sa_status status = SA_OK;
     if (!json_is_object(value)) {
-        status = sa_fail(err, SA_BAD_INPUT, name, "write {\"image\": ..., \"clicks\": [...]}", "the row is no object");
+        status = sa_fail(err, SA_BAD_INPUT, name, "write {\"image\": ..., \"clicks\": [...]}",
+                         "the row is no object");
     }
     if (status == SA_OK) {
         status = sa_json_get_string(value, name, "image", true, &image, err);
@@ -184,7 +185,8 @@ static sa_status read_rows(run *r, sa_error *err)
         return sa_fail(err, SA_NO_ROOM, r->options->clicks, "split the file", "no memory for its rows");
     }
     if (r->count == 0) {
-        return sa_fail(err, SA_BAD_INPUT, r->options->clicks, "write one JSON object a line", "it holds no rows");
+        return sa_fail(err, SA_BAD_INPUT, r->options->clicks, "write one JSON object a line",
+                       "it holds no rows");
     }
     return SA_OK;
 }
@@ -313,7 +315,8 @@ static sa_status prepare_item(run *r, item *it, size_t slot, sa_error *err)
     char name[PATH_ROOM];
     name_row(r, it->at, name);
     SA_TRY(sa_user_prompt_check(&it->at->prompt, image->height, image->width, name, err));
-    SA_TRY(sa_click_answer_new(&it->answer, segmenter, image->height, image->width, r->options->all, false, err));
+    SA_TRY(sa_click_answer_new(&it->answer, segmenter, image->height, image->width, r->options->all, false,
+                               err));
     if (!sa_user_prompt_has_mask(&it->at->prompt)) {
         return SA_OK;
     }
@@ -471,7 +474,8 @@ static sa_status run_all(run *r, sa_error *err)
                                          .max_pixels = (size_t)r->options->max_pixels,
                                          .max_side = (size_t)r->options->max_side};
     SA_TRY(sa_click_engine_open(&r->engine, r->cli, r->options->segmenter, &wanted, err));
-    r->progress = sa_progress_start(&r->cli->log, "click", sa_device_name(r->engine.device), (long long)r->count);
+    r->progress =
+        sa_progress_start(&r->cli->log, "click", sa_device_name(r->engine.device), (long long)r->count);
     r->wave = calloc(r->batch, sizeof *r->wave);
     if (r->wave == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, "lower --batch", "no memory for a batch");

@@ -1,6 +1,6 @@
 /*
- * segagent doctor: what this build and this machine can do, and for each missing piece what it would give. It only
- * looks; nothing is changed, and nothing that it does not find is an error.
+ * segagent doctor: what this build and this machine can do, and for each missing piece what it would give. It
+ * only looks; nothing is changed, and nothing that it does not find is an error.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ typedef struct {
     const char *gives;
 } library;
 
-enum { LIBRARIES = 4 };
+enum { LIBRARIES = 3 };
 
 typedef struct {
     sa_machine machine;
@@ -94,12 +94,10 @@ static void find_libraries(library list[LIBRARIES])
 #endif
     list[1] = (library){"jansson", "", "reading JSON"};
     snprintf(list[1].version, sizeof list[1].version, "%s", jansson_version_str());
-    list[2] = (library){"stb_image", "", "reading and writing PNG"};
-    snprintf(list[2].version, sizeof list[2].version, "%s", SEGAGENT_STB_VERSION);
-    list[3] = (library){"oneDNN", "", "a second measure of the processor's ceiling in segagent bench"};
+    list[2] = (library){"oneDNN", "", "a second measure of the processor's ceiling in segagent bench"};
 #ifdef SEGAGENT_HAVE_DNNL
     const dnnl_version_t *v = dnnl_version();
-    snprintf(list[3].version, sizeof list[3].version, "%d.%d.%d", v->major, v->minor, v->patch);
+    snprintf(list[2].version, sizeof list[2].version, "%d.%d.%d", v->major, v->minor, v->patch);
 #endif
 }
 
@@ -130,8 +128,8 @@ static void find_all(const sa_cli *cli, findings *f)
     const sa_machine *m = &f->machine;
     f->most_available = m->memory_available;
     if (m->memory_limit != 0) {
-        f->most_available = least_of(f->most_available, m->memory_limit - least_of(m->memory_limit,
-                                                                                   m->memory_limit_used));
+        f->most_available =
+            least_of(f->most_available, m->memory_limit - least_of(m->memory_limit, m->memory_limit_used));
     }
 }
 
@@ -166,14 +164,15 @@ static void print_processor(const findings *f)
 {
     const sa_machine *m = &f->machine;
     const char *override = getenv("SEGAGENT_ISA");
-    printf("processor   %s (%s), %s\n", m->processor[0] != '\0' ? m->processor : "unknown", m->architecture, m->kernel);
+    printf("processor   %s (%s), %s\n", m->processor[0] != '\0' ? m->processor : "unknown", m->architecture,
+           m->kernel);
     printf("levels     ");
     for (int i = 0; i < SA_CPU_LEVELS; i++) {
         sa_cpu_level level = (sa_cpu_level)i;
-        const char *state = !is_compiled(level)             ? "not compiled"
+        const char *state = !is_compiled(level)              ? "not compiled"
                             : !sa_cpu_level_runs_here(level) ? "not on this processor"
                             : f->cpu_opens && strcmp(f->ops, sa_cpu_level_name(level)) == 0 ? "in use"
-                                                                                           : "usable";
+                                                                                            : "usable";
         printf(" %s: %s%s", sa_cpu_level_name(level), state, i + 1 < SA_CPU_LEVELS ? ";" : "\n");
     }
     if (override != NULL) {
@@ -188,9 +187,11 @@ static void print_processor(const findings *f)
     if (m->processor_quota > 0) {
         printf(", quota of the control group %.2f", m->processor_quota);
     }
-    printf(")\nmemory      %.1f GB total, %.1f GB available", gigabytes(m->memory_total), gigabytes(f->most_available));
+    printf(")\nmemory      %.1f GB total, %.1f GB available", gigabytes(m->memory_total),
+           gigabytes(f->most_available));
     if (m->memory_limit != 0) {
-        printf(" (control group: %.1f of %.1f GB used)", gigabytes(m->memory_limit_used), gigabytes(m->memory_limit));
+        printf(" (control group: %.1f of %.1f GB used)", gigabytes(m->memory_limit_used),
+               gigabytes(m->memory_limit));
     }
     printf("\n");
 }
@@ -221,8 +222,8 @@ static void print_missing(void *context, const char *name, const char *gives)
 
 static void print_text(const findings *f)
 {
-    printf("segagent    %s, %s, build %s, sanitizer %s\n", SEGAGENT_VERSION, compiler_name(), SEGAGENT_BUILD_TYPE,
-           sanitizer_name());
+    printf("segagent    %s, %s, build %s, sanitizer %s\n", SEGAGENT_VERSION, compiler_name(),
+           SEGAGENT_BUILD_TYPE, sanitizer_name());
     print_processor(f);
     printf("libraries   ");
     for (int i = 0; i < LIBRARIES; i++) {

@@ -51,11 +51,13 @@ static void read_processor(sa_machine *m)
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     m->processors_online = online > 0 ? (int)online : 1;
     cpu_set_t set;
-    bool known = sched_getaffinity(0, sizeof set, &set) == 0; /* fails on machines of more than 1024 processors */
+    /* Fails on machines of more than 1024 processors. */
+    bool known = sched_getaffinity(0, sizeof set, &set) == 0;
     m->processors_usable = known ? CPU_COUNT(&set) : m->processors_online;
 }
 
-/* A number of a control group's file; 0 for "max", for what cannot be read, and for the "no limit" of version 1. */
+/* A number of a control group's file; 0 for "max", for what cannot be read, and for the "no limit" of
+ * version 1. */
 static size_t read_limit(const char *root, const char *group, const char *name)
 {
     char path[1024], text[128];
@@ -86,7 +88,8 @@ static void apply_group(sa_machine *m, const char *root, const char *group, bool
     }
 }
 
-/* A limit of any group above ours binds us too; inside a container the paths may lead nowhere, the root remains. */
+/* A limit of any group above ours binds us too; inside a container the paths may lead nowhere, the root
+ * remains. */
 static void apply_groups_upward(sa_machine *m, const char *root, char *group, bool unified)
 {
     for (;;) {

@@ -10,13 +10,15 @@ enum { COMMON_COUNT = 8, WORD_LIMIT = 64, HELP_COLUMN = 26, HELP_WIDTH = 100 };
 static void list_common(sa_common_options *c, sa_option table[COMMON_COUNT])
 {
     const sa_option options[COMMON_COUNT] = {
-        {"device", SA_OPTION_TEXT, &c->device, "auto|cpu|cuda[:i[-j]]|null", "where the models run", "auto", 0, 0},
+        {"device", SA_OPTION_TEXT, &c->device, "auto|cpu|cuda[:i[-j]]|null", "where the models run", "auto",
+         0, 0},
         {"precision", SA_OPTION_CHOICE, &c->precision, "auto|f32|bf16|f16",
          "storage of weights and activations; auto takes bf16 where the device is fast at it", "auto", 0, 0},
-        {"threads", SA_OPTION_INTEGER, &c->threads, "N", "threads of the CPU (default: one per processor)", NULL, 1,
-         1024},
+        {"threads", SA_OPTION_INTEGER, &c->threads, "N", "threads of the CPU (default: one per processor)",
+         NULL, 1, 1024},
         {"seed", SA_OPTION_INTEGER, &c->seed, "N", "seed of everything random", "0", 0, INT64_MAX},
-        {"json", SA_OPTION_FLAG, &c->json, NULL, "results, and errors too, as JSON on standard output", NULL, 0, 0},
+        {"json", SA_OPTION_FLAG, &c->json, NULL, "results, and errors too, as JSON on standard output", NULL,
+         0, 0},
         {"quiet", SA_OPTION_FLAG, &c->quiet, NULL, "warnings and errors only", NULL, 0, 0},
         {"verbose", SA_OPTION_FLAG, &c->verbose, NULL, "say more on standard error", NULL, 0, 0},
         {"help", SA_OPTION_FLAG, &c->help, NULL, "show this text", NULL, 0, 0},
@@ -301,7 +303,8 @@ static sa_status take_value(parser *p, const sa_option *option, const char *equa
     snprintf(dashed, sizeof dashed, "--%s", option->name);
     if (option->kind == SA_OPTION_FLAG) {
         *value = "";
-        return equals == NULL ? SA_OK : sa_fail(err, SA_BAD_USAGE, dashed, "leave out the \"=\"", "takes no value");
+        return equals == NULL ? SA_OK
+                              : sa_fail(err, SA_BAD_USAGE, dashed, "leave out the \"=\"", "takes no value");
     }
     if (equals != NULL) {
         *value = equals + 1;
@@ -443,8 +446,9 @@ static void print_option(const sa_option *option, FILE *stream)
     }
     fprintf(stream, "%*s", HELP_COLUMN - length, "");
     snprintf(help, sizeof help, "%s%s%s%s%s", option->help,
-             option->kind == SA_OPTION_LIST ? "; may be repeated" : "", option->standard != NULL ? " (default: " : "",
-             option->standard != NULL ? option->standard : "", option->standard != NULL ? ")" : "");
+             option->kind == SA_OPTION_LIST ? "; may be repeated" : "",
+             option->standard != NULL ? " (default: " : "", option->standard != NULL ? option->standard : "",
+             option->standard != NULL ? ")" : "");
     print_wrapped(stream, help);
 }
 

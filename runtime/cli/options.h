@@ -1,11 +1,12 @@
 /*
- * Command-line options of all commands: one table per command says what exists, and parsing, defaults and --help come
- * from that table alone.
+ * Command-line options of all commands: one table per command says what exists, and parsing, defaults and
+ * --help come from that table alone.
  *
- *   argv -> sa_options_parse(syntax) -> values in the caller's variables, repeated options and positions in order
+ *   argv -> sa_options_parse(syntax) -> values in the caller's variables, lists and positions in order
  *
- * Forms: --name, --name VALUE, --name=VALUE; "--" ends the options; "-" is a position (standard input or output).
- * Numbers are read whole, in the C locale (the program never sets another), finite and within their range.
+ * Forms: --name, --name VALUE, --name=VALUE; "--" ends the options; "-" is a position (standard input or
+ * output). Numbers are read whole, in the C locale (the program never sets another), finite and within their
+ * range.
  */
 #ifndef SA_CLI_OPTIONS_H
 #define SA_CLI_OPTIONS_H
@@ -38,10 +39,10 @@ typedef struct {
 
 /* What one command accepts. */
 typedef struct {
-    const char *name;        /* "click" */
-    const char *summary;     /* one line */
-    const char *usage;       /* what follows the name: "--segmenter DIR --image FILE [OPTION]..." */
-    const char *example;     /* one command that works */
+    const char *name;    /* "click" */
+    const char *summary; /* one line */
+    const char *usage;   /* what follows the name: "--segmenter DIR --image FILE [OPTION]..." */
+    const char *example; /* one command that works */
     const sa_option *options;
     size_t count;
     size_t least_positions, most_positions;
@@ -68,10 +69,10 @@ typedef struct {
 } sa_arguments;
 
 /*
- * Parses argv[1, argc) (argv[0] is the command's name). Texts keep pointing into argv. Defaults are stored first, so
- * targets are set even if the call fails. SA_BAD_USAGE: an unknown option (the nearest one is the hint), a value
- * missing, out of range or not a number, an option given twice that is no list, too few or too many positions. With
- * --help everything else is left unchecked. The caller frees *arguments in every case.
+ * Parses argv[1, argc) (argv[0] is the command's name). Texts keep pointing into argv. Defaults are stored
+ * first, so targets are set even if the call fails. SA_BAD_USAGE: an unknown option (the nearest one is the
+ * hint), a value missing, out of range or not a number, an option given twice that is no list, too few or too
+ * many positions. With --help everything else is left unchecked. The caller frees *arguments in every case.
  */
 sa_status sa_options_parse(const sa_syntax *syntax, int argc, char **argv, sa_common_options *common,
                            sa_arguments *arguments, sa_error *err);

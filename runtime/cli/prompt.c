@@ -29,7 +29,8 @@ sa_status sa_path_from(char *out, size_t size, const char *directory, const char
 static sa_status make_clicks(sa_user_prompt *prompt, size_t room, const char *name, sa_error *err)
 {
     if (room > SA_PROMPT_MOST_CLICKS) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "%zu clicks; %d is the most", room, SA_PROMPT_MOST_CLICKS);
+        return sa_fail(err, SA_BAD_INPUT, name, NULL, "%zu clicks; %d is the most", room,
+                       SA_PROMPT_MOST_CLICKS);
     }
     prompt->clicks = calloc(room + 1, sizeof *prompt->clicks);
     return prompt->clicks != NULL ? SA_OK : sa_fail(err, SA_NO_ROOM, name, NULL, "no memory for the clicks");
@@ -44,8 +45,8 @@ sa_status sa_user_prompt_from_options(sa_user_prompt *prompt, const sa_arguments
     for (size_t i = 0; i < arguments->use_count; i++) {
         const sa_option_use *use = &arguments->uses[i];
         if (!sa_parse_reals(use->value, 2, numbers)) {
-            return sa_fail(err, SA_BAD_USAGE, strcmp(use->name, "point") == 0 ? "--point" : "--negative", click_form,
-                           "\"%.100s\" is no position", use->value);
+            return sa_fail(err, SA_BAD_USAGE, strcmp(use->name, "point") == 0 ? "--point" : "--negative",
+                           click_form, "\"%.100s\" is no position", use->value);
         }
         prompt->clicks[prompt->count++] =
             (sa_click){(float)numbers[0], (float)numbers[1], strcmp(use->name, "point") == 0};
@@ -97,7 +98,8 @@ static sa_status read_box(sa_user_prompt *prompt, const json_t *list, const char
     for (size_t i = 0; i < 4; i++) {
         const json_t *number = json_array_get(list, i);
         if (json_array_size(list) != 4 || !json_is_number(number)) {
-            return sa_fail(err, SA_BAD_INPUT, name, "write [x0, y0, x1, y1]", "key \"box\": not four numbers");
+            return sa_fail(err, SA_BAD_INPUT, name, "write [x0, y0, x1, y1]",
+                           "key \"box\": not four numbers");
         }
         prompt->box[i] = (float)json_number_value(number);
     }
@@ -109,10 +111,12 @@ static sa_status read_mask(sa_user_prompt *prompt, json_t *value, const char *na
                            sa_error *err)
 {
     if (json_is_string(value)) {
-        return sa_path_from(prompt->mask_path, sizeof prompt->mask_path, directory, json_string_value(value), err);
+        return sa_path_from(prompt->mask_path, sizeof prompt->mask_path, directory, json_string_value(value),
+                            err);
     }
     if (!json_is_object(value) && !json_is_array(value)) {
-        return sa_fail(err, SA_BAD_INPUT, name, "give a path, COCO RLE or polygons", "key \"mask\": not a mask");
+        return sa_fail(err, SA_BAD_INPUT, name, "give a path, COCO RLE or polygons",
+                       "key \"mask\": not a mask");
     }
     prompt->mask_json = json_incref(value);
     return SA_OK;
@@ -162,12 +166,13 @@ static sa_status check_box(const float box[4], size_t height, size_t width, cons
 {
     if (!(box[0] < box[2]) || !(box[1] < box[3])) {
         return sa_fail(err, SA_BAD_INPUT, name, "give x0,y0,x1,y1 with x0 < x1 and y0 < y1",
-                       "the box %g,%g,%g,%g is empty", (double)box[0], (double)box[1], (double)box[2], (double)box[3]);
+                       "the box %g,%g,%g,%g is empty", (double)box[0], (double)box[1], (double)box[2],
+                       (double)box[3]);
     }
     if (!(box[0] >= 0.0f && box[1] >= 0.0f && box[2] <= (float)width && box[3] <= (float)height)) {
         return sa_fail(err, SA_BAD_INPUT, name, "boxes lie within the upright picture",
-                       "the box %g,%g,%g,%g is not inside the picture of %zux%zu", (double)box[0], (double)box[1],
-                       (double)box[2], (double)box[3], width, height);
+                       "the box %g,%g,%g,%g is not inside the picture of %zux%zu", (double)box[0],
+                       (double)box[1], (double)box[2], (double)box[3], width, height);
     }
     return SA_OK;
 }
@@ -176,21 +181,23 @@ sa_status sa_user_prompt_check(const sa_user_prompt *prompt, size_t height, size
                                sa_error *err)
 {
     if (prompt->count == 0 && !prompt->has_box && !sa_user_prompt_has_mask(prompt)) {
-        return sa_fail(err, SA_BAD_INPUT, name, "give a click, a box or a mask", "nothing says what to segment");
+        return sa_fail(err, SA_BAD_INPUT, name, "give a click, a box or a mask",
+                       "nothing says what to segment");
     }
     for (size_t i = 0; i < prompt->count; i++) {
         const sa_click *click = &prompt->clicks[i];
         if (!is_inside(click->x, width) || !is_inside(click->y, height)) {
-            return sa_fail(err, SA_BAD_INPUT, name, "clicks are x,y pixels of the upright picture, from 0,0 top left",
-                           "the click %g,%g is outside the picture of %zux%zu", (double)click->x, (double)click->y,
-                           width, height);
+            return sa_fail(err, SA_BAD_INPUT, name,
+                           "clicks are x,y pixels of the upright picture, from 0,0 top left",
+                           "the click %g,%g is outside the picture of %zux%zu", (double)click->x,
+                           (double)click->y, width, height);
         }
     }
     return prompt->has_box ? check_box(prompt->box, height, width, name, err) : SA_OK;
 }
 
-static sa_status state_from_npy(const char *path, const unsigned char *bytes, size_t size, size_t side, float *state,
-                                sa_error *err)
+static sa_status state_from_npy(const char *path, const unsigned char *bytes, size_t size, size_t side,
+                                float *state, sa_error *err)
 {
     sa_npy array;
     SA_TRY(sa_npy_parse(path, bytes, size, &array, err));
@@ -260,8 +267,8 @@ static sa_status mask_from_file(const char *path, const unsigned char *bytes, si
 }
 
 sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter *segmenter, size_t slot,
-                               const sa_image *picture, const sa_image_limits *limits, const char *name, float *state,
-                               sa_error *err)
+                               const sa_image *picture, const sa_image_limits *limits, const char *name,
+                               float *state, sa_error *err)
 {
     unsigned char *bytes = NULL;
     size_t size = 0;

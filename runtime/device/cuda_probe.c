@@ -48,7 +48,8 @@ static bool open_driver(driver *d)
     void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     return library != NULL && find(library, "cuInit", &d->init) &&
            find(library, "cuDriverGetVersion", &d->driver_version) &&
-           find(library, "cuDeviceGetCount", &d->device_count) && find(library, "cuDeviceGet", &d->device_get) &&
+           find(library, "cuDeviceGetCount", &d->device_count) &&
+           find(library, "cuDeviceGet", &d->device_get) &&
            find(library, "cuDeviceGetName", &d->device_name) &&
            find(library, "cuDeviceGetAttribute", &d->device_attribute) &&
            find(library, "cuDeviceTotalMem_v2", &d->device_memory);
@@ -57,7 +58,8 @@ static bool open_driver(driver *d)
 static bool ask_device(const driver *d, int ordinal, sa_cuda_probe_device *out)
 {
     int device;
-    if (d->device_get(&device, ordinal) != 0 || d->device_name(out->name, (int)sizeof out->name, device) != 0) {
+    if (d->device_get(&device, ordinal) != 0 ||
+        d->device_name(out->name, (int)sizeof out->name, device) != 0) {
         return false;
     }
     out->name[sizeof out->name - 1] = '\0';

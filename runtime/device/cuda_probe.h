@@ -1,7 +1,7 @@
 /*
- * Is there an NVIDIA GPU? Asks the driver's library (libcuda.so.1, opened at run time; nothing is linked) for its version
- * and its devices. The questions are put in a child process, so that a broken driver can hang or crash that child
- * but never the program.
+ * Is there an NVIDIA GPU? Asks the driver's library (libcuda.so.1, opened at run time; nothing is linked) for
+ * its version and its devices. The questions are put in a child process, so that a broken driver can hang or
+ * crash that child but never the program.
  */
 #ifndef SA_DEVICE_CUDA_PROBE_H
 #define SA_DEVICE_CUDA_PROBE_H
@@ -18,11 +18,11 @@ typedef struct {
 } sa_cuda_probe_device;
 
 typedef struct {
-    bool compiled;         /* this build asks at all (CMake option SEGAGENT_CUDA) */
-    bool usable;           /* the driver answered and has a device */
-    char reason[256];      /* why it is not usable; "" if it is */
-    int driver_version;    /* 12040 is CUDA 12.4; 0 if not known */
-    int device_count;      /* all of them, also those past the list's end */
+    bool compiled;      /* this build asks at all (CMake option SEGAGENT_CUDA) */
+    bool usable;        /* the driver answered and has a device */
+    char reason[256];   /* why it is not usable; "" if it is */
+    int driver_version; /* 12040 is CUDA 12.4; 0 if not known */
+    int device_count;   /* all of them, also those past the list's end */
     sa_cuda_probe_device devices[SA_CUDA_PROBE_MOST_DEVICES];
 } sa_cuda_probe;
 

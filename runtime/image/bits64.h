@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 /*
- * Bit j of block[i] and bit i of block[j] change places, in six rounds: 32 x 32 quarters, then 16 x 16 within each, and
- * so on down to single bits. The inner loop runs over words with the same shift, so that it becomes vector code.
+ * Bit j of block[i] and bit i of block[j] change places, in six rounds: 32 x 32 quarters, then 16 x 16 within
+ * each, and so on down to single bits. The inner loop runs over words with the same shift, so that it becomes
+ * vector code.
  */
 static inline void sa_bits64_transpose(uint64_t block[64])
 {

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 
 /*
- * Two passes. Down the columns each pixel learns its vertical distance to the nearest pixel outside, or UNREACHED if
- * its column has none. Then along a row, d(x) = min over columns u of (x-u)^2 + depth(u)^2: the lower envelope of
- * parabolas. A run of mask pixels lies between two pixels outside, whose parabolas have depth 0; nothing beyond those
- * can be nearer, so each run is solved alone, and what lies outside the mask costs nothing.
+ * Two passes. Down the columns each pixel learns its vertical distance to the nearest pixel outside, or
+ * UNREACHED if its column has none. Then along a row, d(x) = min over columns u of (x-u)^2 + depth(u)^2: the
+ * lower envelope of parabolas. A run of mask pixels lies between two pixels outside, whose parabolas have
+ * depth 0; nothing beyond those can be nearer, so each run is solved alone, and what lies outside the mask
+ * costs nothing.
  */
 enum { UNREACHED = INT32_MAX };
 
@@ -64,7 +65,10 @@ static int64_t height_at(const parabola *p, int32_t x)
     return away * away + p->height;
 }
 
-/* The first x at which `late` is lower than `early`, where early->at < late->at; the quotient is rounded down. */
+/*
+ * The first x at which `late` is lower than `early`, where early->at < late->at; the quotient is rounded
+ * down.
+ */
 static int32_t takes_over(const parabola *early, const parabola *late)
 {
     int64_t a = early->at, b = late->at;
@@ -73,7 +77,9 @@ static int32_t takes_over(const parabola *early, const parabola *late)
     return (int32_t)(floor + 1);
 }
 
-/* Puts a column's parabola on the envelope of those before it, over x in [0, width). Returns the new count. */
+/*
+ * Puts a column's parabola on the envelope of those before it, over x in [0, width). Returns the new count.
+ */
 static size_t add_parabola(parabola *envelope, size_t count, int32_t at, int32_t depth, int32_t width)
 {
     parabola next = {.at = at, .begin = 0, .height = (int64_t)depth * depth};
@@ -93,10 +99,11 @@ static size_t add_parabola(parabola *envelope, size_t count, int32_t at, int32_t
 }
 
 /*
- * The run of mask pixels begin .. end-1: depth[] in, squared distances out, in place. The pixels before and after it
- * are outside the mask, or, at the border, count as outside or not at all.
+ * The run of mask pixels begin .. end-1: depth[] in, squared distances out, in place. The pixels before and
+ * after it are outside the mask, or, at the border, count as outside or not at all.
  */
-static void solve_run(int32_t *row, size_t begin, size_t end, size_t width, bool border_outside, parabola *envelope)
+static void solve_run(int32_t *row, size_t begin, size_t end, size_t width, bool border_outside,
+                      parabola *envelope)
 {
     size_t count = 0;
     if (begin != 0 || border_outside) {

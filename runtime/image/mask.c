@@ -9,17 +9,20 @@
 #error "mask.c packs eight bytes at a time in little-endian order"
 #endif
 
+#define MOST_WORDS ((size_t)1 << 34) /* 128 GiB: a size past that comes from a broken file */
+
 sa_status sa_mask_new(sa_mask *mask, size_t height, size_t width, sa_error *err)
 {
     *mask = (sa_mask){0};
     size_t stride = width / 64 + (width % 64 != 0), words, pixels;
     /* The pixel count must fit too: callers hold areas and row-major indices in size_t. */
-    if (!sa_mul_size(height, width, &pixels) || !sa_mul_size(height, stride, &words) || words > SIZE_MAX / 8) {
+    if (!sa_mul_size(height, width, &pixels) || !sa_mul_size(height, stride, &words) || words > MOST_WORDS) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "a mask of %zu x %zu pixels is too large", width, height);
     }
     uint64_t *bits = calloc(words != 0 ? words : 1, sizeof *bits);
     if (bits == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a mask of %zu x %zu pixels", width, height);
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a mask of %zu x %zu pixels", width,
+                       height);
     }
     *mask = (sa_mask){.height = height, .width = width, .stride_words = stride, .bits = bits};
     return SA_OK;
@@ -60,8 +63,8 @@ void sa_mask_fill(sa_mask *mask, bool on)
 /* ---- counting ---- */
 
 /*
- * Bits set in each byte of a word, as eight counts of at most 8. Plain shifts and adds, which the compiler turns into
- * vector code on every machine; the popcnt instruction is not part of the base instruction set.
+ * Bits set in each byte of a word, as eight counts of at most 8. Plain shifts and adds, which the compiler
+ * turns into vector code on every machine; the popcnt instruction is not part of the base instruction set.
  */
 static inline uint64_t byte_counts(uint64_t v)
 {
@@ -78,9 +81,12 @@ static inline size_t sum_of_bytes(uint64_t v)
 
 typedef enum { COUNT_A, COUNT_AND, COUNT_OR } count_what;
 
-/* Bits of a, a & b or a | b. `what` is a constant where this is called, so each caller gets a loop of its own. */
-static inline __attribute__((always_inline)) size_t count_bits(const uint64_t *a, const uint64_t *b, size_t words,
-                                                               count_what what)
+/*
+ * Bits of a, a & b or a | b. `what` is a constant where this is called, so each caller gets a loop of its
+ * own.
+ */
+static inline __attribute__((always_inline)) size_t count_bits(const uint64_t *a, const uint64_t *b,
+                                                               size_t words, count_what what)
 {
     size_t total = 0;
     while (words != 0) {
@@ -198,7 +204,10 @@ void sa_mask_combine(sa_mask *out, const sa_mask *a, const sa_mask *b, sa_mask_o
     size_t words = word_count(a);
     for (size_t i = 0; i < words; i++) {
         uint64_t p = a->bits[i], q = b->bits[i];
-        out->bits[i] = op == SA_MASK_AND ? p & q : op == SA_MASK_OR ? p | q : op == SA_MASK_XOR ? p ^ q : p & ~q;
+        out->bits[i] = op == SA_MASK_AND   ? p & q
+                       : op == SA_MASK_OR  ? p | q
+                       : op == SA_MASK_XOR ? p ^ q
+                                           : p & ~q;
     }
 }
 

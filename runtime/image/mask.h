@@ -1,10 +1,11 @@
 /*
  * Masks: one bit a pixel, what every stage after the segmenter works on.
  *
- *   segmenter logits -> [ sa_mask ] -> distance (the simulated annotator), IoU (rewards, metrics), RLE (files), overlay
+ *   segmenter logits -> [ sa_mask ] -> distances (annotator), IoU (rewards, metrics), RLE (files), overlay
  *
- * Pixel (x, y) is bit x % 64 of bits[y * stride_words + x / 64]. Every row starts on a new word, and the bits past the
- * width are zero at all times, so that counts, comparisons and hashes go word by word without looking at the width.
+ * Pixel (x, y) is bit x % 64 of bits[y * stride_words + x / 64]. Every row starts on a new word, and the bits
+ * past the width are zero at all times, so that counts, comparisons and hashes go word by word without
+ * looking at the width.
  */
 #ifndef SA_IMAGE_MASK_H
 #define SA_IMAGE_MASK_H
@@ -27,8 +28,8 @@ typedef struct {
 } sa_mask_box;
 
 /*
- * An all-zero mask of height x width pixels (either may be 0). SA_NO_ROOM, and *mask zeroed, when the size overflows or
- * there is no memory. sa_mask_free of a zeroed or freed mask does nothing.
+ * An all-zero mask of height x width pixels (either may be 0). SA_NO_ROOM, and *mask zeroed, when the size is
+ * past 2^34 words or there is no memory. sa_mask_free of a zeroed or freed mask does nothing.
  */
 sa_status sa_mask_new(sa_mask *mask, size_t height, size_t width, sa_error *err);
 void sa_mask_free(sa_mask *mask);

@@ -121,7 +121,8 @@ static bool product_of(const sa_npy *array, size_t *count)
 /* Where the header's text stands: [*begin, *begin + *length) within size, or false. */
 static bool find_header(const unsigned char *bytes, size_t size, size_t *begin, size_t *length)
 {
-    if (size < 12 || memcmp(bytes, magic, sizeof magic) != 0 || bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0) {
+    if (size < 12 || memcmp(bytes, magic, sizeof magic) != 0 || bytes[6] < 1 || bytes[6] > 3 ||
+        bytes[7] != 0) {
         return false;
     }
     *begin = bytes[6] == 1 ? 10 : 12;
@@ -149,7 +150,8 @@ bool sa_npy_is_npy(const unsigned char *bytes, size_t size)
     return size >= sizeof magic && memcmp(bytes, magic, sizeof magic) == 0;
 }
 
-sa_status sa_npy_parse(const char *name, const unsigned char *bytes, size_t size, sa_npy *array, sa_error *err)
+sa_status sa_npy_parse(const char *name, const unsigned char *bytes, size_t size, sa_npy *array,
+                       sa_error *err)
 {
     static const char hint[] = "write it with numpy.save(FILE, array.astype('<f4')), rank 1 to 4, C order";
     *array = (sa_npy){0};
@@ -164,7 +166,8 @@ sa_status sa_npy_parse(const char *name, const unsigned char *bytes, size_t size
     size_t rest = size - begin - length;
     if (!product_of(array, &array->count) || !sa_mul_size(array->count, sizeof(float), &byte_count) ||
         byte_count != rest) {
-        return sa_fail(err, SA_BAD_INPUT, name, hint, "the header's shape does not match the %zu bytes of data", rest);
+        return sa_fail(err, SA_BAD_INPUT, name, hint,
+                       "the header's shape does not match the %zu bytes of data", rest);
     }
     array->values = malloc(byte_count);
     if (array->values == NULL) {

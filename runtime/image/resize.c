@@ -3,14 +3,14 @@
  *
  * Nearly all the work is in two loops, and both multiply bytes by 32-bit integer weights:
  *
- *   across  one output pixel is a sum over a window of one row. A window is taken as a flat string of bytes, four taps
- *           (4 * channels bytes) at a time; each byte has its own accumulator lane and its own copy of the weight, so
- *           that nothing is shuffled; lanes of the same channel are added at the end.
- *   down    one output row is a weighted sum of whole rows: byte by byte, no lanes to sort.
+ * - Across: one output pixel is a sum over a window of one row. A window is taken as a flat string of bytes,
+ *   four taps (4 * channels bytes) at a time; each byte has its own accumulator lane and its own copy of the
+ *   weight, so that nothing is shuffled; lanes of the same channel are added at the end.
+ * - Down: one output row is a weighted sum of whole rows, byte by byte, with no lanes to sort.
  *
  * 32-bit sums are exact in any order: |weight| sums to under 1.5 * 2^22 and 255 times that fits.
- * This file must be compiled without fused multiply-adds (the default for x86-64; see CMakeLists.txt), so that the
- * weights are Pillow's to the last bit.
+ * This file must be compiled without fused multiply-adds (the default for x86-64; see CMakeLists.txt), so
+ * that the weights are Pillow's to the last bit.
  */
 #include "runtime/image/resize.h"
 
@@ -21,14 +21,14 @@
 #include "runtime/base/checked.h"
 
 enum {
-    PRECISION = 22,     /* bits after the point of a weight: 32 less 8 for the pixel, less 2 for overshoot and sign */
-    TAPS = 4,           /* taps taken at a time across */
-    ROWS_A_TASK = 16,   /* rows that a thread takes at a time */
+    PRECISION = 22,   /* bits after a weight's point: 32, less 8 for the pixel, less 2 for overshoot, sign */
+    TAPS = 4,         /* taps taken at a time across */
+    ROWS_A_TASK = 16, /* rows that a thread takes at a time */
     MOST_SIDE = 1 << 20,
     ALIGN = 64,
 };
 
-/* The same code for the base instruction set and for AVX2, which multiplies 32-bit lanes in one instruction. */
+/* The same code twice: for the base instructions, and for AVX2, which multiplies 32-bit lanes in one. */
 #if defined(__x86_64__)
 #define SA_RESIZE_AVX2 __attribute__((target("avx2")))
 static bool have_avx2(void)
@@ -52,16 +52,17 @@ typedef uint8_t bytes16 __attribute__((vector_size(16)));
 /* Everything that one resize needs; pointers into the workspace. */
 typedef struct {
     sa_resize_u8_args args;
-    size_t across_taps, down_taps; /* window sizes; across_taps is a multiple of TAPS; 0: the direction is skipped */
-    uint32_t *across_first;        /* [out_width] first tap of the window, always with the whole window inside */
-    int32_t *across_weight;        /* [out_width, across_taps * channels], each weight repeated for each channel */
-    uint32_t *down_first;          /* [out_height] */
-    uint32_t *down_count;          /* [out_height] taps used */
-    int32_t *down_weight;          /* [out_height, down_taps] */
-    double *exact;                 /* [most taps] weights of one output before rounding */
-    uint8_t *padded;               /* [in_height, across_taps * channels], the input if narrower than a window */
-    uint8_t *middle;               /* [in_height, out_width * channels], between the two directions */
-    size_t bytes;                  /* of workspace */
+    size_t across_taps;     /* window size, a multiple of TAPS; 0: the direction is skipped */
+    size_t down_taps;       /* the most taps; 0 likewise */
+    uint32_t *across_first; /* [out_width] first tap of the window, always with the whole window inside */
+    int32_t *across_weight; /* [out_width, across_taps * channels], each weight repeated for each channel */
+    uint32_t *down_first;   /* [out_height] */
+    uint32_t *down_count;   /* [out_height] taps used */
+    int32_t *down_weight;   /* [out_height, down_taps] */
+    double *exact;          /* [most taps] weights of one output before rounding */
+    uint8_t *padded;        /* [in_height, across_taps * channels], the input if narrower than a window */
+    uint8_t *middle;        /* [in_height, out_width * channels], between the two directions */
+    size_t bytes;           /* of workspace */
     bool avx2;
 } plan;
 
@@ -121,8 +122,8 @@ static size_t output_taps(const plan *p, size_t in, size_t out, size_t i, size_t
 }
 
 /*
- * Windows across have one size, so they may stick out of the taps that count; those get weight 0. At the right border
- * the window is moved left instead of past the end of the row.
+ * Windows across have one size, so they may stick out of the taps that count; those get weight 0. At the
+ * right border the window is moved left instead of past the end of the row.
  */
 static void weights_across(plan *p)
 {
@@ -163,7 +164,10 @@ static inline uint8_t rounded_pixel(int32_t sum)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* Four bytes to four lanes, by weaving in zeros twice (gcc makes scalar code of __builtin_convertvector here). */
+/*
+ * Four bytes to four lanes, by weaving in zeros twice (gcc makes scalar code of __builtin_convertvector
+ * here).
+ */
 ALWAYS_INLINE lanes load_lanes(const uint8_t *bytes)
 {
     const bytes16 zero = {0};
@@ -192,7 +196,8 @@ ALWAYS_INLINE void row_across(const plan *p, const uint8_t *in, uint8_t *out, si
         int32_t flat[16];
         memcpy(flat, sum, sizeof flat);
         for (size_t c = 0; c < channels; c++) {
-            out[c] = rounded_pixel(flat[c] + flat[c + channels] + flat[c + 2 * channels] + flat[c + 3 * channels]);
+            out[c] =
+                rounded_pixel(flat[c] + flat[c + channels] + flat[c + 2 * channels] + flat[c + 3 * channels]);
         }
     }
 }
@@ -238,7 +243,8 @@ static void task_across(void *context, size_t task, int worker)
             memset(copy + used, 0, room - used);
             in = copy;
         }
-        uint8_t *out = p->down_taps == 0 ? a->out + y * a->out_stride : p->middle + y * a->out_width * a->channels;
+        uint8_t *out =
+            p->down_taps == 0 ? a->out + y * a->out_stride : p->middle + y * a->out_width * a->channels;
         (p->avx2 ? row_across_avx2 : row_across_plain)(p, in, out);
     }
 }
@@ -294,7 +300,9 @@ static void task_down(void *context, size_t task, int worker)
 
 /* ---- memory ---- */
 
-/* Gives `count` things of `size` bytes a place in the workspace; a NULL base only adds up. False on overflow. */
+/*
+ * Gives `count` things of `size` bytes a place in the workspace; a NULL base only adds up. False on overflow.
+ */
 static bool take(plan *p, unsigned char *base, size_t count, size_t size, void *pointer)
 {
     size_t bytes, at = p->bytes;
@@ -318,7 +326,8 @@ static bool lay_out(plan *p, const sa_resize_u8_args *a, unsigned char *base)
     size_t across_weights, down_weights, padded, middle, row;
     return sa_mul_size(p->across_taps * a->channels, a->out_width, &across_weights) &&
            sa_mul_size(down_taps, a->out_height, &down_weights) &&
-           sa_mul_size(p->across_taps * a->channels, a->in_width < p->across_taps ? a->in_height : 0, &padded) &&
+           sa_mul_size(p->across_taps * a->channels, a->in_width < p->across_taps ? a->in_height : 0,
+                       &padded) &&
            sa_mul_size(a->out_width, a->channels, &row) &&
            sa_mul_size(row, across && down ? a->in_height : 0, &middle) &&
            take(p, base, across ? a->out_width : 0, sizeof *p->across_first, &p->across_first) &&
@@ -382,7 +391,8 @@ void sa_resize_u8_run(const sa_resize_u8_args *args, void *workspace, sa_pool *p
         run_rows(pool, args->out_height, task_down, &p);
     }
     for (size_t y = 0; p.across_taps == 0 && p.down_taps == 0 && y < args->out_height; y++) {
-        memcpy(args->out + y * args->out_stride, args->in + y * args->in_stride, args->in_width * args->channels);
+        memcpy(args->out + y * args->out_stride, args->in + y * args->in_stride,
+               args->in_width * args->channels);
     }
 }
 

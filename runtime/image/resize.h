@@ -1,8 +1,8 @@
 /*
- * Resizing, three ways that must not be mixed up:
+ * Resizing, two kinds that must not be mixed up:
  *
- *   sa_resize_u8    Pillow's: 8-bit pixels, antialiased when shrinking, bicubic a = -0.5  (image -> network input)
- *   sa_resize_f32   torch's F.interpolate: floats, no antialias, bicubic A = -0.75        (logits, position tables)
+ *   sa_resize_u8    Pillow's: bytes, antialiased when shrinking, bicubic a = -0.5    image -> network input
+ *   sa_resize_f32   torch's: floats, no antialias, bicubic A = -0.75                 logits, position tables
  *
  * MODEL_SPECS 1.3 to 1.5.
  */
@@ -29,12 +29,20 @@ typedef struct {
 
 /*
  * Pillow's Image.resize, equal byte for byte (alpha is a channel like the others).
- *   For output i: scale = in/out, stretch = max(scale, 1), support = stretch * (1 or 2), centre = (i + 0.5) * scale,
- *   taps trunc(centre - support + 0.5) .. trunc(centre + support + 0.5) cut to the image,
- *   weight f((tap - centre + 0.5) / stretch) over their sum, as an integer in 1/2^22, rounded half away from zero.
+ *
+ *   For output i: scale = in/out, stretch = max(scale, 1), support = stretch * (1 or 2),
+ *   centre = (i + 0.5) * scale; taps trunc(centre - support + 0.5) .. trunc(centre + support + 0.5) - 1,
+ *   cut to the image; weight f((tap - centre + 0.5) / stretch) over their sum, as an integer in 1/2^22,
+ *   rounded half away from zero.
  *   out = clip8((2^21 + sum weight * in) >> 22)
+ *
  * Across first, then down, with 8 bits between; a direction that keeps its size is skipped.
- * Sizes from 1 to 2^20; SA_BAD_INPUT for others. The result does not depend on the pool (NULL: this thread alone).
+ *
+ * This is Pillow up to 11, which the models were published with. From 12 on Pillow goes down first for very
+ * tall images, from 13 on for many shapes that shrink in height; that changes bytes by 1.
+ *
+ * Sizes from 1 to 2^20; SA_BAD_INPUT for others. The pool (NULL: this thread alone) does not change the
+ * result. Reference: ref_resize_u8, equal in every byte.
  */
 sa_status sa_resize_u8(const sa_resize_u8_args *args, sa_pool *pool, sa_error *err);
 
@@ -54,15 +62,19 @@ typedef struct {
 
 /*
  * torch's F.interpolate(mode = "bilinear" or "bicubic"), positions and weights in f32 as there.
+ *
  *   src(i) = (i + 0.5) * in/out - 0.5, or i * (in-1)/(out-1) with align_corners (0 when out is 1)
  *   bilinear: src clamped to >= 0; taps floor(src), +1; weights 1-t, t with t = src - floor(src)
  *   bicubic:  taps floor(src)-1 .. +2, Keys' kernel with A = -0.75
  *   taps outside are moved to the border.
- * Sizes from 1 to 2^24; SA_BAD_INPUT for others. Reference: ref_resize_f32. Tolerance: 8 ulp of the largest |in|
- * among the taps (bicubic 16: its weights reach 1.4 in sum of magnitudes), plus what 1 ulp of src moves the result.
+ *
+ * An unchanged size is a copy. Sizes from 1 to 2^24; SA_BAD_INPUT for others. The pool does not change the
+ * result. Reference: ref_resize_f32. Tolerance: 8 ulp of the largest |in| (bicubic 24), plus what an ulp of
+ * src moves the result; plane_tolerance() in the test derives it.
  */
 sa_status sa_resize_f32(const sa_resize_f32_args *args, sa_pool *pool, sa_error *err);
-sa_status sa_resize_f32_workspace(const sa_resize_f32_args *args, const sa_pool *pool, size_t *bytes, sa_error *err);
+sa_status sa_resize_f32_workspace(const sa_resize_f32_args *args, const sa_pool *pool, size_t *bytes,
+                                  sa_error *err);
 void sa_resize_f32_run(const sa_resize_f32_args *args, void *workspace, sa_pool *pool);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * torch's interpolation of float planes. For each output row: the input rows that it needs are blended into one
- * scratch row (contiguous, vector code), then that row is read at the output columns' taps.
+ * torch's interpolation of float planes. For each output row: the input rows that it needs are blended into
+ * one scratch row (contiguous, vector code), then that row is read at the output columns' taps.
  */
 #include "runtime/image/resize.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/base/checked.h"
 
@@ -19,13 +20,13 @@ typedef struct {
 
 typedef struct {
     sa_resize_f32_args args;
-    size_t taps;       /* 2 or 4 */
-    size_t planes;     /* images worked on one after another: channels, or 1 when they stand last */
-    size_t depth;      /* floats of a pixel that stand together: 1, or the channels */
-    tap_set *across;   /* [out_width] */
-    tap_set *down;     /* [out_height] */
-    float *scratch;    /* [threads, row] one blended row for each worker */
-    size_t row;        /* in_width * depth, rounded up so that workers do not share cache lines */
+    size_t taps;     /* 2 or 4 */
+    size_t planes;   /* images worked on one after another: channels, or 1 when they stand last */
+    size_t depth;    /* floats of a pixel that stand together: 1, or the channels */
+    tap_set *across; /* [out_width] */
+    tap_set *down;   /* [out_height] */
+    float *scratch;  /* [threads, row] one blended row for each worker */
+    size_t row;      /* in_width * depth, rounded up so that workers do not share cache lines */
 } plan;
 
 /* ---- positions ---- */
@@ -123,7 +124,8 @@ static void blend_columns(const plan *p, const float *scratch, float *restrict o
         }
         const float *d = scratch + taps->place[2] * depth, *e = scratch + taps->place[3] * depth;
         for (size_t c = 0; c < depth; c++) {
-            *out++ = taps->weight[0] * a[c] + taps->weight[1] * b[c] + taps->weight[2] * d[c] + taps->weight[3] * e[c];
+            *out++ = taps->weight[0] * a[c] + taps->weight[1] * b[c] + taps->weight[2] * d[c] +
+                     taps->weight[3] * e[c];
         }
     }
 }
@@ -148,7 +150,8 @@ static bool lay_out(plan *p, const sa_resize_f32_args *a, int threads, unsigned 
     p->planes = a->channels_last ? 1 : a->channels;
     p->depth = a->channels_last ? a->channels : 1;
     size_t positions, scratch;
-    if (!sa_mul_size(a->in_width, p->depth, &p->row) || !sa_align_size(p->row, ALIGN / sizeof(float), &p->row) ||
+    if (!sa_mul_size(a->in_width, p->depth, &p->row) ||
+        !sa_align_size(p->row, ALIGN / sizeof(float), &p->row) ||
         !sa_mul_size(p->row, (size_t)threads * sizeof(float), &scratch)) {
         return false;
     }
@@ -171,7 +174,8 @@ static int threads_of(const sa_pool *pool)
     return pool != NULL ? sa_pool_threads(pool) : 1;
 }
 
-sa_status sa_resize_f32_workspace(const sa_resize_f32_args *args, const sa_pool *pool, size_t *bytes, sa_error *err)
+sa_status sa_resize_f32_workspace(const sa_resize_f32_args *args, const sa_pool *pool, size_t *bytes,
+                                  sa_error *err)
 {
     if (!side_is_fine(args->in_height) || !side_is_fine(args->in_width) || !side_is_fine(args->out_height) ||
         !side_is_fine(args->out_width)) {
@@ -189,6 +193,11 @@ sa_status sa_resize_f32_workspace(const sa_resize_f32_args *args, const sa_pool 
 void sa_resize_f32_run(const sa_resize_f32_args *args, void *workspace, sa_pool *pool)
 {
     SA_ASSERT((uintptr_t)workspace % ALIGN == 0);
+    if (args->in_height == args->out_height && args->in_width == args->out_width) {
+        /* All positions are whole: the sums below would give the same but for 0 * infinity. */
+        memcpy(args->out, args->in, args->channels * args->in_height * args->in_width * sizeof *args->in);
+        return;
+    }
     plan p;
     size_t bytes;
     SA_ASSERT(lay_out(&p, args, threads_of(pool), workspace, &bytes));

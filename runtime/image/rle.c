@@ -1,9 +1,10 @@
 /*
- * Runs and masks: encoding, decoding, and the operations that stay on runs. Text and JSON: rle_text.c. Polygons:
- * rle_polygon.c.
+ * Runs and masks: encoding, decoding, and the operations that stay on runs. Text and JSON: rle_text.c.
+ * Polygons: rle_polygon.c.
  *
- * A mask is stored by rows, runs go down columns. Both directions therefore work on a strip of 64 pixel columns at a
- * time, kept by columns (one bit a pixel, a column's rows in consecutive words), and turn 64 x 64 blocks over.
+ * A mask is stored by rows, runs go down columns. Both directions therefore work on a strip of 64 pixel
+ * columns at a time, kept by columns (one bit a pixel, a column's rows in consecutive words), and turn 64 x
+ * 64 blocks over.
  */
 #include "runtime/image/rle.h"
 
@@ -67,14 +68,18 @@ sa_status sa_rle_list_finish(sa_rle_list *list, size_t height, size_t width, sa_
         list->counts[list->count++] = area - list->position;
     }
     uint32_t *fitted = realloc(list->counts, list->count * sizeof *fitted);
-    *rle = (sa_rle){.height = height, .width = width, .count = list->count,
+    *rle = (sa_rle){.height = height,
+                    .width = width,
+                    .count = list->count,
                     .counts = fitted != NULL ? fitted : list->counts};
     return SA_OK;
 }
 
 /* ---- mask to runs ---- */
 
-/* Columns of one strip: column c stands in words[c * words_per_column], row r at bit r % 64 of word r / 64. */
+/*
+ * Columns of one strip: column c stands in words[c * words_per_column], row r at bit r % 64 of word r / 64.
+ */
 typedef struct {
     size_t words_per_column;
     uint64_t *words; /* [64, words_per_column] */
@@ -108,8 +113,8 @@ static void strip_load(strip *s, const sa_mask *mask, size_t word)
 }
 
 /*
- * Appends the changes of value down one column, whose first pixel is number `start`. `last` holds the value of the
- * pixel before it, in and out: runs go on from one column to the next.
+ * Appends the changes of value down one column, whose first pixel is number `start`. `last` holds the value
+ * of the pixel before it, in and out: runs go on from one column to the next.
  */
 static sa_status encode_column(sa_rle_list *list, const uint64_t *column, size_t height, uint32_t start,
                                uint64_t *last, sa_error *err)
@@ -257,8 +262,8 @@ sa_status sa_rle_from_counts(sa_rle *rle, const uint32_t *counts, size_t count, 
     }
     if (count == 0 || sum != area) {
         return sa_fail(err, SA_BAD_INPUT, NULL, "sizes are [height, width]",
-                       "the runs of a mask sum to %s%llu, but its size is %zu x %zu", sum > area ? "at least " : "",
-                       (unsigned long long)sum, height, width);
+                       "the runs of a mask sum to %s%llu, but its size is %zu x %zu",
+                       sum > area ? "at least " : "", (unsigned long long)sum, height, width);
     }
     sa_rle_list list = {0};
     sa_status status = sa_rle_list_reserve(&list, count, err);
@@ -342,8 +347,9 @@ static sa_status check_same_size(const sa_rle *a, const sa_rle *b, sa_error *err
     if (a->height == b->height && a->width == b->width) {
         return SA_OK;
     }
-    return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "masks of %zu x %zu and %zu x %zu pixels cannot be put together",
-                   a->height, a->width, b->height, b->width);
+    return sa_fail(err, SA_BAD_INPUT, NULL, NULL,
+                   "masks of %zu x %zu and %zu x %zu pixels cannot be put together", a->height, a->width,
+                   b->height, b->width);
 }
 
 static sa_status merge_two(sa_rle *rle, const sa_rle *a, const sa_rle *b, bool intersect, sa_error *err)

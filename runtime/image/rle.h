@@ -5,9 +5,10 @@
  *
  * Runs go down the columns, the leftmost column first, and alternate between zeros and ones, zeros first.
  *
- * Invariant of every sa_rle that a function here returns: the counts sum to height * width <= 2^32-1, and only
- * counts[0] may be 0. So there is one sa_rle for each mask, and equal masks have equal counts and strings. Lists from
- * files may hold empty runs in the middle or at the end; reading joins the runs around them.
+ * Invariant of every sa_rle that a function here returns: the counts sum to height * width <= 2^32-1, and
+ * only counts[0] may be 0. So there is one sa_rle for each mask, and equal masks have equal counts and
+ * strings. Lists from files may hold empty runs in the middle or at the end; reading joins the runs around
+ * them.
  */
 #ifndef SA_IMAGE_RLE_H
 #define SA_IMAGE_RLE_H
@@ -43,10 +44,11 @@ sa_status sa_rle_from_counts(sa_rle *rle, const uint32_t *counts, size_t count, 
                              sa_error *err);
 
 /*
- * Compressed string of `length` bytes. Run i is written as its value for i <= 2, else as the difference from run i-2:
- * 5 bits a character (48 + bits), lowest first, bit 5 set when more follow, sign-extended from bit 4 of the last.
- * SA_BAD_INPUT: a character outside '0'..'o', a number cut off or longer than 7 characters, a run below 0, runs past
- * the area or short of it.
+ * Compressed string of `length` bytes. Run i is written as its value for i <= 2, else as the difference from
+ * run i-2: 5 bits a character (48 + bits), lowest first, bit 5 set when more follow, sign-extended from bit 4
+ * of the last.
+ * SA_BAD_INPUT: a character outside '0'..'o', a number cut off or longer than 7 characters, a run below 0,
+ * runs past the area or short of it.
  */
 sa_status sa_rle_from_string(sa_rle *rle, const char *text, size_t length, size_t height, size_t width,
                              sa_error *err);
@@ -56,8 +58,9 @@ sa_status sa_rle_to_string(const sa_rle *rle, char **text, size_t *length, sa_er
 uint64_t sa_rle_area(const sa_rle *rle);
 
 /*
- * pycocotools' toBbox: {x, y, width, height}, zeros for an empty mask. Tight but for one thing: as soon as one run of
- * ones goes on from one column to the next, y is 0 and height the full height. sa_mask_bbox is always tight.
+ * pycocotools' toBbox: {x, y, width, height}, zeros for an empty mask. Tight but for one thing: as soon as
+ * one run of ones goes on from one column to the next, y is 0 and height the full height. sa_mask_bbox is
+ * always tight.
  */
 void sa_rle_bbox(const sa_rle *rle, double box[4]);
 
@@ -71,10 +74,11 @@ sa_status sa_rle_merge(sa_rle *rle, const sa_rle *parts, size_t count, bool inte
 sa_status sa_rle_iou(const sa_rle *a, const sa_rle *b, bool crowd, double *iou, sa_error *err);
 
 /*
- * The filled polygon through `points` corners, xy = {x0, y0, x1, y1, ...} in pixels, closed by itself, even-odd rule.
- * COCO's rasteriser: corners on a grid five times finer, the boundary walked there, a toggle where it passes the
- * middle of a pixel column. SA_BAD_INPUT for no points, a coordinate that is not finite or beyond +-10^6 (within that
- * bound the closed form used here equals the walk), or a boundary of more than 2^26 toggles.
+ * The filled polygon through `points` corners, xy = {x0, y0, x1, y1, ...} in pixels, closed by itself,
+ * even-odd rule. COCO's rasteriser: corners on a grid five times finer, the boundary walked there, a toggle
+ * where it passes the middle of a pixel column. SA_BAD_INPUT for no points, a coordinate that is not finite
+ * or beyond +-10^6 (within that bound the closed form used here equals the walk), or a boundary of more than
+ * 2^26 toggles.
  */
 sa_status sa_rle_from_polygon(sa_rle *rle, const double *xy, size_t points, size_t height, size_t width,
                               sa_error *err);
@@ -83,8 +87,8 @@ sa_status sa_rle_from_box(sa_rle *rle, const double box[4], size_t height, size_
 
 /*
  * A mask as JSON holds it, of a named source (for errors):
- *   {"size": [h, w], "counts": "..." or [n, ...]}   the size must be height x width, unless both are given as 0
- *   [[x0, y0, x1, y1, x2, y2, ...], ...]            polygons, three corners at least, OR-merged, of the given size
+ *   {"size": [h, w], "counts": "..." or [n, ...]}   height x width, or any if both are 0
+ *   [[x0, y0, x1, y1, x2, y2, ...], ...]            polygons, three corners or more, OR-merged
  * SA_BAD_INPUT for anything else.
  */
 sa_status sa_rle_from_json(sa_rle *rle, const json_t *value, const char *name, size_t height, size_t width,

@@ -17,8 +17,8 @@ sa_status sa_rle_check_size(size_t height, size_t width, sa_error *err);
 sa_status sa_rle_list_reserve(sa_rle_list *list, size_t more, sa_error *err);
 
 /*
- * The value changes at pixel number `position`, not before the last change. Two changes in one place cancel, which
- * keeps the invariant of rle.h: no empty run but the first.
+ * The value changes at pixel number `position`, not before the last change. Two changes in one place cancel,
+ * which keeps the invariant of rle.h: no empty run but the first.
  */
 static inline void sa_rle_list_toggle(sa_rle_list *list, uint32_t position)
 {

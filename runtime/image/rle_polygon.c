@@ -1,14 +1,19 @@
 /*
  * Polygons to runs, as COCO rasterises them (MODEL_SPECS 1.10).
  *
- * COCO walks the boundary in unit steps on a grid five times finer than the pixels, and wherever the walk goes from
- * one fine column to the next in the middle of a pixel column, toggles that pixel column from the crossing's height
- * down. Here each edge gives its crossings in closed form: one for each pixel column that it spans, however long it is
- * outside the image, so that a hostile polygon costs no more than its corners times the width.
+ * COCO walks the boundary in unit steps on a grid five times finer than the pixels, and wherever the walk
+ * goes from one fine column to the next in the middle of a pixel column, toggles that pixel column from the
+ * crossing's height down. Here each edge gives its crossings in closed form: one for each pixel column that
+ * it spans, however long it is outside the image, so that a hostile polygon costs no more than its corners
+ * times the width.
  *
- * Each edge can be taken alone, since the walk's steps from edge to edge stay in one fine column. (COCO rounds with a
- * cast, which moves negative numbers up by one; but negative columns are outside the image, and negative rows are
- * clamped to 0 either way.) An edge of one point has no step, which also keeps COCO's 0/0 slope out of the result.
+ * Each edge can be taken alone, since the walk's steps from edge to edge stay in one fine column. (COCO
+ * rounds with a cast, which moves negative numbers up by one; but negative columns are outside the image, and
+ * negative rows are clamped to 0 either way.) An edge of one point has no step, which also keeps COCO's 0/0
+ * slope out of the result.
+ *
+ * Must be compiled without fused multiply-adds (CMakeLists.txt), so that points between two fine rows fall as
+ * COCO's do.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -53,11 +58,10 @@ static fine_edge edge_between(fine_point a, fine_point b)
     return (fine_edge){.from = a, .steps = steps, .across = across, .slope = steps == 0 ? 0.0 : rise / steps};
 }
 
-/* The shorter axis at step t. The product is rounded to double before the sum, on machines with fused adds as well. */
+/* The shorter axis at step t. */
 static int shorter_at(const fine_edge *e, int t)
 {
-    volatile double product = e->slope * t;
-    return (int)((e->across ? e->from.y : e->from.x) + product + 0.5);
+    return (int)((e->across ? e->from.y : e->from.x) + e->slope * t + 0.5);
 }
 
 /* Of a steep edge, the first step whose column is past `column` (rising) or at most `column` (falling). */
@@ -87,7 +91,9 @@ static int row_of_crossing(const fine_edge *e, int column)
     return before < after ? before : after;
 }
 
-/* First pixel row whose middle lies at or below the fine row: ceil((row + 0.5) / 5 - 0.5), clamped to 0 .. height. */
+/*
+ * First pixel row whose middle is at or below the fine row: ceil((row + 0.5) / 5 - 0.5), within 0 .. height.
+ */
 static size_t first_row_below(const raster *r, int row)
 {
     if (row <= MIDDLE) {
@@ -179,7 +185,8 @@ sa_status sa_rle_from_polygon(sa_rle *rle, const double *xy, size_t points, size
     SA_TRY(count_toggles(&r, xy, points, &count, err));
     r.toggles = malloc((count + 1) * sizeof *r.toggles);
     if (r.toggles == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a polygon that crosses %zu columns", count);
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a polygon that crosses %zu columns",
+                       count);
     }
     for (size_t i = 0; i < points; i++) {
         fine_edge e = edge_of(xy, points, i);

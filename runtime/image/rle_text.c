@@ -1,4 +1,6 @@
-/* Runs as text: COCO's compressed string, and the JSON forms that a mask takes in files. All of it untrusted. */
+/*
+ * Runs as text: COCO's compressed string, and the JSON forms that a mask takes in files. All of it untrusted.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +46,10 @@ static sa_status read_number(reader *r, int64_t *number, sa_error *err)
     return fail_at(r, err, "a number that is too long");
 }
 
-/* All runs onto the list, the last one's end included as a toggle, which sa_rle_list_finish ignores at the area. */
+/*
+ * All runs onto the list, the last one's end included as a toggle, which sa_rle_list_finish ignores at the
+ * area.
+ */
 static sa_status read_runs(reader *r, sa_rle_list *list, uint64_t area, sa_error *err)
 {
     int64_t before[2] = {0, 0}; /* runs i-1 and i-2 as they stand in the text, empty ones not yet joined */
@@ -62,7 +67,8 @@ static sa_status read_runs(reader *r, sa_rle_list *list, uint64_t area, sa_error
         SA_TRY(sa_rle_list_reserve(list, 1, err));
         sa_rle_list_toggle(list, (uint32_t)position);
     }
-    return position == area && r->length != 0 ? SA_OK : fail_at(r, err, "runs that fall short of the size end");
+    return position == area && r->length != 0 ? SA_OK
+                                              : fail_at(r, err, "runs that fall short of the size end");
 }
 
 sa_status sa_rle_from_string(sa_rle *rle, const char *text, size_t length, size_t height, size_t width,
@@ -124,7 +130,8 @@ sa_status sa_rle_to_string(const sa_rle *rle, char **text, size_t *length, sa_er
 static sa_status fail_json(sa_error *err, const char *name, const char *reason)
 {
     return sa_fail(err, SA_BAD_INPUT, name,
-                   "a mask is {\"size\": [height, width], \"counts\": \"...\"} or a list of polygons", "%s", reason);
+                   "a mask is {\"size\": [height, width], \"counts\": \"...\"} or a list of polygons", "%s",
+                   reason);
 }
 
 /* An error from below gets the name of the source. */
@@ -146,7 +153,8 @@ static bool read_uint32(const json_t *value, uint32_t *out)
     return number >= 0 && number <= (json_int_t)UINT32_MAX;
 }
 
-static sa_status read_size(const json_t *object, const char *name, size_t *height, size_t *width, sa_error *err)
+static sa_status read_size(const json_t *object, const char *name, size_t *height, size_t *width,
+                           sa_error *err)
 {
     const json_t *size = json_object_get(object, "size");
     uint32_t h, w;
@@ -156,16 +164,16 @@ static sa_status read_size(const json_t *object, const char *name, size_t *heigh
     }
     if ((*height != 0 || *width != 0) && (h != *height || w != *width)) {
         return sa_fail(err, SA_BAD_INPUT, name, "sizes are [height, width]",
-                       "a mask of size %u x %u does not belong to an image of %zu x %zu", (unsigned)h, (unsigned)w,
-                       *height, *width);
+                       "a mask of size %u x %u does not belong to an image of %zu x %zu", (unsigned)h,
+                       (unsigned)w, *height, *width);
     }
     *height = h;
     *width = w;
     return SA_OK;
 }
 
-static sa_status from_count_list(sa_rle *rle, const json_t *list, const char *name, size_t height, size_t width,
-                                 sa_error *err)
+static sa_status from_count_list(sa_rle *rle, const json_t *list, const char *name, size_t height,
+                                 size_t width, sa_error *err)
 {
     size_t count = json_array_size(list);
     uint32_t *counts = malloc((count + 1) * sizeof *counts);
@@ -175,7 +183,8 @@ static sa_status from_count_list(sa_rle *rle, const json_t *list, const char *na
     sa_status status = SA_OK;
     for (size_t i = 0; i < count && status == SA_OK; i++) {
         if (!read_uint32(json_array_get(list, i), &counts[i])) {
-            status = fail_json(err, name, "the list \"counts\" of a mask holds something else than run lengths");
+            status =
+                fail_json(err, name, "the list \"counts\" of a mask holds something else than run lengths");
         }
     }
     if (status == SA_OK) {
@@ -196,12 +205,13 @@ static sa_status from_object(sa_rle *rle, const json_t *object, const char *name
     if (!json_is_string(counts)) {
         return fail_json(err, name, "the key \"counts\" of a mask is neither a string nor a list");
     }
-    return named(sa_rle_from_string(rle, json_string_value(counts), json_string_length(counts), height, width, err),
-                 name, err);
+    return named(
+        sa_rle_from_string(rle, json_string_value(counts), json_string_length(counts), height, width, err),
+        name, err);
 }
 
-static sa_status from_one_polygon(sa_rle *rle, const json_t *list, const char *name, size_t height, size_t width,
-                                  sa_error *err)
+static sa_status from_one_polygon(sa_rle *rle, const json_t *list, const char *name, size_t height,
+                                  size_t width, sa_error *err)
 {
     size_t count = json_array_size(list); /* 0 when it is no list */
     if (count < 6 || count % 2 != 0) {
@@ -215,7 +225,8 @@ static sa_status from_one_polygon(sa_rle *rle, const json_t *list, const char *n
     for (size_t i = 0; i < count && status == SA_OK; i++) {
         const json_t *value = json_array_get(list, i);
         xy[i] = json_number_value(value);
-        status = json_is_number(value) ? SA_OK : fail_json(err, name, "a corner of a polygon is not a number");
+        status =
+            json_is_number(value) ? SA_OK : fail_json(err, name, "a corner of a polygon is not a number");
     }
     if (status == SA_OK) {
         status = named(sa_rle_from_polygon(rle, xy, count / 2, height, width, err), name, err);

@@ -16,7 +16,7 @@ typedef struct {
     sa_tensor_want *wants;     /* NULL while counting */
     const sa_tensor ***fields; /* fields[i] receives the tensor of wants[i]; NULL while counting */
     size_t count;
-    char prefix[64], original[64]; /* of the part that is being walked */
+    char prefix[72], original[72]; /* of the part that is being walked */
 } walk;
 
 static shape shape1(size_t a)
@@ -46,37 +46,39 @@ static void enter_numbered(walk *w, const char *prefix, const char *original, si
     snprintf(w->original, sizeof w->original, "%s.%zu.", original, number);
 }
 
-/* A name that is cut would never match. */
-static void join(char *out, size_t size, const char *prefix, const char *name)
+/* out = prefix + name + suffix. All names are ours and fit; one that does not is a bug. */
+static void compose(char out[128], const char *prefix, const char *name, const char *suffix)
 {
-    int length = snprintf(out, size, "%s%s", prefix, name);
-    SA_ASSERT(length > 0 && (size_t)length < size);
+    int length = snprintf(out, 128, "%s%s%s", prefix, name, suffix);
+    SA_ASSERT(length > 0 && length < 128);
 }
 
-static void visit(walk *w, const sa_tensor **field, const char *name, const char *original, shape s)
+/* One tensor: PREFIX NAME SUFFIX, in both spellings. */
+static void visit_part(walk *w, const sa_tensor **field, const char *name, const char *original, const char *suffix,
+                       shape s)
 {
     if (w->wants != NULL) {
         sa_tensor_want *want = &w->wants[w->count];
         *want = (sa_tensor_want){.rank = (int)s.rank};
         memcpy(want->shape, s.size, sizeof s.size);
-        join(want->name, sizeof want->name, w->prefix, name);
-        join(want->original, sizeof want->original, w->original, original);
+        compose(want->name, w->prefix, name, suffix);
+        compose(want->original, w->original, original, suffix);
         w->fields[w->count] = field;
     }
     w->count++;
 }
 
+static void visit(walk *w, const sa_tensor **field, const char *name, const char *original, shape s)
+{
+    visit_part(w, field, name, original, "", s);
+}
+
 /* NAME.weight of shape s and NAME.bias [bias]; bias 0 means none. */
 static void visit_pair(walk *w, sa_sam_pair *pair, const char *name, const char *original, shape s, size_t bias)
 {
-    char full[96], full_original[96];
-    snprintf(full, sizeof full, "%s.weight", name);
-    snprintf(full_original, sizeof full_original, "%s.weight", original);
-    visit(w, &pair->weight, full, full_original, s);
+    visit_part(w, &pair->weight, name, original, ".weight", s);
     if (bias != 0) {
-        snprintf(full, sizeof full, "%s.bias", name);
-        snprintf(full_original, sizeof full_original, "%s.bias", original);
-        visit(w, &pair->bias, full, full_original, shape1(bias));
+        visit_part(w, &pair->bias, name, original, ".bias", shape1(bias));
     }
 }
 

@@ -45,8 +45,8 @@ static void test_bad_values(void **state)
     /* clang-format off */
     static const char *const texts[] = {
         "", " ", "{", "}", "[1,]", "{\"a\":1,}", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":2}}", "1 2",
-        "{} x", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\\u0000\"", "\"\\ud800\"", "NaN", "Infinity",
-        "01", "1e999", "\"a\nb\"", "\xef\xbb\xbf{}", "\"", "\"\\", "'a'", "[1e]", "tru",
+        "{} x", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\\u0000\"", "\"\\ud800\"", "NaN",
+        "Infinity", "01", "1e999", "\"a\nb\"", "\xef\xbb\xbf{}", "\"", "\"\\", "'a'", "[1e]", "tru",
         "--99999999999999999999"};
     /* clang-format on */
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # What the script tests share: counts, a scratch folder that goes away, and the checks. Sourced, from the source's root.
 set -u
 : "${SEGAGENT_BINARY:?the program under test}"

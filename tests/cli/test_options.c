@@ -35,15 +35,15 @@ static sa_status parse(outcome *o, int argc, const char *const *argv)
     return sa_options_parse(&syntax, argc, copy, &o->common, &o->arguments, &o->err);
 }
 
-#define PARSE(o, ...)                                        \
+#define PARSE(o, ...)                                                                                        \
     parse((o), (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), (const char *[]){__VA_ARGS__})
 
 static void test_forms(void **state)
 {
     (void)state;
     outcome o;
-    assert_int_equal(PARSE(&o, "try", "--out=a=b", "file", "--count", "7", "--all", "--scale=-1e-1", "--", "--x"),
-                     SA_OK);
+    assert_int_equal(
+        PARSE(&o, "try", "--out=a=b", "file", "--count", "7", "--all", "--scale=-1e-1", "--", "--x"), SA_OK);
     assert_string_equal(o.out, "a=b");
     assert_int_equal(o.count, 7);
     assert_true(o.all);
@@ -131,7 +131,8 @@ static void test_help_wins(void **state)
 static void test_numbers(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", " 1", "1 ", "0x10", "inf", "nan", "1,5", "--1", "1e", ".", "e5", "+", "1e400"};
+    static const char *const bad[] = {"",    " 1", "1 ", "0x10", "inf", "nan",  "1,5",
+                                      "--1", "1e", ".",  "e5",   "+",   "1e400"};
     double real;
     int64_t integer;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -176,9 +177,10 @@ static void test_devices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),       cmocka_unit_test(test_defaults), cmocka_unit_test(test_order_of_lists),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_help_wins), cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_number_lists), cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_forms),          cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_order_of_lists), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_help_wins),      cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_number_lists),   cmocka_unit_test(test_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "runtime/base/philox.h"
-#include "tests/image/golden.h"
+#include "tests/image/golden_masks.h"
 
 /* -- Overlay -- */
 

@@ -1,5 +1,5 @@
 /* EXIF orientation: the eight ways of turning, and blocks that lie, at every length. (Files: test_decode.c.) */
-#include "tests/image/golden.h"
+#include "tests/image/golden_masks.h"
 
 /* exif_transpose of Pillow, for pixel (y, x) of the turned picture: where it stands in the stored one. */
 static void stored_place(int orientation, size_t height, size_t width, size_t y, size_t x, size_t *sy, size_t *sx)

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "runtime/base/philox.h"
-#include "tests/image/golden.h"
+#include "tests/image/golden_masks.h"
 
 /* -- JPEG -- */
 

@@ -148,7 +148,8 @@ void ref_polygon_fill(const double *xy, size_t points, size_t height, size_t wid
     w.toggles = calloc((width + 1) * (height + 1), sizeof *w.toggles);
     for (size_t i = 0; i < points; i++) {
         const double *a = xy + 2 * i, *b = xy + 2 * ((i + 1) % points);
-        walk_edge(&w, (int)(5 * a[0] + 0.5), (int)(5 * a[1] + 0.5), (int)(5 * b[0] + 0.5), (int)(5 * b[1] + 0.5));
+        walk_edge(&w, (int)(5 * a[0] + 0.5), (int)(5 * a[1] + 0.5), (int)(5 * b[0] + 0.5),
+                  (int)(5 * b[1] + 0.5));
     }
     bool inside = false; /* goes on from the foot of a column to the head of the next */
     for (size_t x = 0; x < width; x++) {
@@ -175,7 +176,8 @@ static double pillow_filter(sa_resize_filter filter, double x)
 }
 
 /* Output i of a line of `in` pixels `step` bytes apart. */
-static uint8_t pillow_pixel(sa_resize_filter filter, const uint8_t *line, size_t step, size_t in, size_t out, size_t i)
+static uint8_t pillow_pixel(sa_resize_filter filter, const uint8_t *line, size_t step, size_t in, size_t out,
+                            size_t i)
 {
     double scale = (double)in / (double)out, stretch = scale < 1 ? 1 : scale;
     double support = stretch * (filter == SA_RESIZE_BILINEAR ? 1 : 2), centre = ((double)i + 0.5) * scale;
@@ -224,13 +226,16 @@ static double keys_kernel(double x)
 {
     const double a = -0.75;
     x = fabs(x);
-    return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
+    return x <= 1  ? ((a + 2) * x - (a + 3)) * x * x + 1
+           : x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+                   : 0;
 }
 
 /* Weights of the taps floor(src)-1 .. +2 of output i, and the first of them. */
 static long torch_taps(const sa_resize_f32_args *p, size_t in, size_t out, size_t i, double weight[4])
 {
-    float scale = p->align_corners ? (out > 1 ? (float)(in - 1) / (float)(out - 1) : 0) : (float)in / (float)out;
+    float scale =
+        p->align_corners ? (out > 1 ? (float)(in - 1) / (float)(out - 1) : 0) : (float)in / (float)out;
     float src = p->align_corners ? scale * (float)i : scale * ((float)i + 0.5f) - 0.5f;
     if (p->filter == SA_RESIZE_BILINEAR && src < 0) {
         src = 0;
@@ -268,7 +273,8 @@ void ref_resize_f32(const sa_resize_f32_args *p)
     for (size_t c = 0; c < p->channels; c++) {
         for (size_t i = 0; i < out_pixels; i++) {
             const float *plane = p->channels_last ? p->in + c : p->in + c * in_pixels;
-            double value = torch_pixel(p, plane, p->channels_last ? p->channels : 1, i / p->out_width, i % p->out_width);
+            double value =
+                torch_pixel(p, plane, p->channels_last ? p->channels : 1, i / p->out_width, i % p->out_width);
             p->out[p->channels_last ? i * p->channels + c : c * out_pixels + i] = (float)value;
         }
     }
@@ -292,7 +298,8 @@ static int64_t nearest_outside(const uint8_t *mask, long height, long width, boo
     return least;
 }
 
-void ref_distance_squared(const uint8_t *mask, size_t height, size_t width, bool border_outside, int32_t *squared)
+void ref_distance_squared(const uint8_t *mask, size_t height, size_t width, bool border_outside,
+                          int32_t *squared)
 {
     for (size_t y = 0; y < height; y++) {
         for (size_t x = 0; x < width; x++) {

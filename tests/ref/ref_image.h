@@ -1,6 +1,6 @@
 /*
- * Plain references for runtime/image: one loop for each formula, byte masks [height, width] of 0 and 1, no speed.
- * Sizes of outputs are the caller's business.
+ * Plain references for runtime/image: one loop for each formula, byte masks [height, width] of 0 and 1, no
+ * speed. Sizes of outputs are the caller's business.
  */
 #ifndef SA_TESTS_REF_IMAGE_H
 #define SA_TESTS_REF_IMAGE_H
@@ -32,6 +32,7 @@ void ref_resize_u8(const sa_resize_u8_args *args);
 void ref_resize_f32(const sa_resize_f32_args *args);
 
 /* Every pixel against every other. */
-void ref_distance_squared(const uint8_t *mask, size_t height, size_t width, bool border_outside, int32_t *squared);
+void ref_distance_squared(const uint8_t *mask, size_t height, size_t width, bool border_outside,
+                          int32_t *squared);
 
 #endif

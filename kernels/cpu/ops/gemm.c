@@ -18,19 +18,17 @@ static size_t panels_of(size_t n)
     return (n + PANEL - 1) / PANEL;
 }
 
-static size_t packed_bytes(size_t n, size_t k, sa_dtype dtype)
-{
-    size_t bytes = 0;
-    if (n == 0 || k == 0 || __builtin_mul_overflow(panels_of(n) * tile_step_bytes(), tile_steps(k, dtype), &bytes)) {
-        return 0;
-    }
-    return bytes;
-}
-
 size_t SA_CPU(gemm_packed_bytes)(size_t n, size_t k, sa_dtype dtype);
 size_t SA_CPU(gemm_packed_bytes)(size_t n, size_t k, sa_dtype dtype)
 {
-    return packed_bytes(n, k, dtype);
+    size_t row = 0, bytes = 0;
+    /* n and k come from files: the roundings up must not wrap either. */
+    if (n == 0 || n > SIZE_MAX - PANEL || k == 0 || k == SIZE_MAX ||
+        __builtin_mul_overflow(panels_of(n), tile_step_bytes(), &row) ||
+        __builtin_mul_overflow(row, tile_steps(k, dtype), &bytes)) {
+        return 0;
+    }
+    return bytes;
 }
 
 static float source_value(const unsigned char *row, size_t index, sa_dtype dtype)

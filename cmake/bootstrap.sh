@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# The way from a fresh clone to a program, on Debian or Ubuntu; works from any directory.
+#
+#   cmake/bootstrap.sh build [--no-install]   leaves the program at build/release/segagent
+#   cmake/bootstrap.sh demo  [--no-install]   builds, shows the machine, segments the shipped picture
+#   cmake/bootstrap.sh test  [--no-install]   every test, in every configuration; ends with a summary
+#
+# Missing packages are installed with apt (by sudo when not root); --no-install only names them and goes on.
+# FUZZ_SECONDS=N gives every fuzz harness N seconds (default 5).
+set -u
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT" || exit 3
+JOBS=$(nproc 2>/dev/null || echo 2)
+NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libcmocka-dev"
+HELPFUL="libdnnl-dev" # the second ceiling of `segagent bench`
+FOR_TESTS="clang"     # the fuzz harnesses
+INSTALL=yes
+LOGS=$ROOT/build/logs
+SUMMARY=()
+FAILED=0
+
+usage() {
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 2
+}
+
+say() { printf '\n== %s\n' "$*"; }
+
+# ---- packages ----
+
+# Those of the arguments that dpkg does not know as installed.
+missing_packages() {
+    local package
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || echo "$package"
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        echo "not root, and there is no sudo: ask an administrator to run: $*"
+        return 1
+    fi
+}
+
+# install_packages WHY PACKAGE...: what is missing of them; failing to is said, and left to cmake to judge.
+install_packages() {
+    local why=$1 missing
+    shift
+    missing=$(missing_packages "$@" | xargs)
+    [ -z "$missing" ] && return
+    if [ $INSTALL = no ]; then
+        echo "missing ($why): $missing; not installed because of --no-install"
+        return
+    fi
+    say "installing $missing ($why)"
+    # shellcheck disable=SC2086
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y $missing ||
+        { as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y $missing; } ||
+        echo "could not install: $missing ($why); going on without"
+}
+
+prepare() {
+    if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+        # shellcheck disable=SC2086
+        install_packages "needed" $NEEDED
+        install_packages "helpful" $HELPFUL
+        if [ "$1" = test ]; then install_packages "for the fuzz harnesses" $FOR_TESTS; fi
+    else
+        echo "This is neither Debian nor Ubuntu (no apt). What is needed, under your system's names: a C compiler, make,"
+        echo "cmake 3.25, libjpeg-turbo, jansson, cmocka; oneDNN and clang are helpful. Going on with"
+        echo "what is here."
+    fi
+    if ! command -v cmake >/dev/null; then
+        echo "There is no cmake: install cmake 3.25 or newer and run this again."
+        exit 3
+    fi
+    local version
+    version=$(cmake --version | sed -n '1s/.* //p')
+    if [ "$(printf '3.25\n%s\n' "$version" | sort -V | head -1)" != 3.25 ]; then
+        echo "cmake $version is too old: 3.25 is needed (Debian 12, Ubuntu 24.04, or https://cmake.org/download)."
+        exit 3
+    fi
+}
+
+# ---- steps of the test run ----
+
+# step NAME COMMAND...: runs it with its output in a log; a failure shows the log's end and is remembered.
+step() {
+    local name=$1 log start code
+    shift
+    log=$LOGS/$(echo "$name" | tr -c 'a-zA-Z0-9\n' '-').log
+    start=$SECONDS
+    printf '%-46s' "$name"
+    "$@" >"$log" 2>&1
+    code=$?
+    if [ $code -eq 0 ]; then
+        printf 'ok      %4d s  %s\n' $((SECONDS - start)) "$(tests_in "$log")"
+        SUMMARY+=("ok      $name  $(tests_in "$log")")
+    else
+        printf 'FAILED  %4d s  %s\n' $((SECONDS - start)) "$log"
+        tail -n 40 "$log"
+        SUMMARY+=("FAILED  $name  ($log)")
+        FAILED=$((FAILED + 1))
+    fi
+    return $code
+}
+
+tests_in() { sed -n 's/^\([0-9]*% tests passed.*\)/\1/p' "$1" | tail -1; }
+
+skip() {
+    echo "$1: left out: $2"
+    SUMMARY+=("left out  $1: $2")
+}
+
+# TESTS=ON is said again: `build` may have switched it off in the same folder.
+configure() { cmake --preset "$1" -DSEGAGENT_TESTS=ON && cmake --build --preset "$1" --parallel "$JOBS" "${@:2}"; }
+
+# Tests are many short programs, so as many at a time as there are processors.
+run_tests() { ctest --preset "$1" --no-tests=error --parallel "$JOBS" "${@:2}"; }
+
+at_level() { SEGAGENT_ISA=$1 run_tests release -R '^(kernels|models|cli_click)'; }
+
+usable_levels() {
+    build/release/segagent doctor --json | grep -oE '"name":"[a-z0-9]+","compiled":true,"usable":true' | cut -d'"' -f4
+}
+
+can_fuzz() {
+    command -v clang >/dev/null &&
+        echo 'int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return d && n ? 0 : 0; }' |
+        clang -x c - -fsanitize=fuzzer,address -o "$LOGS/can-fuzz" 2>/dev/null
+}
+
+fuzz_targets() { for source in tests/fuzz/fuzz_*.c; do basename "$source" .c; done; }
+
+fuzz() {
+    # shellcheck disable=SC2046
+    configure fuzz --target $(fuzz_targets) && tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-5}"
+}
+
+test_everything() {
+    mkdir -p "$LOGS"
+    say "tests on $(uname -m), $JOBS processors; logs in $LOGS"
+    if step "release: build" configure release; then
+        step "release: every test" run_tests release
+        for level in $(usable_levels); do
+            step "release: kernels, models, click as $level" at_level "$level"
+        done
+    fi
+    step "cpu-only: build" configure cpu-only --target segagent test_cli_options &&
+        step "cpu-only: command line" run_tests cpu-only -R '^cli_'
+    step "asan: build" configure asan && step "asan: every test" run_tests asan
+    # ThreadSanitizer slows arithmetic down the most, and only code that uses threads can fail under it.
+    step "tsan: build" configure tsan &&
+        step "tsan: threads, kernels, models, click" run_tests tsan -R '^(base_pool|image_resize|kernels|models|cli_click)'
+    if can_fuzz; then
+        step "fuzz: every harness, ${FUZZ_SECONDS:-5} s each" fuzz
+    else
+        skip "fuzz" "no clang with libFuzzer here"
+    fi
+    say "summary ($((SECONDS / 60)) min $((SECONDS % 60)) s)"
+    printf '%s\n' "${SUMMARY[@]}"
+    if [ $FAILED -eq 0 ]; then echo "all passed"; else echo "$FAILED steps failed"; fi
+    [ $FAILED -eq 0 ]
+}
+
+# ---- build and demo ----
+
+build_program() {
+    say "building"
+    cmake --preset release -DSEGAGENT_TESTS=OFF && cmake --build --preset release --parallel "$JOBS" --target segagent
+}
+
+demo() {
+    local out=build/demo
+    build_program || return
+    mkdir -p $out
+    say "segagent doctor"
+    build/release/segagent doctor || return
+    say "segagent click: the shipped picture, with the shipped tiny checkpoint"
+    build/release/segagent click --segmenter tests/golden/demo --image tests/golden/demo/image.jpg \
+        --point 160,120 --out $out/mask.png --overlay $out/overlay.png || return
+    build/release/segagent click --segmenter tests/golden/demo --image tests/golden/demo/image.jpg \
+        --point 160,120 || return
+    say "done: the mask is $ROOT/$out/mask.png, the overlay $ROOT/$out/overlay.png"
+}
+
+VERB=${1:-}
+[ $# -gt 0 ] && shift
+for argument in "$@"; do
+    case $argument in
+    --no-install) INSTALL=no ;;
+    *) usage ;;
+    esac
+done
+case $VERB in
+build) prepare build && build_program && say "done: $ROOT/build/release/segagent" ;;
+demo) prepare demo && demo ;;
+test) prepare test && test_everything ;;
+*) usage ;;
+esac
