@@ -5,7 +5,7 @@ source tests/cli/check.sh
 G=tests/golden/weights
 S=tests/golden/sam
 
-# refuses CODE PATTERN ARGS...: this exit code, one line on standard error with the pattern, nothing on standard output.
+# refuses CODE PATTERN ARGS...: this exit code, one line on standard error with the pattern, no output.
 refuses() {
     local want=$1 pattern=$2
     shift 2
@@ -58,7 +58,8 @@ refuses 2 'no model.safetensors' weights inspect "$SCRATCH"
 refuses 2 '.' weights inspect "$SCRATCH/nothing"
 run weights inspect "$G/legacy.pth" --json
 fields 'sorted(d["error"])' "['file', 'hint', 'reason']"
-printf '\x90\0\0\0\0\0\0\0%-144s' '{"a\u001b[31m\nb":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' >"$SCRATCH/escape.safetensors"
+printf '\x90\0\0\0\0\0\0\0%-144s' \
+    '{"a\u001b[31m\nb":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' >"$SCRATCH/escape.safetensors"
 works weights inspect "$SCRATCH/escape.safetensors"
 says '^a\?\[31m\?b '
 
@@ -71,7 +72,7 @@ works weights verify tests/golden/demo --json
 fields 'd' "{'model': 'sam', 'ok': True, 'missing': [], 'unexpected': [], 'mismatched': [], 'nonfinite': []}"
 refuses 2 'not a SAM' weights verify "$G/kinds.pth"
 
-# A copy of a model with the bytes at its end, some values of one tensor, made not a number; and one tensor renamed.
+# A copy of a model whose last bytes, values of one tensor, are not a number; and with one tensor renamed.
 mkdir "$SCRATCH/broken"
 cp tests/golden/demo/*.json "$SCRATCH/broken"
 python3 - "$SCRATCH/broken/model.safetensors" <<'PY'
@@ -101,7 +102,8 @@ says '^nonfinite .*not a number$'
 for dtype in keep f32 bf16 f16; do
     out=$SCRATCH/hf-$dtype
     works weights convert "$S/original/model.pth" "$out" --dtype $dtype
-    check "three files, nothing else" [ "$(ls -A "$out" | tr '\n' ' ')" = "config.json model.safetensors preprocessor_config.json " ]
+    files=$(ls -A "$out" | tr '\n' ' ')
+    check "three files" [ "$files" = "config.json model.safetensors preprocessor_config.json " ]
     works weights verify "$out" --json
     fields 'd["ok"]' "True"
 done
@@ -110,9 +112,11 @@ check "keep keeps" cmp -s "$SCRATCH/hf-keep/model.safetensors" "$SCRATCH/hf-f32/
 works weights inspect "$SCRATCH/hf-bf16" --json
 fields 'set(t["dtype"] for t in d["tensors"])' "{'bf16'}"
 fields '"shared_image_embedding.positional_embedding" in [t["name"] for t in d["tensors"]]' "True"
-works weights convert "$SCRATCH/hf-keep" "$SCRATCH/again/and/deeper/"
-check "a converted directory converts to itself" cmp -s "$SCRATCH/hf-keep/model.safetensors" "$SCRATCH/again/and/deeper/model.safetensors"
-check "its config too" cmp -s "$SCRATCH/hf-keep/config.json" "$SCRATCH/again/and/deeper/config.json"
+again=$SCRATCH/again/and/deeper
+works weights convert "$SCRATCH/hf-keep" "$again/"
+for file in config.json model.safetensors preprocessor_config.json; do
+    check "a converted directory converts to itself: $file" cmp -s "$SCRATCH/hf-keep/$file" "$again/$file"
+done
 refuses 2 'not empty' weights convert "$S/original/model.pth" "$SCRATCH/hf-keep"
 refuses 2 'no directory' weights convert "$S/original/model.pth" "$SCRATCH/escape.safetensors"
 refuses 2 'not a SAM' weights convert "$G/kinds.pth" "$SCRATCH/other"
@@ -122,8 +126,13 @@ works weights convert "$S/original/model.pth" "$SCRATCH/empty" --quiet
 check "quiet is quiet" [ ! -s "$SCRATCH/err" ]
 
 # The same answer from the checkpoint and from its conversion.
-answer() { "$SEGAGENT_BINARY" click --segmenter "$1" --image "$IMAGE" --point 40,40 --device cpu --precision f32 --json | without_seconds | sed "s#$1##g"; }
-check "click says something" [ -n "$(answer "$SCRATCH/hf-keep")" ]
-check "click says the same before and after" [ "$(answer "$S/original/model.pth")" = "$(answer "$SCRATCH/hf-keep")" ]
+answer() {
+    "$SEGAGENT_BINARY" click --segmenter "$1" --image "$IMAGE" --point 40,40 --device cpu --precision f32 --json |
+        without_seconds | sed "s#$1##g"
+}
+before=$(answer "$S/original/model.pth")
+after=$(answer "$SCRATCH/hf-keep")
+check "click says something" [ -n "$before" ]
+check "click says the same before and after" [ "$before" = "$after" ]
 
 finish

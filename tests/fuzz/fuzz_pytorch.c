@@ -1,6 +1,7 @@
 /*
- * Arbitrary bytes through sa_pytorch_parse, in two ways: as a whole archive, and, where the first byte says so, as the
- * pickle of an archive that is built around it, so that the fuzzer need not learn to write zip directories.
+ * Arbitrary bytes through sa_pytorch_parse, in two ways: as a whole archive, and, where the first byte says
+ * so, as the pickle of an archive that is built around it, so that the fuzzer need not learn to write zip
+ * directories.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -81,7 +82,8 @@ static void check_tensor(const sa_tensor_entry *entry, const uint8_t *data, size
     const sa_tensor *tensor = &entry->tensor;
     SA_ASSERT(tensor->count * sa_dtype_size(tensor->dtype) == tensor->bytes);
     if (entry->owned == NULL) {
-        SA_ASSERT(tensor->data >= data && tensor->bytes <= size && tensor->data <= data + size - tensor->bytes);
+        SA_ASSERT(tensor->data >= data && tensor->bytes <= size &&
+                  tensor->data <= data + size - tensor->bytes);
     }
     sa_tensor_count_nonfinite(tensor); /* reads every byte of floating tensors */
 }

@@ -1,6 +1,6 @@
 /*
- * Arbitrary bytes through sa_safetensors_parse. An accepted file must keep the format's promises: every tensor lies in
- * the data, with as many bytes as its shape says, and together they cover it.
+ * Arbitrary bytes through sa_safetensors_parse. An accepted file must keep the format's promises: every
+ * tensor lies in the data, with as many bytes as its shape says, and together they cover it.
  */
 #include <stdint.h>
 

@@ -1,4 +1,7 @@
-/* config.json, preprocessor_config.json and configs read off tensors: accepted, refused with a reason, written back. */
+/*
+ * config.json, preprocessor_config.json and configs read off tensors: accepted, refused with a reason,
+ * written back.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +42,8 @@ static void write_text(const scratch *s, const char *name, const char *text)
 }
 
 /* Reads the two texts as a directory; `preprocess` may be NULL. */
-static sa_status read_texts(const char *config_text, const char *preprocess, sa_sam_config *config, sa_error *err)
+static sa_status read_texts(const char *config_text, const char *preprocess, sa_sam_config *config,
+                            sa_error *err)
 {
     scratch s = scratch_new();
     *err = (sa_error){0};
@@ -61,8 +65,10 @@ static void refuse(const char *text, const char *preprocess, const char *part)
     if (read_texts(text, preprocess, &config, &err) == SA_OK) {
         fail_msg("accepted, though it should say \"%s\": %s", part, text);
     }
-    if (err.status != SA_BAD_INPUT || strstr(err.reason, part) == NULL || err.hint[0] == '\0' || err.file[0] == '\0') {
-        fail_msg("\"%s: %s (%s)\" does not say \"%s\", or no file or way out", err.file, err.reason, err.hint, part);
+    if (err.status != SA_BAD_INPUT || strstr(err.reason, part) == NULL || err.hint[0] == '\0' ||
+        err.file[0] == '\0') {
+        fail_msg("\"%s: %s (%s)\" does not say \"%s\", or no file or way out", err.file, err.reason, err.hint,
+                 part);
     }
 }
 
@@ -106,8 +112,9 @@ static void test_layouts(void **state)
 {
     (void)state;
     sa_sam_config c;
-    accept(SAM(",\"vision_config\":{\"hidden_size\":10,\"num_attention_heads\":2,\"mlp_ratio\":2.57,\"mlp_dim\":null}"), NULL,
-           &c);
+    accept(SAM(",\"vision_config\":{\"hidden_size\":10,\"num_attention_heads\":2,\"mlp_ratio\":2.57,\"mlp_"
+               "dim\":null}"),
+           NULL, &c);
     assert_int_equal(c.vision.mlp_dim, 25); /* int(10 * 2.57) */
     accept(SAM(",\"vision_config\":{\"mlp_ratio\":2.5,\"mlp_dim\":77}"), NULL, &c);
     assert_int_equal(c.vision.mlp_dim, 77);
@@ -118,8 +125,12 @@ static void test_layouts(void **state)
     accept(SAM(",\"mask_decoder_config\":{\"layer_norm_eps\":1e-5,\"iou_head_depth\":2}"), NULL, &c);
     assert_true(c.decoder.eps == 1e-5f);
     assert_int_equal(c.decoder.iou_depth, 2);
-    accept(SAM(""), "{\"size\":{\"longest_edge\":1024},\"image_mean\":[0,0.5,1],\"rescale_factor\":0.00392156862745098}", &c);
-    assert_true(c.preprocess.mean[0] == 0.0f && c.preprocess.mean[1] == 127.5f && c.preprocess.mean[2] == 255.0f);
+    accept(
+        SAM(""),
+        "{\"size\":{\"longest_edge\":1024},\"image_mean\":[0,0.5,1],\"rescale_factor\":0.00392156862745098}",
+        &c);
+    assert_true(c.preprocess.mean[0] == 0.0f && c.preprocess.mean[1] == 127.5f &&
+                c.preprocess.mean[2] == 255.0f);
 }
 
 static void test_refused_types(void **state)
@@ -154,7 +165,8 @@ static void test_refused_sizes(void **state)
     refuse(SAM(",\"vision_config\":{\"num_attention_heads\":3}"), NULL, "at most 128");
     refuse(SAM(",\"vision_config\":{\"patch_size\":0}"), NULL, "patch_size");
     refuse(SAM(",\"vision_config\":{\"patch_size\":15}"), NULL, "patch_size");
-    refuse(SAM(",\"vision_config\":{\"num_hidden_layers\":129,\"global_attn_indexes\":[]}"), NULL, "129 layers");
+    refuse(SAM(",\"vision_config\":{\"num_hidden_layers\":129,\"global_attn_indexes\":[]}"), NULL,
+           "129 layers");
     refuse(SAM(",\"vision_config\":{\"num_channels\":4}"), NULL, "num_channels");
     refuse(SAM(",\"vision_config\":{\"num_pos_feats\":64}"), NULL, "num_pos_feats");
     refuse(SAM(",\"vision_config\":{\"mlp_ratio\":-1}"), NULL, "mlp_ratio");
@@ -165,7 +177,8 @@ static void test_refused_sizes(void **state)
     refuse(SAM(",\"prompt_encoder_config\":{\"image_embedding_size\":32}"), NULL, "image_embedding_size");
     refuse(SAM(",\"prompt_encoder_config\":{\"num_point_embeddings\":5}"), NULL, "num_point_embeddings");
     refuse(SAM(",\"prompt_encoder_config\":{\"mask_input_channels\":6}"), NULL, "mask_input_channels");
-    refuse(SAM(",\"mask_decoder_config\":{\"attention_downsample_rate\":4}"), NULL, "attention_downsample_rate");
+    refuse(SAM(",\"mask_decoder_config\":{\"attention_downsample_rate\":4}"), NULL,
+           "attention_downsample_rate");
     refuse(SAM(",\"mask_decoder_config\":{\"iou_head_depth\":1}"), NULL, "IoU head");
     refuse(SAM(",\"mask_decoder_config\":{\"num_multimask_outputs\":5}"), NULL, "masks");
     refuse(SAM(",\"mask_decoder_config\":{\"num_attention_heads\":3}"), NULL, "mask decoder");
@@ -191,19 +204,42 @@ static void test_refused_preprocessing(void **state)
 static void check_same(const sa_sam_config *a, const sa_sam_config *b)
 {
     assert_memory_equal(a->vision.global, b->vision.global, sizeof a->vision.global);
-    const size_t x[] = {a->vision.image_size, a->vision.patch_size, a->vision.hidden, a->vision.layers, a->vision.heads,
-                        a->vision.mlp_dim, a->vision.output_channels, a->vision.window, a->prompt.mask_channels,
-                        a->decoder.layers, a->decoder.heads, a->decoder.mlp_dim, a->decoder.multimask_outputs,
-                        a->decoder.iou_depth, a->decoder.iou_hidden};
-    const size_t y[] = {b->vision.image_size, b->vision.patch_size, b->vision.hidden, b->vision.layers, b->vision.heads,
-                        b->vision.mlp_dim, b->vision.output_channels, b->vision.window, b->prompt.mask_channels,
-                        b->decoder.layers, b->decoder.heads, b->decoder.mlp_dim, b->decoder.multimask_outputs,
-                        b->decoder.iou_depth, b->decoder.iou_hidden};
+    const size_t x[] = {a->vision.image_size,
+                        a->vision.patch_size,
+                        a->vision.hidden,
+                        a->vision.layers,
+                        a->vision.heads,
+                        a->vision.mlp_dim,
+                        a->vision.output_channels,
+                        a->vision.window,
+                        a->prompt.mask_channels,
+                        a->decoder.layers,
+                        a->decoder.heads,
+                        a->decoder.mlp_dim,
+                        a->decoder.multimask_outputs,
+                        a->decoder.iou_depth,
+                        a->decoder.iou_hidden};
+    const size_t y[] = {b->vision.image_size,
+                        b->vision.patch_size,
+                        b->vision.hidden,
+                        b->vision.layers,
+                        b->vision.heads,
+                        b->vision.mlp_dim,
+                        b->vision.output_channels,
+                        b->vision.window,
+                        b->prompt.mask_channels,
+                        b->decoder.layers,
+                        b->decoder.heads,
+                        b->decoder.mlp_dim,
+                        b->decoder.multimask_outputs,
+                        b->decoder.iou_depth,
+                        b->decoder.iou_hidden};
     assert_memory_equal(x, y, sizeof x);
     assert_true(a->vision.qkv_bias == b->vision.qkv_bias);
     assert_true(a->vision.absolute_position == b->vision.absolute_position);
     assert_true(a->vision.relative_position == b->vision.relative_position);
-    assert_true(a->vision.eps == b->vision.eps && a->prompt.eps == b->prompt.eps && a->decoder.eps == b->decoder.eps);
+    assert_true(a->vision.eps == b->vision.eps && a->prompt.eps == b->prompt.eps &&
+                a->decoder.eps == b->decoder.eps);
     assert_memory_equal(&a->preprocess, &b->preprocess, sizeof a->preprocess);
 }
 
@@ -214,8 +250,10 @@ static void test_write(void **state)
     sa_sam_config c, back;
     char *texts[2] = {NULL, NULL};
     size_t size;
-    accept(SAM(",\"vision_config\":{\"global_attn_indexes\":[0,3],\"qkv_bias\":false,\"use_abs_pos\":false,\"window_size\":7}"
-               ",\"mask_decoder_config\":{\"layer_norm_eps\":1e-5,\"iou_head_depth\":4,\"num_multimask_outputs\":2}"),
+    accept(SAM(",\"vision_config\":{\"global_attn_indexes\":[0,3],\"qkv_bias\":false,\"use_abs_pos\":false,"
+               "\"window_size\":7}"
+               ",\"mask_decoder_config\":{\"layer_norm_eps\":1e-5,\"iou_head_depth\":4,\"num_multimask_"
+               "outputs\":2}"),
            "{\"image_std\":[0.25,0.125,1]}", &c);
     for (int i = 0; i < 2; i++) {
         FILE *stream = open_memstream(&texts[i], &size);
@@ -245,17 +283,19 @@ static void test_from_weights(void **state)
         sa_weights *weights = NULL;
         snprintf(directory, sizeof directory, "tests/golden/sam/%s", names[i][0]);
         snprintf(file, sizeof file, "%s/%s", directory, names[i][1]);
-        if (sa_sam_config_read(directory, &read, &err) != SA_OK || sa_weights_open(&weights, file, &err) != SA_OK ||
+        if (sa_sam_config_read(directory, &read, &err) != SA_OK ||
+            sa_weights_open(&weights, file, &err) != SA_OK ||
             sa_sam_config_from_weights(weights, &inferred, &err) != SA_OK) {
             fail_msg("%s: %s", err.file, err.reason);
         }
         assert_int_equal(read.decoder.downsample_rate, inferred.decoder.downsample_rate);
-        inferred.decoder.heads = read.decoder.heads;         /* no trace in the tensors */
-        inferred.decoder.eps = read.decoder.eps;             /* the same */
+        inferred.decoder.heads = read.decoder.heads; /* no trace in the tensors */
+        inferred.decoder.eps = read.decoder.eps;     /* the same */
         inferred.vision.eps = read.vision.eps;
         inferred.prompt.eps = read.prompt.eps;
         inferred.preprocess = read.preprocess;
-        inferred.vision.window = inferred.vision.window == 0 ? read.vision.window : inferred.vision.window; /* all global */
+        inferred.vision.window =
+            inferred.vision.window == 0 ? read.vision.window : inferred.vision.window; /* all global */
         check_same(&read, &inferred);
         sa_weights_close(weights);
     }
@@ -277,10 +317,14 @@ static void test_from_other_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),      cmocka_unit_test(test_layouts),
-        cmocka_unit_test(test_refused_types), cmocka_unit_test(test_refused_sizes),
-        cmocka_unit_test(test_refused_preprocessing), cmocka_unit_test(test_write),
-        cmocka_unit_test(test_from_weights),  cmocka_unit_test(test_from_other_weights),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_refused_types),
+        cmocka_unit_test(test_refused_sizes),
+        cmocka_unit_test(test_refused_preprocessing),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_from_weights),
+        cmocka_unit_test(test_from_other_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

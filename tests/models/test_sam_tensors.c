@@ -69,7 +69,8 @@ static void cross_out(json_t *names, const char *name, const sa_tensor_want *wan
     }
     const char *found = json_string_value(json_object_get(names, name));
     if (found == NULL || strcmp(found, shape) != 0) {
-        fail_msg("%s: %s is [%s] here and [%s] there", model_name, name, shape, found != NULL ? found : "missing");
+        fail_msg("%s: %s is [%s] here and [%s] there", model_name, name, shape,
+                 found != NULL ? found : "missing");
     }
     json_object_del(names, name);
 }
@@ -116,7 +117,8 @@ static void test_counts(void **state)
     (void)state;
     static const struct {
         size_t hidden, layers, heads, tensors, parameters;
-    } sizes[] = {{768, 12, 12, 314, 93735728}, {1024, 24, 16, 482, 312343088}, {1280, 32, 16, 594, 641090864}};
+    } sizes[] = {
+        {768, 12, 12, 314, 93735728}, {1024, 24, 16, 482, 312343088}, {1280, 32, 16, 594, 641090864}};
     for (size_t s = 0; s < 3; s++) {
         char text[300];
         size_t every = sizes[s].layers / 4, count = 0, parameters = 0;
@@ -138,19 +140,21 @@ static void test_counts(void **state)
             parameters += product;
         }
         assert_int_equal(count, sizes[s].tensors);
-        assert_int_equal(parameters, sizes[s].parameters); /* the spec's counts and the 256 numbers of the buffer */
+        assert_int_equal(parameters,
+                         sizes[s].parameters); /* the spec's counts and the 256 numbers of the buffer */
         free(wants);
     }
 }
 
-static void load_golden(const char *directory, const char *file, sa_sam_tensors *tensors, sa_weights **weights,
-                        sa_sam_config *config)
+static void load_golden(const char *directory, const char *file, sa_sam_tensors *tensors,
+                        sa_weights **weights, sa_sam_config *config)
 {
     char path[200];
     sa_error err = {0};
     sa_weights_report report = {0};
     snprintf(path, sizeof path, "%s/%s", directory, file);
-    if (sa_sam_config_read(directory, config, &err) != SA_OK || sa_weights_open(weights, path, &err) != SA_OK ||
+    if (sa_sam_config_read(directory, config, &err) != SA_OK ||
+        sa_weights_open(weights, path, &err) != SA_OK ||
         sa_sam_tensors_match(config, *weights, tensors, &report, &err) != SA_OK) {
         fail_msg("%s: %s", err.file, err.reason);
     }
@@ -167,7 +171,8 @@ static void test_fields(void **state)
     load_golden("tests/golden/sam/original", "model.pth", &t, &weights, &config);
     assert_string_equal(t.gaussian->name, "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix");
     assert_string_equal(t.block[0].rel_w->name, "image_encoder.blocks.0.attn.rel_pos_w");
-    assert_string_equal(t.final.out.bias->name, "mask_decoder.transformer.final_attn_token_to_image.out_proj.bias");
+    assert_string_equal(t.final.out.bias->name,
+                        "mask_decoder.transformer.final_attn_token_to_image.out_proj.bias");
     assert_null(t.neck1.bias);
     sa_weights_close(weights);
     load_golden("tests/golden/sam/window-pad", "model.safetensors", &t, &weights, &config);
@@ -176,8 +181,10 @@ static void test_fields(void **state)
                         "mask_decoder.transformer.layers.1.cross_attn_token_to_image.q_proj.weight");
     assert_string_equal(t.layer[1].from_image.v.bias->name,
                         "mask_decoder.transformer.layers.1.cross_attn_image_to_token.v_proj.bias");
-    assert_string_equal(t.layer[0].norm4.weight->name, "mask_decoder.transformer.layers.0.layer_norm4.weight");
-    assert_string_equal(t.hyper[2].layer[1].weight->name, "mask_decoder.output_hypernetworks_mlps.2.layers.0.weight");
+    assert_string_equal(t.layer[0].norm4.weight->name,
+                        "mask_decoder.transformer.layers.0.layer_norm4.weight");
+    assert_string_equal(t.hyper[2].layer[1].weight->name,
+                        "mask_decoder.output_hypernetworks_mlps.2.layers.0.weight");
     assert_string_equal(t.iou.layer[config.decoder.iou_depth - 1].bias->name,
                         "mask_decoder.iou_prediction_head.proj_out.bias");
     sa_weights_close(weights);

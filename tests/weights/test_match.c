@@ -1,4 +1,7 @@
-/* Matching: both spellings, what is missing, left over or misshapen, tied names, ignored names, the error's text. */
+/*
+ * Matching: both spellings, what is missing, left over or misshapen, tied names, ignored names, the error's
+ * text.
+ */
 #include "tests/weights/bytes.h"
 
 typedef struct {
@@ -6,7 +9,7 @@ typedef struct {
     sa_weights *weights;
 } opened;
 
-#define T(dtype, shape, begin, end) \
+#define T(dtype, shape, begin, end)                                                                          \
     "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
 static opened open_made(const char *header, size_t data)
@@ -55,9 +58,10 @@ static void test_all_fit(void **state)
 static void test_original_names(void **state)
 {
     (void)state;
-    opened o = open_made("{\"old.a\":" T("F32", "[2]", 0, 8) ",\"old.b\":" T("F16", "[2]", 8, 12) ",\"new.c\":" T(
-                             "F32", "[1]", 12, 16) ",\"same\":" T("F64", "[]", 16, 24) "}",
-                         24);
+    opened o =
+        open_made("{\"old.a\":" T("F32", "[2]", 0, 8) ",\"old.b\":" T("F16", "[2]", 8, 12) ",\"new.c\":" T(
+                      "F32", "[1]", 12, 16) ",\"same\":" T("F64", "[]", 16, 24) "}",
+                  24);
     sa_tensor_want wants[] = {want("new.a", "old.a", 1, 2, 0), want("new.b", "old.b", 1, 2, 0),
                               want("new.c", "old.c", 1, 1, 0), want("same", "same", 0, 0, 0)};
     sa_weights_report report;
@@ -87,7 +91,8 @@ static void test_mismatches(void **state)
     assert_int_equal(sa_weights_match(o.weights, wants, 3, NULL, &report, &err), SA_BAD_INPUT);
     assert_int_equal(report.mismatched, 3);
     assert_int_equal(report.missing + report.unexpected, 0);
-    const json_t *first = json_array_get(report.mismatched_items, 0), *second = json_array_get(report.mismatched_items, 1);
+    const json_t *first = json_array_get(report.mismatched_items, 0),
+                 *second = json_array_get(report.mismatched_items, 1);
     assert_string_equal(json_string_value(json_object_get(first, "expected")), "f32|f16|bf16|f64 [3]");
     assert_string_equal(json_string_value(json_object_get(first, "found")), "f32 [2]");
     assert_string_equal(json_string_value(json_object_get(second, "found")), "i32 [2]");
@@ -185,12 +190,9 @@ static void test_error_names_the_first_few(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_fit),
-        cmocka_unit_test(test_original_names),
-        cmocka_unit_test(test_mismatches),
-        cmocka_unit_test(test_optional_and_ignored),
-        cmocka_unit_test(test_alias),
-        cmocka_unit_test(test_error_names_the_first_few),
+        cmocka_unit_test(test_all_fit),    cmocka_unit_test(test_original_names),
+        cmocka_unit_test(test_mismatches), cmocka_unit_test(test_optional_and_ignored),
+        cmocka_unit_test(test_alias),      cmocka_unit_test(test_error_names_the_first_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

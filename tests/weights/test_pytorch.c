@@ -390,13 +390,17 @@ static void test_bad_pickles(void **state)
     refuse_file(ARCHIVE("\x80\x02}r\xff\xff\xff\xff."), "memo");
     refuse_file(ARCHIVE("\x80\x02X\xff\xff\xff\xffx."), "longer than");
     refuse_file(ARCHIVE("\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xffx."), "longer than");
-    refuse_file(ARCHIVE("\x80\x02" "cos\nsystem"), "no end");
+    refuse_file(ARCHIVE("\x80\x02"
+                        "cos\nsystem"),
+                "no end");
     refuse_file(ARCHIVE("\x80\x04K\x01K\x02\x93."), "not a string");
-    refuse_file(ARCHIVE("\x80\x02\x82\x01."), "opcode 0x82"); /* EXT1 */
+    refuse_file(ARCHIVE("\x80\x02\x82\x01."), "opcode 0x82");      /* EXT1 */
     refuse_file(ARCHIVE("\x80\x02ios\nsystem\n."), "opcode 0x69"); /* INST */
-    refuse_file(ARCHIVE("\x80\x05\x97."), "opcode 0x97"); /* NEXT_BUFFER */
+    refuse_file(ARCHIVE("\x80\x05\x97."), "opcode 0x97");          /* NEXT_BUFFER */
     refuse_file(ARCHIVE("\x80\x02K\x01."), "no dict of tensors");
-    refuse_file(ARCHIVE("\x80\x02" "cm\nA\n)\x81."), "class m.A");
+    refuse_file(ARCHIVE("\x80\x02"
+                        "cm\nA\n)\x81."),
+                "class m.A");
     refuse_file(ARCHIVE("\x80\x02}."), "no tensors");
     bytes p = {0};
     PIECE(&p, "\x80\x02");
@@ -463,7 +467,8 @@ static bytes with_members(const char *extra, const void *data, size_t size, plac
     put_unicode(&p, "w");
     put_tensor(&p, &WHOLE);
     PIECE(&p, "u.");
-    const member members[] = {{"m/data.pkl", p.data, p.size}, {"m/data/0", STORAGE, sizeof STORAGE}, {extra, data, size}};
+    const member members[] = {
+        {"m/data.pkl", p.data, p.size}, {"m/data/0", STORAGE, sizeof STORAGE}, {extra, data, size}};
     bytes b = make_zip(members, 3, at);
     drop(&p);
     return b;
@@ -484,16 +489,16 @@ static void test_bad_archives(void **state)
 {
     (void)state;
     refuse_field(CENTRAL, 8, 1, 2, "encrypted");
-    refuse_field(CENTRAL, 10, 8, 2, "differ");        /* compressed says one, stored the other */
+    refuse_field(CENTRAL, 10, 8, 2, "differ"); /* compressed says one, stored the other */
     refuse_field(LOCAL, 8, 8, 2, "differ");
     refuse_field(LOCAL, 18, 15, 4, "differ");
-    refuse_field(LOCAL, 30, 'x', 1, "differ");        /* another name */
+    refuse_field(LOCAL, 30, 'x', 1, "differ"); /* another name */
     refuse_field(LOCAL, 0, 0, 4, "no local header");
     refuse_field(LOCAL, 28, 0xffff, 2, "no local header");
     refuse_field(CENTRAL, 0, 0, 4, "record");
-    refuse_field(CENTRAL, 20, 15, 4, "outside");      /* sizes that differ though nothing is compressed */
+    refuse_field(CENTRAL, 20, 15, 4, "outside"); /* sizes that differ though nothing is compressed */
     refuse_field(CENTRAL, 42, 0xfffffff0, 4, "outside");
-    refuse_field(CENTRAL, 42, 0, 4, "differ");        /* the local header of another file */
+    refuse_field(CENTRAL, 42, 0, 4, "differ"); /* the local header of another file */
     refuse_field(CENTRAL, 28, 0xffff, 2, "impossible length");
     refuse_field(CENTRAL, 30, 0xffff, 2, "impossible length");
     refuse_field(CENTRAL, 34, 1, 2, "several files");
@@ -547,7 +552,8 @@ static void test_damage(void **state)
     unsigned char *golden = NULL; /* zip64 records, data descriptors and padding, as torch writes them */
     size_t size = 0;
     sa_error err;
-    assert_int_equal(sa_file_read("tests/golden/weights/model_key.pth", 1 << 20, &golden, &size, &err), SA_OK);
+    assert_int_equal(sa_file_read("tests/golden/weights/model_key.pth", 1 << 20, &golden, &size, &err),
+                     SA_OK);
     b = (bytes){golden, size};
     check_damage(sa_pytorch_parse, &b);
     free(golden);

@@ -20,12 +20,13 @@ from transformers import SamConfig, SamModel
 
 MODELS = {
     "b": dict(hidden=768, layers=12, heads=12, glob=[2, 5, 8, 11], image=1024, patch=16, window=14, mlp=3072,
-              out=256, mask=16, decoder_mlp=2048, decoder_layers=2, decoder_heads=8, masks=3, iou_depth=3, iou=256),
+              out=256, mask=16, decoder_mlp=2048, decoder_layers=2, decoder_heads=8, masks=3, iou_depth=3,
+              iou=256),
     "odd": dict(hidden=40, layers=3, heads=5, glob=[1], image=96, patch=8, window=5, mlp=104, out=24, mask=8,
                 decoder_mlp=17, decoder_layers=3, decoder_heads=3, masks=2, iou_depth=5, iou=11),
     "bare": dict(hidden=16, layers=1, heads=1, glob=[], image=32, patch=16, window=14, mlp=16, out=8, mask=4,
-                 decoder_mlp=3, decoder_layers=1, decoder_heads=1, masks=1, iou_depth=2, iou=5, rel=False, bias=False,
-                 absolute=False),
+                 decoder_mlp=3, decoder_layers=1, decoder_heads=1, masks=1, iou_depth=2, iou=5,
+                 rel=False, bias=False, absolute=False),
 }
 LARGE = {"l": (1024, 24, 16, [5, 11, 17, 23], 482), "h": (1280, 32, 16, [7, 15, 23, 31], 594)}
 
@@ -35,15 +36,17 @@ def config_of(m):
         "model_type": "sam",
         "vision_config": dict(
             hidden_size=m["hidden"], num_hidden_layers=m["layers"], num_attention_heads=m["heads"],
-            global_attn_indexes=m["glob"], image_size=m["image"], patch_size=m["patch"], window_size=m["window"],
-            mlp_dim=m["mlp"], output_channels=m["out"], num_pos_feats=m["out"] // 2,
-            use_rel_pos=m.get("rel", True), qkv_bias=m.get("bias", True), use_abs_pos=m.get("absolute", True)),
+            global_attn_indexes=m["glob"], image_size=m["image"], patch_size=m["patch"],
+            window_size=m["window"], mlp_dim=m["mlp"], output_channels=m["out"], num_pos_feats=m["out"] // 2,
+            use_rel_pos=m.get("rel", True), qkv_bias=m.get("bias", True),
+            use_abs_pos=m.get("absolute", True)),
         "prompt_encoder_config": dict(
-            hidden_size=m["out"], image_size=m["image"], patch_size=m["patch"], mask_input_channels=m["mask"]),
+            hidden_size=m["out"], image_size=m["image"], patch_size=m["patch"],
+            mask_input_channels=m["mask"]),
         "mask_decoder_config": dict(
             hidden_size=m["out"], mlp_dim=m["decoder_mlp"], num_hidden_layers=m["decoder_layers"],
-            num_attention_heads=m["decoder_heads"], num_multimask_outputs=m["masks"], iou_head_depth=m["iou_depth"],
-            iou_head_hidden_dim=m["iou"]),
+            num_attention_heads=m["decoder_heads"], num_multimask_outputs=m["masks"],
+            iou_head_depth=m["iou_depth"],            iou_head_hidden_dim=m["iou"]),
     }
 
 
@@ -66,11 +69,13 @@ def original_of(m):
 
 
 def lines_of(kind, model):
-    return [f"{kind} {name} {','.join(map(str, tensor.shape))}" for name, tensor in model.state_dict().items()]
+    shapes = {name: ",".join(map(str, tensor.shape)) for name, tensor in model.state_dict().items()}
+    return [f"{kind} {name} {shape}" for name, shape in shapes.items()]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--out", type=Path, default=Path("tests/golden/weights/sam_names.txt"))
     lines = []
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Makes tests/fuzz/corpus/{safetensors,pytorch}: small files and bare pickles for the fuzz harnesses to start from."""
+"""Makes tests/fuzz/corpus/{safetensors,pytorch}: small files and bare pickles for fuzzing to start from."""
 
 import io
 import json
