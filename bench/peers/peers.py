@@ -12,6 +12,7 @@ import json
 import platform
 import re
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -223,7 +224,11 @@ def main():
     wanted = args.peers if args.peers is not None else [name for name in constructors if name not in OPTIONAL]
     peers = [make() for name, make in constructors.items() if name in wanted]
     inputs, store = Inputs(args.segmenter, args.image), Measurements()
-    run_rounds(args, peers, inputs, store)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        run_rounds(args, peers, inputs, store)
+    except KeyboardInterrupt:
+        print("stopped: the table holds what was measured so far", file=sys.stderr)
     rows = summary(store)
     print_table(args, rows, inputs)
     if args.out:

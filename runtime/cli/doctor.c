@@ -27,7 +27,7 @@ typedef struct {
     const char *gives;
 } library;
 
-enum { LIBRARIES = 3 };
+enum { LIBRARIES = 4 };
 
 typedef struct {
     sa_machine machine;
@@ -94,10 +94,12 @@ static void find_libraries(library list[LIBRARIES])
 #endif
     list[1] = (library){"jansson", "", "reading JSON"};
     snprintf(list[1].version, sizeof list[1].version, "%s", jansson_version_str());
-    list[2] = (library){"oneDNN", "", "a second measure of the processor's ceiling in segagent bench"};
+    list[2] = (library){"stb_image", "", "reading and writing PNG"};
+    snprintf(list[2].version, sizeof list[2].version, "%s", SEGAGENT_STB_VERSION);
+    list[3] = (library){"oneDNN", "", "a second measure of the processor's ceiling in segagent bench"};
 #ifdef SEGAGENT_HAVE_DNNL
     const dnnl_version_t *v = dnnl_version();
-    snprintf(list[2].version, sizeof list[2].version, "%d.%d.%d", v->major, v->minor, v->patch);
+    snprintf(list[3].version, sizeof list[3].version, "%d.%d.%d", v->major, v->minor, v->patch);
 #endif
 }
 

@@ -1,6 +1,6 @@
 /*
- * BMP without compression: 1, 4 and 8 bits with a palette, 24 and 32 bits. The rest of the family (run lengths,
- * 16 bits, channels in odd places) is refused by name.
+ * BMP without compression: 1, 4 and 8 bits with a palette, 24 and 32 bits. The rest of the family (run
+ * lengths, 16 bits, channels in odd places) is refused by name.
  */
 #include <string.h>
 
@@ -14,6 +14,12 @@ typedef struct {
     uint64_t pixels_at, stride;
     uint8_t palette[256][4]; /* blue, green, red; black where the file gives no color */
 } bmp;
+
+/* The sizes of the headers that there have been since 1990; they begin alike. */
+static bool known_header(uint32_t size)
+{
+    return size == MIN_HEADER || size == 52 || size == 56 || size == 64 || size == 108 || size == 124;
+}
 
 /* The fields of both generations of the header. */
 static bool read_fields(const sa_codec_source *source, bmp *b)
@@ -30,7 +36,7 @@ static bool read_fields(const sa_codec_source *source, bmp *b)
         b->bits = sa_read_le16(p + 10);
         return true;
     }
-    if (b->header < MIN_HEADER || b->header > 124 || source->size - FILE_HEADER < b->header) {
+    if (!known_header(b->header) || source->size - FILE_HEADER < b->header) {
         return false;
     }
     b->width = (int32_t)sa_read_le32(p + 4);
@@ -46,7 +52,8 @@ static bool usual_fields(const sa_codec_source *source, const bmp *b)
 {
     const uint8_t *masks = source->bytes + FILE_HEADER + MIN_HEADER;
     return b->header != OLD_HEADER && source->size >= FILE_HEADER + MIN_HEADER + 12 && b->bits != 16 &&
-           sa_read_le32(masks) == 0xff0000 && sa_read_le32(masks + 4) == 0xff00 && sa_read_le32(masks + 8) == 0xff;
+           sa_read_le32(masks) == 0xff0000 && sa_read_le32(masks + 4) == 0xff00 &&
+           sa_read_le32(masks + 8) == 0xff;
 }
 
 static sa_status check_kind(const sa_codec_source *source, const bmp *b, sa_error *err)

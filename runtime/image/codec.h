@@ -18,10 +18,11 @@ typedef struct {
 } sa_codec_source;
 
 /*
- * A decoder: fills *image (empty at the call, and again after a failure) with the pixels as stored, and *orientation
- * (1 at the call) with 1..8.
+ * A decoder: fills *image (empty at the call, and again after a failure) with the pixels as stored, and
+ * *orientation (1 at the call) with 1..8.
  */
-typedef sa_status sa_codec_decode(const sa_codec_source *source, sa_image *image, int *orientation, sa_error *err);
+typedef sa_status sa_codec_decode(const sa_codec_source *source, sa_image *image, int *orientation,
+                                  sa_error *err);
 
 sa_codec_decode sa_jpeg_decode;
 sa_codec_decode sa_png_decode;
@@ -36,13 +37,14 @@ sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uin
 
 /* The ways in which a file fails, each in one wording. */
 sa_status sa_codec_no_memory(const sa_codec_source *source, sa_error *err);
-sa_status sa_codec_damaged(const sa_codec_source *source, const char *format, const char *what, sa_error *err);
+sa_status sa_codec_damaged(const sa_codec_source *source, const char *format, const char *what,
+                           sa_error *err);
 sa_status sa_codec_cut_short(const sa_codec_source *source, const char *format, sa_error *err);
 sa_status sa_codec_unsupported(const sa_codec_source *source, const char *kind, sa_error *err);
 
 /*
- * Orientation 1..8 from an EXIF block (with or without its "Exif\0\0"), or 0 if it holds no orientation tag. Reads as
- * Pillow does; what Pillow would choke on, and values outside 1..8, give 1.
+ * Orientation 1..8 from an EXIF block (with or without its "Exif\0\0"), or 0 if it holds no orientation tag.
+ * Reads as Pillow does; what Pillow would choke on, and values outside 1..8, give 1.
  */
 int sa_exif_orientation(const uint8_t *exif, size_t size);
 /* The same from an XMP packet: the first tiff:Orientation="N" or tiff:Orientation>N; 0 if there is none. */
@@ -55,8 +57,8 @@ sa_status sa_image_orient(sa_image *image, int orientation, sa_error *err);
 uint32_t sa_crc32(uint32_t crc, const void *bytes, size_t size);
 
 /*
- * zlib stream -> out[0, capacity). Returns the bytes produced; *whole says whether the stream ended properly within
- * that room. Takes no memory beyond a few kB of stack, whatever the stream asks for.
+ * zlib stream -> out[0, capacity). Returns the bytes produced; *whole says whether the stream ended properly
+ * within that room. Takes no memory beyond a few kB of stack, whatever the stream asks for.
  */
 size_t sa_zlib_inflate(const uint8_t *stream, size_t size, uint8_t *out, size_t capacity, bool *whole);
 

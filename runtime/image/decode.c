@@ -68,7 +68,8 @@ static sa_status decode_known(const sa_codec_source *source, sa_image *image, sa
 {
     const signature *found = find_signature(source);
     if (source->size == 0) {
-        return sa_fail(err, SA_BAD_INPUT, source->name, "fetch or export the file again", "the file is empty");
+        return sa_fail(err, SA_BAD_INPUT, source->name, "fetch or export the file again",
+                       "the file is empty");
     }
     if (!found) {
         return sa_fail(err, SA_BAD_INPUT, source->name, "give a JPEG, PNG, BMP or PNM file",
@@ -103,7 +104,8 @@ sa_status sa_image_decode(const char *name, const void *bytes, size_t size, cons
     *image = (sa_image){0};
     if (size > source.limits.max_file_bytes) {
         return sa_fail(err, SA_NO_ROOM, name, "scale it down, or store it compressed",
-                       "the file has %zu bytes, and at most %zu are read", size, source.limits.max_file_bytes);
+                       "the file has %zu bytes, and at most %zu are read", size,
+                       source.limits.max_file_bytes);
     }
     return decode_known(&source, image, err);
 }

@@ -1,6 +1,7 @@
 /*
- * zlib (RFC 1950) and deflate (RFC 1951), writing side: one block with the fixed Huffman code, matches found through
- * hash chains. All memory is taken at the start, so running out of it is one test; sizes are size_t throughout.
+ * zlib (RFC 1950) and deflate (RFC 1951), writing side: one block with the fixed Huffman code, matches found
+ * through hash chains. All memory is taken at the start, so running out of it is one test; sizes are size_t
+ * throughout.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +10,11 @@
 #include "runtime/image/codec.h"
 
 enum {
-    WINDOW = 32768,    /* how far back a match may lie */
+    WINDOW = 32768, /* how far back a match may lie */
     HASH_BITS = 15,
     MIN_MATCH = 3,
     MAX_MATCH = 258,
-    CHAIN = 32,        /* candidates tried for each match: more packs better and takes longer */
+    CHAIN = 32, /* candidates tried for each match: more packs better and takes longer */
 };
 
 typedef struct {

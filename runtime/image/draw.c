@@ -7,7 +7,8 @@
 /* Coordinates beyond this are far outside of any picture, and below it sums of them fit in 64 bits. */
 #define FARTHEST 1073741824.0
 
-static const uint8_t green[3] = {0, 170, 60}, red[3] = {215, 30, 40}, white[3] = {255, 255, 255}, black[3] = {0, 0, 0};
+static const uint8_t green[3] = {0, 170, 60}, red[3] = {215, 30, 40}, white[3] = {255, 255, 255},
+                     black[3] = {0, 0, 0};
 
 /* The pixel that holds a coordinate; false if it is not finite or far away. */
 static bool pixel_of(double coordinate, int64_t *pixel)

@@ -1,6 +1,7 @@
 /*
- * EXIF and XMP: nothing but the orientation. Walks the first TIFF directory as Pillow's ImageFileDirectory_v2.load
- * does, its limits and its ways of giving up included, so that odd files turn the same way here as there.
+ * EXIF and XMP: nothing but the orientation. Walks the first TIFF directory as Pillow's
+ * ImageFileDirectory_v2.load does, its limits and its ways of giving up included, so that odd files turn the
+ * same way here as there.
  */
 #include <string.h>
 
@@ -50,29 +51,22 @@ static double ieee_value(const tiff *t, const uint8_t *p, bool wide)
 static double first_value(const tiff *t, uint32_t type, const uint8_t *p)
 {
     switch (type) {
-    case 3:
-        return tiff_read16(t, p);
+    case 3: return tiff_read16(t, p);
     case 4:
-    case 13:
-        return tiff_read32(t, p);
+    case 13: return tiff_read32(t, p);
     case 5:
     case 10: /* as a fraction: 12/2 is 6; x/0 is no orientation */
         return tiff_read32(t, p + 4) ? (double)tiff_read32(t, p) / (double)tiff_read32(t, p + 4) : 0;
-    case 6:
-        return (int8_t)p[0];
-    case 8:
-        return (int16_t)tiff_read16(t, p);
-    case 9:
-        return (int32_t)tiff_read32(t, p);
+    case 6: return (int8_t)p[0];
+    case 8: return (int16_t)tiff_read16(t, p);
+    case 9: return (int32_t)tiff_read32(t, p);
     case 11:
-    case 12:
-        return ieee_value(t, p, type == 12);
+    case 12: return ieee_value(t, p, type == 12);
     case 16: {
         uint32_t first = tiff_read32(t, p), second = tiff_read32(t, p + 4);
         return (t->big_endian ? first : second) == 0 ? (t->big_endian ? second : first) : 0;
     }
-    default:
-        return 0;
+    default: return 0;
     }
 }
 
@@ -86,36 +80,56 @@ static int orientation_of(double value)
     return 1;
 }
 
-/* The orientation in the directory at `at`, or 0. */
+/* What an entry came to: its value can be read, it is passed over, or Pillow would read no further. */
+typedef enum { ENTRY_VALUE, ENTRY_NONE, ENTRY_LAST } entry_kind;
+
+/* Finds an entry's value; `spent` adds up the bytes of values that stand outside of their entries. */
+static entry_kind find_value(const tiff *t, const uint8_t *entry, uint64_t *spent, const uint8_t **value)
+{
+    uint64_t bytes = (uint64_t)tiff_read32(t, entry + 4) * type_size(tiff_read16(t, entry + 2));
+    *value = entry + 8;
+    if (bytes == 0) {
+        return ENTRY_NONE;
+    }
+    if (bytes <= 4) {
+        return ENTRY_VALUE;
+    }
+    *spent += bytes;
+    if (*spent > t->size) {
+        return ENTRY_NONE; /* more values than file: this entry lies */
+    }
+    uint64_t offset = tiff_read32(t, entry + 8);
+    if (offset > t->size || t->size - offset < bytes) {
+        return ENTRY_LAST;
+    }
+    *value = t->bytes + offset;
+    return ENTRY_VALUE;
+}
+
+/* The orientation in the directory at `at`, or 0. Of a tag that comes again only the first is looked at. */
 static int scan_directory(const tiff *t, uint64_t at)
 {
+    uint8_t seen[65536 / 8] = {0};
     if (at > t->size || t->size - at < 2) {
         return 0;
     }
     uint32_t entries = tiff_read16(t, t->bytes + at);
-    uint64_t spent = 0; /* bytes of values that stand outside their entries */
+    uint64_t spent = 0;
     at += 2;
     for (uint32_t i = 0; i < entries && t->size - at >= ENTRY_BYTES; i++, at += ENTRY_BYTES) {
-        const uint8_t *entry = t->bytes + at, *value = entry + 8;
-        uint32_t type = tiff_read16(t, entry + 2);
-        uint64_t bytes = (uint64_t)tiff_read32(t, entry + 4) * type_size(type);
-        if (bytes == 0) {
+        const uint8_t *entry = t->bytes + at, *value;
+        uint32_t tag = tiff_read16(t, entry);
+        if (seen[tag / 8] >> tag % 8 & 1) {
             continue;
         }
-        if (bytes > 4) {
-            uint64_t offset = tiff_read32(t, value);
-            spent += bytes;
-            if (spent > t->size) {
-                continue; /* more values than file: this tag lies */
-            }
-            if (offset > t->size || t->size - offset < bytes) {
-                return 0; /* Pillow reads no further */
-            }
-            value = t->bytes + offset;
+        entry_kind kind = find_value(t, entry, &spent, &value);
+        if (kind == ENTRY_LAST) {
+            return 0;
         }
-        if (tiff_read16(t, entry) == TAG_ORIENTATION) {
-            return orientation_of(first_value(t, type, value));
+        if (kind == ENTRY_VALUE && tag == TAG_ORIENTATION) {
+            return orientation_of(first_value(t, tiff_read16(t, entry + 2), value));
         }
+        seen[tag / 8] |= (uint8_t)((kind == ENTRY_VALUE) << tag % 8);
     }
     return 0;
 }

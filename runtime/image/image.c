@@ -10,7 +10,8 @@ sa_status sa_image_new(size_t height, size_t width, sa_image *image, sa_error *e
 {
     size_t pixels, bytes;
     *image = (sa_image){0};
-    if (height == 0 || width == 0 || !sa_mul_size(height, width, &pixels) || !sa_mul_size(pixels, 3, &bytes)) {
+    if (height == 0 || width == 0 || !sa_mul_size(height, width, &pixels) ||
+        !sa_mul_size(pixels, 3, &bytes)) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "there can be no image of %zux%zu pixels", width, height);
     }
     uint8_t *memory = malloc(bytes);
@@ -46,9 +47,10 @@ sa_status sa_codec_check_size(const sa_codec_source *source, uint64_t height, ui
                        (unsigned long long)width, (unsigned long long)height);
     }
     if (height > limits->max_side || width > limits->max_side || height > limits->max_pixels / width) {
-        return sa_fail(err, SA_NO_ROOM, source->name, "scale it down",
-                       "the picture is too large: %llux%llu pixels, and at most %zu pixels, %zu a side, are read",
-                       (unsigned long long)width, (unsigned long long)height, limits->max_pixels, limits->max_side);
+        return sa_fail(
+            err, SA_NO_ROOM, source->name, "scale it down",
+            "the picture is too large: %llux%llu pixels, and at most %zu pixels, %zu a side, are read",
+            (unsigned long long)width, (unsigned long long)height, limits->max_pixels, limits->max_side);
     }
     return SA_OK;
 }
@@ -60,8 +62,8 @@ sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uin
     SA_TRY(sa_codec_check_size(source, height, width, err));
     if (scratch > limits->max_memory || height * width > (limits->max_memory - scratch) / 3) {
         return sa_fail(err, SA_NO_ROOM, source->name, "scale it down, or store it with 8 bits per channel",
-                       "decoding %llux%llu pixels would take more than %zu MiB of memory", (unsigned long long)width,
-                       (unsigned long long)height, limits->max_memory >> 20);
+                       "decoding %llux%llu pixels would take more than %zu MiB of memory",
+                       (unsigned long long)width, (unsigned long long)height, limits->max_memory >> 20);
     }
     sa_status status = sa_image_new((size_t)height, (size_t)width, image, err);
     return status == SA_OK ? SA_OK : sa_codec_no_memory(source, err);
@@ -75,8 +77,8 @@ sa_status sa_codec_no_memory(const sa_codec_source *source, sa_error *err)
 
 sa_status sa_codec_damaged(const sa_codec_source *source, const char *format, const char *what, sa_error *err)
 {
-    return sa_fail(err, SA_BAD_INPUT, source->name, "fetch or export the file again", "damaged %s file: %s", format,
-                   what);
+    return sa_fail(err, SA_BAD_INPUT, source->name, "fetch or export the file again", "damaged %s file: %s",
+                   format, what);
 }
 
 sa_status sa_codec_cut_short(const sa_codec_source *source, const char *format, sa_error *err)
@@ -87,5 +89,6 @@ sa_status sa_codec_cut_short(const sa_codec_source *source, const char *format, 
 
 sa_status sa_codec_unsupported(const sa_codec_source *source, const char *kind, sa_error *err)
 {
-    return sa_fail(err, SA_BAD_INPUT, source->name, "convert it to an 8-bit PNG or JPEG", "%s is not supported", kind);
+    return sa_fail(err, SA_BAD_INPUT, source->name, "convert it to an 8-bit PNG or JPEG",
+                   "%s is not supported", kind);
 }

@@ -1,22 +1,24 @@
 /*
  * zlib (RFC 1950) and deflate (RFC 1951), reading side, into a buffer of fixed size.
  *
- * Ours rather than stb_image's, for three reasons: a stream that unpacks without end stops at the end of the room
- * (so a bomb costs what the picture's header was allowed, and no more); distance codes 30 and 31, which do not exist,
- * are refused instead of copying bytes that nobody wrote; and no state is shared between threads.
+ * Ours rather than stb_image's, for three reasons: a stream that unpacks without end stops at the end of the
+ * room (so a bomb costs what the picture's header was allowed, and no more); distance codes 30 and 31, which
+ * do not exist, are refused instead of copying bytes that nobody wrote; and no state is shared between
+ * threads.
  */
 #include <string.h>
 
 #include "runtime/image/codec.h"
 
 enum {
-    FAST_BITS = 10,  /* codes up to this long are decoded by one look-up */
-    MAX_BITS = 15,   /* longest code of the format */
-    LITERALS = 288,  /* symbols of the literal and length alphabet, two of them never used */
+    FAST_BITS = 10, /* codes up to this long are decoded by one look-up */
+    MAX_BITS = 15,  /* longest code of the format */
+    LITERALS = 288, /* symbols of the literal and length alphabet, two of them never used */
     DISTANCES = 32,
 };
 
-/* A canonical Huffman code. fast[next bits] = symbol << 4 | length, 0 where the code is longer or does not exist. */
+/* A canonical Huffman code. fast[next bits] = symbol << 4 | length, 0 where the code is longer or does not
+ * exist. */
 typedef struct {
     uint16_t fast[1 << FAST_BITS];
     uint16_t count[MAX_BITS + 1]; /* codes of each length */
@@ -68,7 +70,8 @@ static unsigned reverse_bits(unsigned code, unsigned length)
     return reversed;
 }
 
-/* The code in which symbol i has lengths[i] bits (0: none). False if more codes are asked for than there are. */
+/* The code in which symbol i has lengths[i] bits (0: none). False if more codes are asked for than there are.
+ */
 static bool build_huffman(huffman *h, const uint8_t *lengths, unsigned symbols)
 {
     unsigned next_code[MAX_BITS + 2] = {0}, next_place[MAX_BITS + 2] = {0};
@@ -161,8 +164,8 @@ static outcome read_match(inflater *s, int symbol)
                                              31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
     static const uint8_t length_extra[29] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
                                              2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
-    static const uint16_t distance_base[30] = {1,   2,   3,   4,   5,   7,    9,    13,   17,   25,
-                                               33,  49,  65,  97,  129, 193,  257,  385,  513,  769,
+    static const uint16_t distance_base[30] = {1,    2,    3,    4,    5,    7,    9,    13,    17,    25,
+                                               33,   49,   65,   97,   129,  193,  257,  385,   513,   769,
                                                1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
     unsigned place = (unsigned)symbol - 257, extra;
     if (place >= 29 || !take_bits(s, length_extra[place], &extra)) {
@@ -279,14 +282,10 @@ static bool read_dynamic(inflater *s)
 static outcome read_block(inflater *s, unsigned kind)
 {
     switch (kind) {
-    case 0:
-        return read_stored(s);
-    case 1:
-        return build_fixed(s) ? read_coded(s) : BROKEN;
-    case 2:
-        return read_dynamic(s) ? read_coded(s) : BROKEN;
-    default:
-        return BROKEN;
+    case 0: return read_stored(s);
+    case 1: return build_fixed(s) ? read_coded(s) : BROKEN;
+    case 2: return read_dynamic(s) ? read_coded(s) : BROKEN;
+    default: return BROKEN;
     }
 }
 

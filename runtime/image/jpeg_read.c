@@ -1,8 +1,8 @@
 /*
  * JPEG, by libjpeg-turbo with its defaults (accurate integer IDCT, "fancy" upsampling), which are Pillow's.
  *
- * libjpeg reports errors through callbacks that must not return; they jump back to jpeg_run. Nothing of its texts
- * reaches the user: they quote bytes of the file.
+ * libjpeg reports errors through callbacks that must not return; they jump back to jpeg_run. Nothing of its
+ * texts reaches the user: they quote bytes of the file.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <jpeglib.h>
+
 #include <jerror.h>
 
 #include "runtime/image/codec.h"
@@ -44,7 +45,8 @@ static _Noreturn void on_error(j_common_ptr info)
     jpeg_leave(info->client_data, info->err->msg_code);
 }
 
-/* A warning: libjpeg would go on and make up what is missing. At the end of the file that would be the picture. */
+/* A warning: libjpeg would go on and make up what is missing. At the end of the file that would be the
+ * picture. */
 static void on_message(j_common_ptr info, int level)
 {
     if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF) {
@@ -66,8 +68,8 @@ static void on_progress(j_common_ptr info)
 }
 
 /*
- * A progressive file has about 10 scans; each costs a pass over the picture, though it may be a few bytes long. So:
- * up to 100, and no more than 2^32 pixels in all, but always 16.
+ * A progressive file has about 10 scans; each costs a pass over the picture, though it may be a few bytes
+ * long. So: up to 100, and no more than 2^32 pixels in all, but always 16.
  */
 static int scan_limit(const sa_image *image)
 {
@@ -125,7 +127,8 @@ static int read_orientation(jpeg_reader *reader)
     return orientation == 0 ? 1 : orientation;
 }
 
-/* grey[0,width) standing at the row's start -> RGB, in place, from the right so that nothing is overwritten unread. */
+/* grey[0,width) standing at the row's start -> RGB, in place, from the right so that nothing is overwritten
+ * unread. */
 static void spread_grey(uint8_t *row, size_t width)
 {
     for (size_t x = width; x-- > 0;) {
@@ -172,17 +175,20 @@ static void read_rows(jpeg_reader *reader)
     }
 }
 
-/* From the header's numbers: what Pillow refuses is refused, sizes are checked, the picture's memory is taken. */
+/* From the header's numbers: what Pillow refuses is refused, sizes are checked, the picture's memory is
+ * taken. */
 static void start_picture(jpeg_reader *reader)
 {
     j_decompress_ptr info = &reader->info;
     const sa_codec_source *source = reader->source;
     int channels = info->num_components;
     if (info->data_precision != 8 || (channels != 1 && channels != 3 && channels != 4)) {
-        reader->status = sa_codec_unsupported(source, "a JPEG that has not 1, 3 or 4 channels of 8 bits", reader->err);
+        reader->status =
+            sa_codec_unsupported(source, "a JPEG that has not 1, 3 or 4 channels of 8 bits", reader->err);
         jpeg_leave(reader, CAUSE_STATUS);
     }
-    reader->status = sa_codec_new_image(source, info->image_height, info->image_width, 0, reader->image, reader->err);
+    reader->status =
+        sa_codec_new_image(source, info->image_height, info->image_width, 0, reader->image, reader->err);
     if (reader->status != SA_OK) {
         jpeg_leave(reader, CAUSE_STATUS);
     }
@@ -192,7 +198,8 @@ static void start_picture(jpeg_reader *reader)
     reader->max_scans = scan_limit(reader->image);
 }
 
-/* False if libjpeg, or one of us, gave up; reader->cause says why. Leaves nothing allocated but the picture. */
+/* False if libjpeg, or one of us, gave up; reader->cause says why. Leaves nothing allocated but the picture.
+ */
 static bool jpeg_run(jpeg_reader *reader)
 {
     j_decompress_ptr info = &reader->info;
@@ -224,16 +231,13 @@ static sa_status explain(const jpeg_reader *reader)
 {
     const sa_codec_source *source = reader->source;
     switch (reader->cause) {
-    case CAUSE_STATUS:
-        return reader->status;
+    case CAUSE_STATUS: return reader->status;
     case CAUSE_SCANS:
         return sa_fail(reader->err, SA_BAD_INPUT, source->name, "convert it to PNG",
                        "a progressive JPEG with more than %d scans", reader->max_scans);
     case JWRN_JPEG_EOF:
-    case JERR_INPUT_EOF:
-        return sa_codec_cut_short(source, "JPEG", reader->err);
-    case JERR_OUT_OF_MEMORY:
-        return sa_codec_no_memory(source, reader->err);
+    case JERR_INPUT_EOF: return sa_codec_cut_short(source, "JPEG", reader->err);
+    case JERR_OUT_OF_MEMORY: return sa_codec_no_memory(source, reader->err);
     case JERR_NO_BACKING_STORE: /* how libjpeg says that max_memory_to_use is not enough */
         return sa_fail(reader->err, SA_NO_ROOM, source->name, "scale it down, or store it as a baseline JPEG",
                        "decoding this progressive JPEG would take more than %zu MiB of memory",
@@ -242,9 +246,9 @@ static sa_status explain(const jpeg_reader *reader)
     case JERR_ARITH_NOTIMPL:
     case JERR_BAD_PRECISION:
     case JERR_CONVERSION_NOTIMPL:
-        return sa_codec_unsupported(source, "this kind of JPEG (lossless, hierarchical, not 8 bits)", reader->err);
-    default:
-        return sa_codec_damaged(source, "JPEG", "its data make no picture", reader->err);
+        return sa_codec_unsupported(source, "this kind of JPEG (lossless, hierarchical, not 8 bits)",
+                                    reader->err);
+    default: return sa_codec_damaged(source, "JPEG", "its data make no picture", reader->err);
     }
 }
 

@@ -1,4 +1,5 @@
-/* JPEG writing, by libjpeg-turbo with Pillow's settings: baseline, 4:2:0, standard tables scaled by the quality. */
+/* JPEG writing, by libjpeg-turbo with Pillow's settings: baseline, 4:2:0, standard tables scaled by the
+ * quality. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,20 +89,21 @@ static bool jpeg_run(jpeg_writer *writer, const sa_image *image, int quality)
     return true;
 }
 
-sa_status sa_image_encode_jpeg(const sa_image *image, int quality, unsigned char **bytes, size_t *size, sa_error *err)
+sa_status sa_image_encode_jpeg(const sa_image *image, int quality, unsigned char **bytes, size_t *size,
+                               sa_error *err)
 {
     SA_ASSERT(image->height > 0 && image->width > 0 && quality >= 1 && quality <= 100);
     *bytes = NULL;
     *size = 0;
     if (image->height > JPEG_MAX_DIMENSION || image->width > JPEG_MAX_DIMENSION) {
-        return sa_fail(err, SA_BAD_INPUT, NULL, "write a PNG", "a JPEG cannot have %zux%zu pixels", image->width,
-                       image->height);
+        return sa_fail(err, SA_BAD_INPUT, NULL, "write a PNG", "a JPEG cannot have %zux%zu pixels",
+                       image->width, image->height);
     }
     jpeg_writer writer = {0};
     if (!jpeg_run(&writer, image, quality)) {
         free(writer.bytes);
-        return sa_fail(err, SA_NO_ROOM, NULL, "free some memory", "no memory to encode a JPEG of %zux%zu pixels",
-                       image->width, image->height);
+        return sa_fail(err, SA_NO_ROOM, NULL, "free some memory",
+                       "no memory to encode a JPEG of %zux%zu pixels", image->width, image->height);
     }
     *bytes = writer.bytes;
     *size = writer.capacity - writer.target.free_in_buffer;

@@ -63,8 +63,9 @@ static sa_status transpose(sa_image *image, sa_error *err)
 }
 
 /*
- * 2 mirrored, 3 upside down, 4 flipped, 5 transposed, 6 needs a quarter turn clockwise, 7 transposed and upside down,
- * 8 needs a quarter turn anticlockwise: each is at most a transposition, then a mirroring, then a flip.
+ * 2 mirrored, 3 upside down, 4 flipped, 5 transposed, 6 needs a quarter turn clockwise, 7 transposed and
+ * upside down, 8 needs a quarter turn anticlockwise: each is at most a transposition, then a mirroring, then
+ * a flip.
  */
 sa_status sa_image_orient(sa_image *image, int orientation, sa_error *err)
 {

@@ -26,15 +26,18 @@ typedef struct {
     uint8_t *joined;
 } sa_png;
 
-#define SA_PNG_KIND(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+#define SA_PNG_KIND(a, b, c, d)                                                                              \
+    ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
-/* 1..8 from eXIf, ImageMagick's "Raw profile type exif" text or XMP, in this order; 1 if nothing is said. */
+/* 1..8 from eXIf, ImageMagick's "Raw profile type exif" text or XMP, in this order; 1 if nothing is said; -1
+ * if there is no memory to find out. */
 int sa_png_orientation(const sa_png *png);
 
 /* Bytes that the zlib stream has to unpack to. */
 uint64_t sa_png_raw_size(const sa_png *png);
 
-/* raw[0, sa_png_raw_size) is undone in place: filters, interlacing, palette, depth -> image. False: unknown filter. */
+/* raw[0, sa_png_raw_size) is undone in place: filters, interlacing, palette, depth -> image. False: unknown
+ * filter. */
 bool sa_png_unpack(const sa_png *png, uint8_t *raw, sa_image *image);
 
 /* Of left, above and above-left: the one nearest to left + above - corner; ties in this order. */

@@ -12,6 +12,7 @@ typedef struct {
     const uint8_t *bytes;
     size_t size;
     uint8_t *owned;
+    bool no_memory;
 } text;
 
 /* Moves behind the next zero byte; false if there is none. */
@@ -26,11 +27,15 @@ static bool skip_string(text *t)
     return true;
 }
 
+/* -1 instead of an orientation: out of memory, which must not pass for "says nothing". */
+enum { NO_MEMORY = -1 };
+
 static bool inflate_text(text *t)
 {
     bool whole = false;
     t->owned = malloc(MAX_TEXT);
     if (!t->owned) {
+        t->no_memory = true;
         return false;
     }
     t->size = sa_zlib_inflate(t->bytes, t->size, t->owned, MAX_TEXT, &whole);
@@ -63,10 +68,14 @@ static bool open_text(const sa_png_part *part, text *t)
 
 static int hex_digit(uint8_t c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
-/* Hex digits, white space between bytes -> bytes, in place of `out`; the count, or 0 if something else stands there. */
+/* Hex digits, white space between bytes -> bytes, in place of `out`; the count, or 0 if something else stands
+ * there. */
 static size_t decode_hex(const uint8_t *hex, size_t size, uint8_t *out)
 {
     size_t made = 0, digits = 0;
@@ -97,7 +106,10 @@ static int profile_orientation(const text *t)
     }
     size_t room = (size_t)(end - at) / 2 + 1;
     uint8_t *exif = malloc(room);
-    size_t size = exif ? decode_hex(at, (size_t)(end - at), exif) : 0;
+    if (!exif) {
+        return NO_MEMORY;
+    }
+    size_t size = decode_hex(at, (size_t)(end - at), exif);
     int orientation = size ? sa_exif_orientation(exif, size) : 0;
     free(exif);
     return orientation;
@@ -106,7 +118,7 @@ static int profile_orientation(const text *t)
 static int read_text(const sa_png_part *part, int (*read)(const text *))
 {
     text t;
-    int orientation = open_text(part, &t) ? read(&t) : 0;
+    int orientation = open_text(part, &t) ? read(&t) : t.no_memory ? NO_MEMORY : 0;
     free(t.owned);
     return orientation;
 }

@@ -1,10 +1,12 @@
-/* PNG: from unpacked bytes to RGB. Rows are a filter byte and packed samples; interlaced files hold seven pictures. */
+/* PNG: from unpacked bytes to RGB. Rows are a filter byte and packed samples; interlaced files hold seven
+ * pictures. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/image/png.h"
 
-/* Adam7: pass p holds the pixels (y0 + i*dy, x0 + j*dx). The last row of the table is a file without passes. */
+/* Adam7: pass p holds the pixels (y0 + i*dy, x0 + j*dx). The last row of the table is a file without passes.
+ */
 typedef struct {
     uint8_t y0, x0, dy, dx;
 } pass;
@@ -34,7 +36,8 @@ uint64_t sa_png_raw_size(const sa_png *png)
     return total;
 }
 
-/* Rows without a row above take zeros for it. `step`: bytes from a byte to the one that it is predicted from. */
+/* Rows without a row above take zeros for it. `step`: bytes from a byte to the one that it is predicted from.
+ */
 static void undo_average(uint8_t *row, const uint8_t *above, size_t bytes, size_t step)
 {
     for (size_t i = 0; i < bytes; i++) {
@@ -70,19 +73,14 @@ static void undo_up(uint8_t *row, const uint8_t *above, size_t bytes)
 static bool undo_filter(unsigned filter, uint8_t *row, const uint8_t *above, size_t bytes, size_t step)
 {
     switch (filter) {
-    case 0:
-        return true;
-    case 1:
-        undo_sub(row, bytes, step);
-        return true;
+    case 0: return true;
+    case 1: undo_sub(row, bytes, step); return true;
     case 2:
         if (above) {
             undo_up(row, above, bytes);
         }
         return true;
-    case 3:
-        undo_average(row, above, bytes, step);
-        return true;
+    case 3: undo_average(row, above, bytes, step); return true;
     case 4: /* without a row above, Paeth predicts from the left */
         if (above) {
             undo_paeth(row, above, bytes, step);
@@ -90,8 +88,7 @@ static bool undo_filter(unsigned filter, uint8_t *row, const uint8_t *above, siz
             undo_sub(row, bytes, step);
         }
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 

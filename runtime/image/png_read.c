@@ -1,7 +1,8 @@
 /*
- * PNG: the file's structure. Every chunk's checksum is verified, the order of the chunks that matter too, and only
- * then is anything unpacked, into a buffer of exactly the size that the header calls for: a decompression bomb can
- * take that buffer and the picture (together at most limits.max_memory), and no byte more.
+ * PNG: the file's structure. Every chunk's checksum is verified, the order of the chunks that matter too, and
+ * only then is anything unpacked, into a buffer of exactly the size that the header calls for: a
+ * decompression bomb can take that buffer and the picture (together at most limits.max_memory), and no byte
+ * more.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,8 @@ static bool valid_format(const sa_png *png)
     return png->color < 7 && power && (depths[png->color] & png->depth) != 0;
 }
 
-static sa_status read_header(const sa_codec_source *source, const sa_png_part *chunk, sa_png *png, sa_error *err)
+static sa_status read_header(const sa_codec_source *source, const sa_png_part *chunk, sa_png *png,
+                             sa_error *err)
 {
     static const uint8_t channels[7] = {1, 0, 3, 1, 2, 0, 4};
     const uint8_t *p = chunk->bytes;
@@ -91,7 +93,8 @@ static void note_metadata(sa_png *png, const sa_png_part *chunk)
     }
 }
 
-static sa_status note_palette(const sa_codec_source *source, const sa_png_part *chunk, sa_png *png, sa_error *err)
+static sa_status note_palette(const sa_codec_source *source, const sa_png_part *chunk, sa_png *png,
+                              sa_error *err)
 {
     if (chunk->size == 0 || chunk->size > sizeof png->palette || chunk->size % 3 != 0) {
         return broken(source, "its palette has an impossible size", err);
@@ -102,7 +105,8 @@ static sa_status note_palette(const sa_codec_source *source, const sa_png_part *
 }
 
 /* Checks all chunks of the file, from behind the header to the end, and notes where things are. */
-static sa_status read_chunks(const sa_codec_source *source, size_t at, sa_png *png, size_t *first_data, sa_error *err)
+static sa_status read_chunks(const sa_codec_source *source, size_t at, sa_png *png, size_t *first_data,
+                             sa_error *err)
 {
     sa_png_part chunk = {0};
     bool palette = false;
@@ -165,7 +169,8 @@ static sa_status unpack(const sa_codec_source *source, const sa_png *png, sa_ima
     if (good) {
         return SA_OK;
     }
-    return broken(source, got == raw_size ? "a row has an unknown filter" : "its compressed data are wrong", err);
+    return broken(source, got == raw_size ? "a row has an unknown filter" : "its compressed data are wrong",
+                  err);
 }
 
 static sa_status decode_png(const sa_codec_source *source, sa_png *png, sa_image *image, sa_error *err)
@@ -186,10 +191,12 @@ sa_status sa_png_decode(const sa_codec_source *source, sa_image *image, int *ori
     sa_png png = {0};
     sa_status status = decode_png(source, &png, image, err);
     free(png.joined);
+    if (status == SA_OK) {
+        *orientation = sa_png_orientation(&png);
+        status = *orientation > 0 ? SA_OK : sa_codec_no_memory(source, err);
+    }
     if (status != SA_OK) {
         sa_image_free(image);
-        return status;
     }
-    *orientation = sa_png_orientation(&png);
-    return SA_OK;
+    return status;
 }

@@ -20,22 +20,17 @@ static inline uint8_t predict(int filter, const uint8_t *row, const uint8_t *abo
     int up = above[i];
     int corner = i >= step ? above[i - step] : 0;
     switch (filter) {
-    case 1:
-        return (uint8_t)left;
-    case 2:
-        return (uint8_t)up;
-    case 3:
-        return (uint8_t)((left + up) / 2);
-    case 4:
-        return sa_png_paeth(left, up, corner);
-    default:
-        return 0;
+    case 1: return (uint8_t)left;
+    case 2: return (uint8_t)up;
+    case 3: return (uint8_t)((left + up) / 2);
+    case 4: return sa_png_paeth(left, up, corner);
+    default: return 0;
     }
 }
 
 /* The body of filter_row for one filter: the compiler makes five loops of it, without a choice inside. */
-static inline __attribute__((always_inline)) uint64_t difference(int filter, const uint8_t *row, const uint8_t *above,
-                                                                 size_t bytes, size_t step, uint8_t *out)
+static inline __attribute__((always_inline)) uint64_t
+difference(int filter, const uint8_t *row, const uint8_t *above, size_t bytes, size_t step, uint8_t *out)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < step; i++) {
@@ -55,16 +50,11 @@ static uint64_t filter_row(int filter, const uint8_t *row, const uint8_t *above,
 {
     out[0] = (uint8_t)filter;
     switch (filter) {
-    case 1:
-        return difference(1, row, above, bytes, step, out + 1);
-    case 2:
-        return difference(2, row, above, bytes, step, out + 1);
-    case 3:
-        return difference(3, row, above, bytes, step, out + 1);
-    case 4:
-        return difference(4, row, above, bytes, step, out + 1);
-    default:
-        return difference(0, row, above, bytes, step, out + 1);
+    case 1: return difference(1, row, above, bytes, step, out + 1);
+    case 2: return difference(2, row, above, bytes, step, out + 1);
+    case 3: return difference(3, row, above, bytes, step, out + 1);
+    case 4: return difference(4, row, above, bytes, step, out + 1);
+    default: return difference(0, row, above, bytes, step, out + 1);
     }
 }
 
@@ -143,8 +133,8 @@ static uint8_t *put_file(uint8_t *p, const png_input *in, const uint8_t *stream,
 
 static sa_status no_memory(const png_input *in, sa_error *err)
 {
-    return sa_fail(err, SA_NO_ROOM, NULL, "free some memory", "no memory to encode a PNG of %zux%zu pixels", in->width,
-                   in->height);
+    return sa_fail(err, SA_NO_ROOM, NULL, "free some memory", "no memory to encode a PNG of %zux%zu pixels",
+                   in->width, in->height);
 }
 
 static sa_status encode(const png_input *in, unsigned char **bytes, size_t *size, sa_error *err)
@@ -153,7 +143,8 @@ static sa_status encode(const png_input *in, unsigned char **bytes, size_t *size
     *bytes = NULL;
     *size = 0;
     if (in->height > MAX_CHUNK || in->width > MAX_CHUNK) {
-        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a PNG cannot have %zux%zu pixels", in->width, in->height);
+        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a PNG cannot have %zux%zu pixels", in->width,
+                       in->height);
     }
     size_t packed;
     uint8_t *stream = pack_rows(in, &packed);
@@ -199,7 +190,8 @@ sa_status sa_image_encode_png_grey(const uint8_t *grey, size_t height, size_t wi
     return encode(&in, bytes, size, err);
 }
 
-sa_status sa_image_write_png_grey(const char *path, const uint8_t *grey, size_t height, size_t width, sa_error *err)
+sa_status sa_image_write_png_grey(const char *path, const uint8_t *grey, size_t height, size_t width,
+                                  sa_error *err)
 {
     png_input in = {.pixels = grey, .height = height, .width = width, .channels = 1};
     return write_file(path, &in, err);

@@ -1,4 +1,5 @@
-/* Binary PNM: P5 (grey) and P6 (RGB). Header: magic, width, height, largest value, in words; # starts a comment. */
+/* Binary PNM: P5 (grey) and P6 (RGB). Header: magic, width, height, largest value, in words; # starts a
+ * comment. */
 #include <math.h>
 
 #include "runtime/image/codec.h"

@@ -1,7 +1,8 @@
 /*
- * Arbitrary bytes through sa_image_decode, under limits that keep a run short. The first byte says what else is done:
- * bit 0 sets a PNG's checksums right first, so that what lies behind them is reached. What is accepted must keep the
- * limits, be readable to the last pixel, and come back the same from our PNG; EXIF and XMP readers see the bytes bare.
+ * Arbitrary bytes through sa_image_decode, under limits that keep a run short. The first byte says what else
+ * is done: bit 0 sets a PNG's checksums right first, so that what lies behind them is reached. What is
+ * accepted must keep the limits, be readable to the last pixel, and come back the same from our PNG; EXIF and
+ * XMP readers see the bytes bare.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,7 +39,8 @@ static void check_round_trip(const sa_image *image)
 
 static void check_decode(const uint8_t *bytes, size_t size)
 {
-    const sa_image_limits limits = {.max_pixels = 1 << 16, .max_side = 2048, .max_file_bytes = 1 << 20, .max_memory = 1 << 20};
+    const sa_image_limits limits = {
+        .max_pixels = 1 << 16, .max_side = 2048, .max_file_bytes = 1 << 20, .max_memory = 1 << 20};
     sa_error err = {0};
     sa_image image;
     sa_status status = sa_image_decode("fuzz", bytes, size, &limits, &image, &err);

@@ -1,8 +1,9 @@
-/* Painting: the overlay against its formula pixel by pixel; clicks and boxes stay inside and look as promised. */
+/* Painting: the overlay against its formula pixel by pixel; clicks and boxes stay inside and look as
+ * promised. */
 #include <math.h>
 
 #include "runtime/base/philox.h"
-#include "tests/image/golden_masks.h"
+#include "tests/image/golden.h"
 
 /* -- Overlay -- */
 
@@ -34,7 +35,8 @@ static size_t overlay_errors(const sa_image *before, const sa_image *after, cons
     size_t errors = 0;
     for (size_t i = 0; i < before->height * before->width * 3; i++) {
         size_t y = i / 3 / before->width, x = i / 3 % before->width;
-        uint8_t want = mask_at(mask, y, x) ? painted(before->pixels[i], (int)(i % 3), paint) : before->pixels[i];
+        uint8_t want =
+            mask_at(mask, y, x) ? painted(before->pixels[i], (int)(i % 3), paint) : before->pixels[i];
         errors += after->pixels[i] != want;
     }
     return errors;
@@ -65,9 +67,9 @@ static void test_overlay(void **state)
     (void)state;
     static const size_t widths[] = {1, 63, 64, 65, 128, 131};
     static const sa_image_paint paints[] = {
-        {{0, 255, 0}, 0.5, SA_IMAGE_TRUNCATE},  {{0, 255, 0}, 0.5, SA_IMAGE_NEAREST},
+        {{0, 255, 0}, 0.5, SA_IMAGE_TRUNCATE},   {{0, 255, 0}, 0.5, SA_IMAGE_NEAREST},
         {{255, 7, 130}, 0.3, SA_IMAGE_TRUNCATE}, {{255, 7, 130}, 0.7, SA_IMAGE_NEAREST},
-        {{1, 2, 3}, 0.0, SA_IMAGE_TRUNCATE},    {{1, 2, 3}, 1.0, SA_IMAGE_NEAREST},
+        {{1, 2, 3}, 0.0, SA_IMAGE_TRUNCATE},     {{1, 2, 3}, 1.0, SA_IMAGE_NEAREST},
     };
     for (size_t w = 0; w < 6; w++) {
         for (size_t p = 0; p < 6; p++) {
@@ -101,7 +103,8 @@ static void test_overlay_default(void **state)
 
 /* -- Clicks and boxes -- */
 
-/* A grey picture whose pixels lie in a guarded buffer, so that a stray write shows without a sanitizer, too. */
+/* A grey picture whose pixels lie in a guarded buffer, so that a stray write shows without a sanitizer, too.
+ */
 static sa_image grey_in(check_buffer *buffer, size_t height, size_t width)
 {
     *buffer = check_buffer_new(height * width * 3);
@@ -127,14 +130,14 @@ static void test_click_colors(void **state)
     const sa_image_click clicks[2] = {{100.5, 200.0, true}, {300.0, 200.9, false}};
     sa_image_draw_clicks(&image, clicks, 2);
     const uint8_t *plus = image.pixels + (200 * 600 + 100) * 3, *minus = image.pixels + (200 * 600 + 300) * 3;
-    assert_int_equal(plus[0], 255);              /* the signs' centres are white */
+    assert_int_equal(plus[0], 255); /* the signs' centres are white */
     assert_int_equal(minus[0], 255);
-    assert_int_equal(plus[3 * 600 * 2], 255);    /* two rows below: the plus goes on, the minus does not */
+    assert_int_equal(plus[3 * 600 * 2], 255); /* two rows below: the plus goes on, the minus does not */
     assert_true(minus[3 * 600 * 2] > 200 && minus[3 * 600 * 2 + 1] < 60);
     assert_true(plus[3 * (600 * 3 + 3)] < 60 && plus[3 * (600 * 3 + 3) + 1] > 150);
-    assert_int_equal(plus[3 * 7], 0);            /* black rim */
-    assert_int_equal(plus[3 * 6], 255);          /* white ring */
-    assert_int_equal(plus[3 * 8], 128);          /* and no further */
+    assert_int_equal(plus[3 * 7], 0);   /* black rim */
+    assert_int_equal(plus[3 * 6], 255); /* white ring */
+    assert_int_equal(plus[3 * 8], 128); /* and no further */
     size_t changed = changed_pixels(&image);
     assert_true(changed > 2 * 120 && changed < 2 * 200);
     check_buffer_free(&buffer);
@@ -144,7 +147,8 @@ static void test_click_colors(void **state)
 static void test_clicks_are_clipped(void **state)
 {
     (void)state;
-    static const double places[] = {-1e300, -1e9, -4, -1, -0.5, 0, 0.99, 6, 500, 2e9, INFINITY, -INFINITY, NAN};
+    static const double places[] = {-1e300, -1e9, -4,  -1,       -0.5,      0,  0.99,
+                                    6,      500,  2e9, INFINITY, -INFINITY, NAN};
     static const size_t sides[] = {1, 2, 7, 97};
     for (size_t s = 0; s < 16; s++) {
         check_buffer buffer;
@@ -152,7 +156,8 @@ static void test_clicks_are_clipped(void **state)
         for (size_t i = 0; i < 13 * 13; i++) {
             const sa_image_click click = {places[i / 13], places[i % 13], i % 2 == 0};
             sa_image_draw_clicks(&image, &click, 1);
-            sa_image_draw_box(&image, places[i / 13], places[i % 13], places[(i + 5) % 13], 3, (uint8_t[3]){9, 9, 9});
+            sa_image_draw_box(&image, places[i / 13], places[i % 13], places[(i + 5) % 13], 3,
+                              (uint8_t[3]){9, 9, 9});
         }
         check_buffer_free(&buffer);
     }
@@ -163,7 +168,8 @@ static void test_far_clicks_draw_nothing(void **state)
     (void)state;
     check_buffer buffer;
     sa_image image = grey_in(&buffer, 50, 50);
-    const sa_image_click clicks[] = {{-20, 10, true}, {NAN, 10, true}, {10, INFINITY, false}, {10, 71, false}};
+    const sa_image_click clicks[] = {
+        {-20, 10, true}, {NAN, 10, true}, {10, INFINITY, false}, {10, 71, false}};
     sa_image_draw_clicks(&image, clicks, 4);
     sa_image_draw_clicks(&image, NULL, 0);
     sa_image_draw_box(&image, NAN, 1, 2, 3, (uint8_t[3]){9, 9, 9});
@@ -177,7 +183,8 @@ static void test_box(void **state)
     (void)state;
     check_buffer buffer;
     sa_image image = grey_in(&buffer, 40, 50);
-    sa_image_draw_box(&image, 30, 25, 10, 5, (uint8_t[3]){1, 2, 3}); /* corners in any order; lines 1 pixel wide */
+    sa_image_draw_box(&image, 30, 25, 10, 5,
+                      (uint8_t[3]){1, 2, 3}); /* corners in any order; lines 1 pixel wide */
     assert_int_equal(changed_pixels(&image), 2 * 21 + 2 * 19);
     for (size_t x = 10; x <= 30; x++) {
         assert_memory_equal(image.pixels + (5 * 50 + x) * 3, ((uint8_t[3]){1, 2, 3}), 3);
@@ -189,9 +196,12 @@ static void test_box(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_overlay),          cmocka_unit_test(test_overlay_default),
-        cmocka_unit_test(test_click_colors),     cmocka_unit_test(test_clicks_are_clipped),
-        cmocka_unit_test(test_far_clicks_draw_nothing), cmocka_unit_test(test_box),
+        cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_overlay_default),
+        cmocka_unit_test(test_click_colors),
+        cmocka_unit_test(test_clicks_are_clipped),
+        cmocka_unit_test(test_far_clicks_draw_nothing),
+        cmocka_unit_test(test_box),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,10 @@
-/* EXIF orientation: the eight ways of turning, and blocks that lie, at every length. (Files: test_decode.c.) */
-#include "tests/image/golden_masks.h"
+/* EXIF orientation: the eight ways of turning, and blocks that lie, at every length. (Files: test_decode.c.)
+ */
+#include "tests/image/golden.h"
 
 /* exif_transpose of Pillow, for pixel (y, x) of the turned picture: where it stands in the stored one. */
-static void stored_place(int orientation, size_t height, size_t width, size_t y, size_t x, size_t *sy, size_t *sx)
+static void stored_place(int orientation, size_t height, size_t width, size_t y, size_t x, size_t *sy,
+                         size_t *sx)
 {
     bool swapped = orientation >= 5;
     size_t a = swapped ? x : y, b = swapped ? y : x; /* stored row and column before mirroring */
@@ -22,7 +24,8 @@ static void check_orient(size_t height, size_t width, int orientation)
         for (size_t x = 0; x < turned.width; x++) {
             size_t sy, sx;
             stored_place(orientation, height, width, y, x, &sy, &sx);
-            assert_memory_equal(turned.pixels + (y * turned.width + x) * 3, stored.pixels + (sy * width + sx) * 3, 3);
+            assert_memory_equal(turned.pixels + (y * turned.width + x) * 3,
+                                stored.pixels + (sy * width + sx) * 3, 3);
         }
     }
     sa_image_free(&stored);

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "runtime/base/philox.h"
-#include "tests/image/golden_masks.h"
+#include "tests/image/golden.h"
 
 /* -- JPEG -- */
 
@@ -242,13 +242,13 @@ static void test_impossible_streams(void **state)
         uint8_t bytes[12];
         size_t size;
     } cases[] = {
-        {{0x78, 0x9c, 0x07}, 3},                                      /* block kind 3 */
-        {{0x78, 0x9c, 0x01, 1, 0, 0, 0}, 7},                          /* stored, length not confirmed */
-        {{0x78, 0x9c, 0x01, 5, 0, 0xfa, 0xff, 1, 2}, 9},              /* stored, cut short */
-        {{0x78, 0x9c, 0x03, 0x02, 0x00, 0x00}, 6},                    /* a match at the very start */
-        {{0x78, 0x9c, 0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 9},  /* over-full dynamic code */
-        {{0x78, 0xbc, 0x03, 0x00}, 4},                                /* preset dictionary */
-        {{0x79, 0x9c, 0x03, 0x00}, 4},                                /* not deflate */
+        {{0x78, 0x9c, 0x07}, 3},                                     /* block kind 3 */
+        {{0x78, 0x9c, 0x01, 1, 0, 0, 0}, 7},                         /* stored, length not confirmed */
+        {{0x78, 0x9c, 0x01, 5, 0, 0xfa, 0xff, 1, 2}, 9},             /* stored, cut short */
+        {{0x78, 0x9c, 0x03, 0x02, 0x00, 0x00}, 6},                   /* a match at the very start */
+        {{0x78, 0x9c, 0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 9}, /* over-full dynamic code */
+        {{0x78, 0xbc, 0x03, 0x00}, 4},                               /* preset dictionary */
+        {{0x79, 0x9c, 0x03, 0x00}, 4},                               /* not deflate */
     };
     uint8_t out[64];
     bool whole;
@@ -261,10 +261,14 @@ static void test_impossible_streams(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jpeg_equals_pillow), cmocka_unit_test(test_jpeg_too_long),
-        cmocka_unit_test(test_png_sizes),          cmocka_unit_test(test_png_noise),
-        cmocka_unit_test(test_png_grey),           cmocka_unit_test(test_files),
-        cmocka_unit_test(test_deflate),            cmocka_unit_test(test_damaged_streams),
+        cmocka_unit_test(test_jpeg_equals_pillow),
+        cmocka_unit_test(test_jpeg_too_long),
+        cmocka_unit_test(test_png_sizes),
+        cmocka_unit_test(test_png_noise),
+        cmocka_unit_test(test_png_grey),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_deflate),
+        cmocka_unit_test(test_damaged_streams),
         cmocka_unit_test(test_impossible_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,8 +330,8 @@ static void test_invariance(void **state)
 }
 
 /* Every allocation of the program passes here while `counting`. */
-static size_t allocations;
-static bool counting;
+static volatile size_t allocations; /* volatile: compilers take malloc for a function that changes nothing of ours */
+static volatile bool counting;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);

@@ -4,8 +4,9 @@
     python weights_tools/golden/make_images.py tests/golden/images
 
 Needs Pillow and numpy. Writes beside the pictures
-  decode.txt  one line per file: NAME ok WIDTH HEIGHT CRC32   of ImageOps.exif_transpose(open(f)).convert("RGB")
-                             or  NAME refused WORD            WORD must stand in our error's reason
+  decode.txt  one line per file:
+                NAME ok WIDTH HEIGHT CRC32   of ImageOps.exif_transpose(open(f)).convert("RGB")
+                NAME refused WORD            WORD must stand in our error's reason
   encode.txt  NAME QUALITY CRC32: the picture NAME, saved by Pillow as JPEG of that quality and opened again
   *.rgb       the expected pixels of a few files, for a comparison that can say where a difference is
 Where EXIF data make Pillow itself fail, the picture as stored is expected: we ignore such data.
@@ -83,7 +84,7 @@ def jpeg_segments(data):
 
 
 def jpeg_join(segments, rest):
-    parts = [struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content for marker, content in segments]
+    parts = [struct.pack(">BBH", 0xFF, kind, len(content) + 2) + content for kind, content in segments]
     return b"\xff\xd8" + b"".join(parts) + rest
 
 
@@ -97,7 +98,8 @@ def jpegs():
     for name, sampling in (("444", 0), ("422", 1), ("420", 2)):
         image = Image.fromarray(picture(47, 61))
         good(f"rgb_{name}.jpg", saved(image, "JPEG", subsampling=sampling))
-        good(f"rgb_{name}_progressive.jpg", saved(image, "JPEG", subsampling=sampling, progressive=True, quality=90))
+        data = saved(image, "JPEG", subsampling=sampling, progressive=True, quality=90)
+        good(f"rgb_{name}_progressive.jpg", data)
     for height, width in ((1, 1), (1, 17), (17, 1), (2, 2), (8, 16), (16, 8), (31, 37)):
         good(f"size_{width}x{height}.jpg", saved(Image.fromarray(picture(height, width)), "JPEG", quality=90))
     image = Image.fromarray(picture(29, 43))
@@ -116,10 +118,11 @@ def jpegs():
     good("cmyk_plain.jpg", jpeg_join([s for s in segments if s[0] != 0xEE], rest))
     adobe = [(m, c[:11] + b"\x02" if m == 0xEE else c) for m, c in segments]
     good("ycck_adobe.jpg", jpeg_join(adobe, rest))
-    two = [(m, c[:5] + b"\x02" + c[6:12] if m == 0xC0 else c) for m, c in jpeg_segments(saved(image, "JPEG"))[0]]
-    refused("two_channels.jpg", jpeg_join(two, jpeg_segments(saved(image, "JPEG"))[1]), "JPEG")
-    deep = [(m, b"\x0c" + c[1:] if m == 0xC0 else c) for m, c in jpeg_segments(saved(image, "JPEG"))[0]]
-    refused("twelve_bits.jpg", jpeg_join(deep, jpeg_segments(saved(image, "JPEG"))[1]), "8")
+    segments, rest = jpeg_segments(saved(image, "JPEG"))
+    two = [(m, c[:5] + b"\x02" + c[6:12] if m == 0xC0 else c) for m, c in segments]
+    refused("two_channels.jpg", jpeg_join(two, rest), "JPEG")
+    deep = [(m, b"\x0c" + c[1:] if m == 0xC0 else c) for m, c in segments]
+    refused("twelve_bits.jpg", jpeg_join(deep, rest), "8")
 
 
 # -- EXIF --
@@ -162,6 +165,7 @@ def odd_exif():
     yield "count_huge", tiff([(274, 3, 0xFFFFFFFF, short(6)), turn])
     yield "count_3_outside", tiff([(274, 3, 3, long(26))], tail=struct.pack("<HHH", 8, 1, 1))
     yield "twice", tiff([(274, 3, 1, short(6)), (274, 3, 1, short(3))])
+    yield "repeat_beyond", tiff([(270, 2, 4, b"abc\0"), (270, 2, 9, long(5000)), turn])
     yield "value_beyond", tiff([(270, 2, 9, long(20)), turn])
     yield "value_offset_beyond", tiff([(270, 2, 9, long(5000)), turn])
     yield "value_too_large_then_turn", tiff([(270, 2, 5000, long(8)), turn])
@@ -194,12 +198,14 @@ def exifs():
     adobe = b"http://ns.adobe.com/xap/1.0/\0"
     good("xmp.jpg", jpeg_with(base, adobe + xmp))
     good("xmp_element.jpg", jpeg_with(base, adobe + b"<tiff:Orientation>5</tiff:Orientation>"))
-    good("xmp_odd.jpg", jpeg_with(base, adobe + b"tiff:Orientation=8 tiff:Orientation='7' tiff:Orientation=\"0\""))
+    odd = b"tiff:Orientation=8 tiff:Orientation='7' tiff:Orientation=\"0\""
+    good("xmp_odd.jpg", jpeg_with(base, adobe + odd))
     good("xmp_and_exif.jpg", jpeg_with(base, exif, adobe + xmp))
     good("xmp_and_empty_exif.jpg", jpeg_with(base, b"Exif\0\0" + tiff([(270, 2, 4, b"abc\0")]), adobe + xmp))
     profile = b"\nexif\n%8d\n" % len(exif) + exif.hex().encode()
     good("profile_text.png", png_with(base_png, (b"tEXt", b"Raw profile type exif\0" + profile)))
-    good("profile_packed.png", png_with(base_png, (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile))))
+    packed = b"Raw profile type exif\0\0" + zlib.compress(profile)
+    good("profile_packed.png", png_with(base_png, (b"zTXt", packed)))
     good("profile_odd.png", png_with(base_png, (b"tEXt", b"Raw profile type exif\0" + profile + b"xyz")))
     good("xmp.png", png_with(base_png, (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)))
     good("xmp_packed.png", png_with(base_png, (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp))))
@@ -274,11 +280,18 @@ def random_samples(height, width, depth, color):
     return RNG.integers(0, 1 << depth, (height, width, channels))
 
 
+def png_header(width, height, depth, color):
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
+
+
 def pngs():
     names = {0: "grey", 2: "rgb", 3: "palette", 4: "greyalpha", 6: "rgba"}
-    kinds = [(d, 0) for d in (1, 2, 4, 8)] + [(d, 3) for d in (1, 2, 4, 8)] + [(d, c) for c in (2, 4, 6) for d in (8, 16)]
+    kinds = [(depth, color) for color in (0, 3) for depth in (1, 2, 4, 8)]
+    kinds += [(depth, color) for color in (2, 4, 6) for depth in (8, 16)]
     for depth, color in kinds:
-        palette = chunk(b"PLTE", RNG.integers(0, 256, 3 << depth, dtype=np.uint8).tobytes()) if color == 3 else b""
+        palette = b""
+        if color == 3:
+            palette = chunk(b"PLTE", RNG.integers(0, 256, 3 << depth, dtype=np.uint8).tobytes())
         for interlaced in (False, True):
             name = f"{names[color]}{depth}{'_adam7' if interlaced else ''}.png"
             good(name, png_file(random_samples(13, 11, depth, color), depth, color, interlaced, palette))
@@ -289,14 +302,16 @@ def pngs():
     good("many_idat.png", png_file(samples, 8, 2, cuts=40))
     good("junk_after_end.png", png_file(samples, 8, 2) + b"junk" * 5)
     good("transparent_grey.png", png_file(random_samples(5, 6, 4, 0), 4, 0, extra=chunk(b"tRNS", b"\0\3")))
-    good("transparent_rgb.png", png_file(samples, 8, 2, extra=chunk(b"tRNS", bytes(6)) + chunk(b"gAMA", long(45455, ">"))))
+    extra = chunk(b"tRNS", bytes(6)) + chunk(b"gAMA", long(45455, ">"))
+    good("transparent_rgb.png", png_file(samples, 8, 2, extra=extra))
     short_palette = chunk(b"PLTE", bytes([10, 20, 30, 40, 50, 60])) + chunk(b"tRNS", b"\0\x80")
     good("palette_short.png", png_file(random_samples(5, 6, 4, 3), 4, 3, extra=short_palette))
     good("stored.png", saved(Image.fromarray(picture(19, 23)), "PNG", compress_level=0))
     good("smooth.png", saved(Image.fromarray(picture(61, 67)), "PNG"))
     frames = [Image.fromarray(picture(8, 9)) for _ in range(3)]
-    good("animated.png", saved(frames[0], "PNG", save_all=True, append_images=frames[1:]))
-    good("animated_default.png", saved(frames[0], "PNG", save_all=True, append_images=frames[1:], default_image=True))
+    for name, default in (("animated", False), ("animated_default", True)):
+        options = {"save_all": True, "append_images": frames[1:], "default_image": default}
+        good(f"{name}.png", saved(frames[0], "PNG", **options))
     refused("grey16.png", png_file(random_samples(5, 6, 16, 0), 16, 0), "16-bit")
     whole = png_file(samples, 8, 2)
     refused("bad_checksum.png", whole.replace(b"IEND", b"IENE"), "checksum")
@@ -307,10 +322,10 @@ def pngs():
     refused("no_data.png", whole[:33] + chunk(b"IEND", b""), "no picture")
     refused("no_palette.png", png_file(random_samples(5, 6, 4, 3), 4, 3), "palette")
     refused("no_header.png", whole[:8] + whole[33:], "header")
-    refused("size_zero.png", whole[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 0, 9, 8, 2, 0, 0, 0)) + whole[33:], "no pixels")
-    refused("huge.png", whole[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)) + whole[33:], "large")
-    refused("depth_3.png", whole[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 3, 0, 0, 0, 0)) + whole[33:], "header")
-    refused("too_few_rows.png", whole[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 2, 0, 0, 0)) + whole[33:], "compressed")
+    refused("size_zero.png", whole[:8] + png_header(0, 9, 8, 2) + whole[33:], "no pixels")
+    refused("huge.png", whole[:8] + png_header(30000, 30000, 8, 2) + whole[33:], "large")
+    refused("depth_3.png", whole[:8] + png_header(9, 9, 3, 0) + whole[33:], "header")
+    refused("too_few_rows.png", whole[:8] + png_header(10, 10, 8, 2) + whole[33:], "compressed")
     bad_filter = whole[:33] + chunk(b"IDAT", zlib.compress(b"\5" + bytes(9 * 31 - 1))) + chunk(b"IEND", b"")
     refused("bad_filter.png", bad_filter, "filter")
 
@@ -323,8 +338,8 @@ def bmp_file(height, width, bits, palette=b"", colors=0, header=40, compression=
     if header == 12:
         info = struct.pack("<IHHHH", 12, width, height, 1, bits)
     else:
-        info = struct.pack("<IiiHHIIiiII", header, width, -height if down else height, 1, bits, compression, len(data),
-                           0, 0, colors, 0)
+        info = struct.pack("<IiiHHIIiiII", header, width, -height if down else height, 1, bits, compression,
+                           len(data), 0, 0, colors, 0)
     body = info + masks + palette
     return b"BM" + struct.pack("<IHHI", 14 + len(body) + len(data), 0, 0, 14 + len(body)) + body + data
 
@@ -339,7 +354,8 @@ def bmps():
     good("bits24.bmp", bmp_file(5, 13, 24))
     good("bits24_down.bmp", bmp_file(5, 13, 24, down=True))
     good("bits32.bmp", bmp_file(5, 13, 32))
-    good("bits32_fields.bmp", bmp_file(5, 13, 32, compression=3, masks=struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)))
+    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
+    good("bits32_fields.bmp", bmp_file(5, 13, 32, compression=3, masks=masks))
     good("old_header.bmp", bmp_file(5, 13, 8, palette(256, 3), header=12))
     good("saved.bmp", saved(Image.fromarray(picture(5, 7)), "BMP"))
     refused("bits16.bmp", bmp_file(5, 13, 16), "16-bit")
@@ -382,8 +398,9 @@ def strangers():
 
 
 def encodes():
-    for name, qualities in (("smooth.png", (1, 30, 75, 90, 100)), ("rgb8.png", (50, 75, 95)), ("rgb_420.jpg", (75,)),
-                            ("size_1x1_adam7.png", (75,)), ("size_5x1_adam7.png", (75,)), ("stored.png", (75,))):
+    for name, qualities in (("smooth.png", (1, 30, 75, 90, 100)), ("rgb8.png", (50, 75, 95)),
+                            ("rgb_420.jpg", (75,)), ("size_1x1_adam7.png", (75,)),
+                            ("size_5x1_adam7.png", (75,)), ("stored.png", (75,))):
         for quality in qualities:
             image = Image.open(OUT / name).convert("RGB")
             again = Image.open(io.BytesIO(saved(image, "JPEG", quality=quality))).convert("RGB")
