@@ -1,4 +1,7 @@
-/* segagent weights: picks the subcommand; and `inspect`, which lists the tensors of any file the readers know. */
+/*
+ * segagent weights: picks the subcommand; and `inspect`, which lists the tensors of any file the readers
+ * know.
+ */
 #include "runtime/cli/weights.h"
 
 #include <stdio.h>
@@ -20,8 +23,9 @@ enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };
 
 static void print_help(FILE *stream)
 {
-    fprintf(stream, "Usage: segagent weights SUBCOMMAND [OPTION]...\n\n"
-                    "Looks at model files (safetensors, PyTorch) and converts them. Runs no code in them.\n\n");
+    fprintf(stream,
+            "Usage: segagent weights SUBCOMMAND [OPTION]...\n\n"
+            "Looks at model files (safetensors, PyTorch) and converts them. Runs no code in them.\n\n");
     for (size_t i = 0; i < SUBCOMMANDS; i++) {
         fprintf(stream, "  %-10s%s\n", subcommands[i].name, subcommands[i].summary);
     }
@@ -29,7 +33,10 @@ static void print_help(FILE *stream)
                     "Example:\n  segagent weights inspect sam_vit_b_01ec64.pth\n");
 }
 
-/* Not one of ours: goes through the parser all the same, so that --json and the error's form are as everywhere. */
+/*
+ * Not one of ours: goes through the parser all the same, so that --json and the error's form are as
+ * everywhere.
+ */
 static int refuse(int argc, char **argv)
 {
     static const sa_syntax syntax = {
@@ -74,7 +81,8 @@ int sa_command_weights(int argc, char **argv)
     return refuse(argc, argv);
 }
 
-sa_status weights_read_config(const char *path, const sa_weights *weights, sa_sam_config *config, sa_error *err)
+sa_status weights_read_config(const char *path, const sa_weights *weights, sa_sam_config *config,
+                              sa_error *err)
 {
     return sa_file_is_directory(path) ? sa_sam_config_read(path, config, err)
                                       : sa_sam_config_from_weights(weights, config, err);
@@ -117,8 +125,9 @@ static void print_table(const sa_weights *weights)
         parameters += tensor->count;
         bytes += tensor->bytes;
     }
-    printf("%zu tensors, %llu parameters, %llu bytes, %s in %zu file%s\n", sa_weights_count(weights), parameters, bytes,
-           sa_weights_format(weights), sa_weights_file_count(weights), sa_weights_file_count(weights) == 1 ? "" : "s");
+    printf("%zu tensors, %llu parameters, %llu bytes, %s in %zu file%s\n", sa_weights_count(weights),
+           parameters, bytes, sa_weights_format(weights), sa_weights_file_count(weights),
+           sa_weights_file_count(weights) == 1 ? "" : "s");
 }
 
 static void write_tensor(sa_json_writer *w, const sa_tensor *tensor)
@@ -169,7 +178,8 @@ int weights_inspect(int argc, char **argv)
 {
     static const sa_syntax syntax = {
         .name = "weights inspect",
-        .summary = "Lists the tensors of a .safetensors, .pth, .pt or .bin file, of a sharded index or a directory.",
+        .summary =
+            "Lists the tensors of a .safetensors, .pth, .pt or .bin file, of a sharded index or a directory.",
         .usage = "PATH [OPTION]...",
         .example = "segagent weights inspect sam_vit_b_01ec64.pth",
         .least_positions = 1,

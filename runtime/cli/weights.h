@@ -12,9 +12,10 @@ int weights_verify(int argc, char **argv);
 int weights_convert(int argc, char **argv);
 
 /*
- * The config that belongs to `path`: config.json of a directory, or what the tensors of a file show. SA_BAD_INPUT if the
- * model is none that this program has.
+ * The config that belongs to `path`: config.json of a directory, or what the tensors of a file show.
+ * SA_BAD_INPUT if the model is none that this program has.
  */
-sa_status weights_read_config(const char *path, const sa_weights *weights, sa_sam_config *config, sa_error *err);
+sa_status weights_read_config(const char *path, const sa_weights *weights, sa_sam_config *config,
+                              sa_error *err);
 
 #endif

@@ -1,7 +1,9 @@
 /*
- * segagent weights convert: a PyTorch checkpoint (or any weights of a known model) to a Hugging Face directory.
+ * segagent weights convert: a PyTorch checkpoint (or any weights of a known model) to a Hugging Face
+ * directory.
  *
- *   open -> config -> match -> OUT.PID.tmp/{model.safetensors,config.json,preprocessor_config.json} -> rename to OUT
+ *   open -> config -> match -> OUT.PID.tmp/{model.safetensors,config.json,preprocessor_config.json} -> rename
+ * to OUT
  */
 #include <dirent.h>
 #include <errno.h>
@@ -37,7 +39,8 @@ static sa_status check_target(const char *out, sa_error *err)
     }
     DIR *directory = opendir(out);
     if (directory == NULL) {
-        return sa_fail(err, SA_BAD_INPUT, out, "give the name of a new directory", "is there and is no directory");
+        return sa_fail(err, SA_BAD_INPUT, out, "give the name of a new directory",
+                       "is there and is no directory");
     }
     bool empty = true;
     for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
@@ -56,7 +59,8 @@ static sa_status make_temporary(conversion *c, sa_error *err)
     while (length > 1 && c->out[length - 1] == '/') {
         length--;
     }
-    int printed = snprintf(c->temporary, sizeof c->temporary, "%.*s.%ld.tmp", (int)length, c->out, (long)getpid());
+    int printed =
+        snprintf(c->temporary, sizeof c->temporary, "%.*s.%ld.tmp", (int)length, c->out, (long)getpid());
     if (printed < 0 || (size_t)printed >= sizeof c->temporary || length > 400) {
         return sa_fail(err, SA_BAD_INPUT, c->out, "use a shorter path", "the path is too long");
     }
@@ -77,8 +81,8 @@ static void remove_temporary(const conversion *c)
 
 /* -- The files -- */
 
-static sa_status write_text(const conversion *c, const char *name, void (*write)(const sa_sam_config *, FILE *),
-                            sa_error *err)
+static sa_status write_text(const conversion *c, const char *name,
+                            void (*write)(const sa_sam_config *, FILE *), sa_error *err)
 {
     char path[512];
     sa_file_writer writer;
@@ -131,7 +135,8 @@ static sa_status write_files(const conversion *c, sa_error *err)
     SA_TRY(write_text(c, PREPROCESS, sa_sam_config_write_preprocess, err));
     SA_TRY(sa_interrupt_check(err));
     /* onto nothing, or onto an empty directory; one that was filled meanwhile is left alone */
-    return rename(c->temporary, c->out) == 0 ? SA_OK : sa_fail_errno(err, c->out, "cannot put the directory there");
+    return rename(c->temporary, c->out) == 0 ? SA_OK
+                                             : sa_fail_errno(err, c->out, "cannot put the directory there");
 }
 
 static sa_status write_directory(conversion *c, sa_error *err)
@@ -176,11 +181,13 @@ int weights_convert(int argc, char **argv)
 {
     conversion c = {0};
     const sa_option options[] = {
-        {"dtype", SA_OPTION_CHOICE, &c.dtype, "keep|f32|bf16|f16", "element type of the tensors written", "keep", 0, 0},
+        {"dtype", SA_OPTION_CHOICE, &c.dtype, "keep|f32|bf16|f16", "element type of the tensors written",
+         "keep", 0, 0},
     };
     const sa_syntax syntax = {
         .name = "weights convert",
-        .summary = "Writes a Hugging Face directory (config.json, model.safetensors, preprocessor_config.json).",
+        .summary =
+            "Writes a Hugging Face directory (config.json, model.safetensors, preprocessor_config.json).",
         .usage = "IN OUT_DIR [OPTION]...",
         .example = "segagent weights convert sam_vit_b_01ec64.pth models/sam-vit-base --dtype bf16",
         .options = options,

@@ -1,7 +1,9 @@
 /*
- * segagent weights verify: do the tensors of a model fit what its config expects, and is every value a number?
+ * segagent weights verify: do the tensors of a model fit what its config expects, and is every value a
+ * number?
  *
- *   config -> table of wants -> match against the file -> scan all values -> report; exit code 2 if anything is wrong
+ *   config -> table of wants -> match against the file -> scan all values -> report; exit code 2 if anything
+ * is wrong
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +126,8 @@ static void print_items(const verification *v)
         print_line("unexpected", json_string_value(item), "");
     }
     json_array_foreach(v->report.mismatched_items, i, item) {
-        snprintf(rest, sizeof rest, ": expected %s, found %s", json_string_value(json_object_get(item, "expected")),
+        snprintf(rest, sizeof rest, ": expected %s, found %s",
+                 json_string_value(json_object_get(item, "expected")),
                  json_string_value(json_object_get(item, "found")));
         print_line("mismatched", json_string_value(json_object_get(item, "name")), rest);
     }
@@ -173,7 +176,8 @@ int weights_verify(int argc, char **argv)
 {
     static const sa_syntax syntax = {
         .name = "weights verify",
-        .summary = "Checks that a model directory or checkpoint has the tensors its model needs, all of them finite.",
+        .summary = "Checks that a model directory or checkpoint has the tensors its model needs, all of them "
+                   "finite.",
         .usage = "PATH [OPTION]...",
         .example = "segagent weights verify models/sam-vit-base",
         .least_positions = 1,

@@ -336,7 +336,11 @@ static sa_status read_preprocess(const char *directory, sa_sam_config *config, s
 static sa_status read_sections(const json_t *json, const char *path, sa_sam_config *config, sa_error *err)
 {
     const char *type = "";
-    SA_TRY(sa_json_get_string(json, path, "model_type", true, &type, err));
+    sa_error why = {0};
+    sa_status got = sa_json_get_string(json, path, "model_type", true, &type, &why);
+    if (got != SA_OK) {
+        return sa_fail(err, got, path, wrong_model, "%s", why.reason);
+    }
     if (strcmp(type, "sam") != 0) {
         return sa_fail(err, SA_BAD_INPUT, path, wrong_model, "model_type \"%s\" is not supported", type);
     }

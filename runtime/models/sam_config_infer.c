@@ -1,6 +1,7 @@
 /*
- * A SAM's sizes read off its tensors, for files that come without config.json: the original release's .pth, or the
- * weights of a Hugging Face directory alone. What leaves no trace in names and shapes is as in the original release.
+ * A SAM's sizes read off its tensors, for files that come without config.json: the original release's .pth,
+ * or the weights of a Hugging Face directory alone. What leaves no trace in names and shapes is as in the
+ * original release.
  */
 #include "runtime/models/sam_config.h"
 
@@ -55,9 +56,10 @@ typedef struct {
 
 static sa_status fail(const inference *f, const char *reason)
 {
-    return sa_fail(f->err, SA_BAD_INPUT, sa_weights_path(f->weights),
-                   "give a Hugging Face directory with config.json, or a SAM checkpoint of the original release", "%s",
-                   reason);
+    return sa_fail(
+        f->err, SA_BAD_INPUT, sa_weights_path(f->weights),
+        "give a Hugging Face directory with config.json, or a SAM checkpoint of the original release", "%s",
+        reason);
 }
 
 static const sa_tensor *find_numbered(const inference *f, const char *pattern, size_t number)
@@ -78,7 +80,8 @@ static size_t count_numbered(const inference *f, const char *pattern, size_t mos
 }
 
 /* A tensor with this many axes, each 1 .. MOST_INFERRED, so that sizes divide and multiply without care. */
-static sa_status take(const inference *f, const sa_tensor *tensor, const char *name, int rank, const sa_tensor **out)
+static sa_status take(const inference *f, const sa_tensor *tensor, const char *name, int rank,
+                      const sa_tensor **out)
 {
     char reason[400];
     if (tensor == NULL) {
@@ -91,8 +94,8 @@ static sa_status take(const inference *f, const sa_tensor *tensor, const char *n
     }
     if (!sane) {
         char shape[SA_TENSOR_MAX_RANK * 22 + 4];
-        snprintf(reason, sizeof reason, "tensor \"%.100s\" has shape %s, not %d axes of sensible sizes", tensor->name,
-                 sa_shape_format(tensor->shape, tensor->rank, shape, sizeof shape), rank);
+        snprintf(reason, sizeof reason, "tensor \"%.100s\" has shape %s, not %d axes of sensible sizes",
+                 tensor->name, sa_shape_format(tensor->shape, tensor->rank, shape, sizeof shape), rank);
         return fail(f, reason);
     }
     *out = tensor;
@@ -138,7 +141,10 @@ static sa_status longest_table(const inference *f, const sa_sam_vision_config *v
     return SA_OK;
 }
 
-/* A table of 2S-1 rows belongs to S positions a side: the grid's for global layers, one other S for windowed ones. */
+/*
+ * A table of 2S-1 rows belongs to S positions a side: the grid's for global layers, one other S for windowed
+ * ones.
+ */
 static sa_status infer_windows(const inference *f, sa_sam_vision_config *v)
 {
     size_t grid = v->image_size / v->patch_size;
@@ -212,7 +218,8 @@ static sa_status infer_decoder(const inference *f, sa_sam_decoder_config *d)
     }
     d->downsample_rate = d->hidden / cross->shape[0];
     d->multimask_outputs = tokens->shape[0] - 1;
-    d->eps = f->names->original ? 1e-5f : 1e-6f; /* the port's eps differs from the release's: MODEL_SPECS 1.2 */
+    d->eps =
+        f->names->original ? 1e-5f : 1e-6f; /* the port's eps differs from the release's: MODEL_SPECS 1.2 */
     d->final_eps = 1e-5f;
     return infer_iou_head(f, d);
 }
@@ -229,7 +236,8 @@ sa_status sa_sam_config_from_weights(const sa_weights *weights, sa_sam_config *c
 {
     bool original = sa_weights_find(weights, original_spelling.patch) != NULL;
     inference f = {weights, original ? &original_spelling : &huggingface_spelling, err};
-    sa_sam_config read = {.preprocess = {.mean = {123.675f, 116.28f, 103.53f}, .std = {58.395f, 57.12f, 57.375f}}};
+    sa_sam_config read = {
+        .preprocess = {.mean = {123.675f, 116.28f, 103.53f}, .std = {58.395f, 57.12f, 57.375f}}};
     SA_TRY(infer_vision(&f, &read.vision));
     SA_TRY(infer_decoder(&f, &read.decoder));
     SA_TRY(infer_prompt(&f, read.decoder.hidden, &read.prompt));

@@ -112,7 +112,10 @@ void sa_sam_config_write(const sa_sam_config *config, FILE *stream)
     sa_json_end_line(&w);
 }
 
-/* The file's unit is 255 times ours: the short decimal that reads back to `value`, or all digits of the quotient. */
+/*
+ * The file's unit is 255 times ours: the short decimal that reads back to `value`, or all digits of the
+ * quotient.
+ */
 static double in_file_units(float value)
 {
     double exact = (double)value / 255.0, rounded = round(exact * 1e6) / 1e6;

@@ -17,7 +17,8 @@ static sa_status grow(sa_tensor_list *list, const char *path, sa_error *err)
     size_t capacity = list->capacity != 0 ? 2 * list->capacity : 64;
     sa_tensor_entry *entries = realloc(list->entries, capacity * sizeof *entries);
     if (entries == NULL) {
-        return sa_fail(err, SA_NO_ROOM, path, "free some memory", "no memory for a list of %zu tensors", capacity);
+        return sa_fail(err, SA_NO_ROOM, path, "free some memory", "no memory for a list of %zu tensors",
+                       capacity);
     }
     list->entries = entries;
     list->capacity = capacity;

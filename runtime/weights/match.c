@@ -1,6 +1,6 @@
 /*
- * Weights against what a model expects: one pass over the wants finds what is missing or misshapen, one pass over the
- * file's tensors finds what nobody wants.
+ * Weights against what a model expects: one pass over the wants finds what is missing or misshapen, one pass
+ * over the file's tensors finds what nobody wants.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,8 +57,8 @@ static bool fits(const sa_tensor_want *want, const sa_tensor *tensor)
 
 static void report_mismatch(matcher *m, const char *name, const char *expected, const char *found)
 {
-    json_array_append_new(m->report->mismatched_items, json_pack("{s:s, s:s, s:s}", "name", name, "expected",
-                                                                 expected, "found", found));
+    json_array_append_new(m->report->mismatched_items,
+                          json_pack("{s:s, s:s, s:s}", "name", name, "expected", expected, "found", found));
     m->report->mismatched++;
 }
 
@@ -135,7 +135,10 @@ static void gather_unexpected(matcher *m, const char *const *ignored)
     }
 }
 
-/* -- The error's text: "3 missing (a, b, ...), 1 unexpected (c), 1 mismatched (d: expected f32 [1], found f32 [2])" -- */
+/*
+ * -- The error's text: "3 missing (a, b, ...), 1 unexpected (c), 1 mismatched (d: expected f32 [1], found f32
+ * [2])" --
+ */
 
 enum { NAMED = 3 }; /* of each kind; the report has them all */
 
@@ -187,17 +190,17 @@ static sa_status verdict(const sa_weights *weights, const sa_weights_report *rep
                    "the tensors do not fit the model: %s", text);
 }
 
-sa_status sa_weights_match(const sa_weights *weights, sa_tensor_want *wants, size_t count, const char *const *ignored,
-                           sa_weights_report *report, sa_error *err)
+sa_status sa_weights_match(const sa_weights *weights, sa_tensor_want *wants, size_t count,
+                           const char *const *ignored, sa_weights_report *report, sa_error *err)
 {
-    *report = (sa_weights_report){.missing_names = json_array(),
-                                  .unexpected_names = json_array(),
-                                  .mismatched_items = json_array()};
+    *report = (sa_weights_report){
+        .missing_names = json_array(), .unexpected_names = json_array(), .mismatched_items = json_array()};
     matcher m = {weights, calloc(sa_weights_count(weights) + 1, sizeof(bool)), report};
     if (m.taken == NULL || report->missing_names == NULL || report->unexpected_names == NULL ||
         report->mismatched_items == NULL) {
         free(m.taken);
-        return sa_fail(err, SA_NO_ROOM, sa_weights_path(weights), "free some memory", "no memory to match tensors");
+        return sa_fail(err, SA_NO_ROOM, sa_weights_path(weights), "free some memory",
+                       "no memory to match tensors");
     }
     report->original_names = uses_original_names(weights, wants, count);
     for (size_t i = 0; i < count; i++) {

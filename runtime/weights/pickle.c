@@ -1,8 +1,9 @@
 /*
  * The pickle machine: a stack of values, a memo, and one small function per family of opcodes.
  *
- * Values live in one array and refer to each other by index, so shared and even circular structures cost nothing to
- * build or free. Every opcode makes at most one value and pushes at most one, so memory grows with the file only.
+ * Values live in one array and refer to each other by index, so shared and even circular structures cost
+ * nothing to build or free. Every opcode makes at most one value and pushes at most one, so memory grows with
+ * the file only.
  */
 #include "runtime/weights/pickle.h"
 
@@ -44,7 +45,8 @@ static sa_status no_room(machine *m)
 /* -- Memory -- */
 
 /* Room for one more element of `element` bytes in *array, at most `most` of them. */
-static sa_status reserve(machine *m, void **array, size_t count, size_t *capacity, size_t element, size_t most)
+static sa_status reserve(machine *m, void **array, size_t count, size_t *capacity, size_t element,
+                         size_t most)
 {
     if (count < *capacity) {
         return SA_OK;
@@ -238,7 +240,8 @@ static sa_status push_float(machine *m)
     return push_plain(m, SA_PICKLE_OPAQUE, 0);
 }
 
-static sa_status push_global(machine *m, const char *module, size_t module_length, const char *name, size_t length)
+static sa_status push_global(machine *m, const char *module, size_t module_length, const char *name,
+                             size_t length)
 {
     sa_pickle_value *value = NULL;
     if (module_length > MAX_GLOBAL_NAME || length > MAX_GLOBAL_NAME) {
@@ -253,7 +256,8 @@ static sa_status push_global(machine *m, const char *module, size_t module_lengt
     memcpy(text + module_length + 1, name, length);
     text[module_length + 1 + length] = '\0';
     sa_status status = push_new(m, SA_PICKLE_GLOBAL, &value);
-    if (value == NULL) { /* push_new can fail after it made the value, which then owns the text all the same */
+    if (value ==
+        NULL) { /* push_new can fail after it made the value, which then owns the text all the same */
         free(text);
         return status;
     }
@@ -324,7 +328,9 @@ static sa_status gather_top(machine *m, sa_pickle_kind kind, size_t count)
     return gather(m, kind, count, false);
 }
 
-/* Moves the top `count` values into the container below them (below their mark). Other objects swallow them. */
+/*
+ * Moves the top `count` values into the container below them (below their mark). Other objects swallow them.
+ */
 static sa_status put_into(machine *m, sa_pickle_kind kind, size_t count, bool marked)
 {
     uint32_t target = 0;
@@ -491,7 +497,8 @@ static sa_status do_stop(machine *m)
 
 static sa_status unknown(machine *m, int opcode)
 {
-    return sa_fail(m->err, SA_BAD_INPUT, m->path, "load it with torch and torch.save() its state_dict() again",
+    return sa_fail(m->err, SA_BAD_INPUT, m->path,
+                   "load it with torch and torch.save() its state_dict() again",
                    "its pickle, near byte %zu: opcode 0x%02x is none that torch.save writes", m->at, opcode);
 }
 
@@ -500,23 +507,23 @@ static sa_status step_value(machine *m, int opcode)
 {
     switch (opcode) {
     case 'N': return push_plain(m, SA_PICKLE_NONE, 0);
-    case 0x88: return push_plain(m, SA_PICKLE_BOOL, 1);         /* NEWTRUE */
-    case 0x89: return push_plain(m, SA_PICKLE_BOOL, 0);         /* NEWFALSE */
-    case 'K': return push_int(m, 1);                            /* BININT1 */
-    case 'M': return push_int(m, 2);                            /* BININT2 */
-    case 'J': return push_int(m, 4);                            /* BININT */
-    case 0x8a: return push_long(m, 1);                          /* LONG1 */
-    case 0x8b: return push_long(m, 4);                          /* LONG4 */
-    case 'G': return push_float(m);                             /* BINFLOAT */
-    case 0x8c: return push_text(m, SA_PICKLE_TEXT, 1);          /* SHORT_BINUNICODE */
-    case 'X': return push_text(m, SA_PICKLE_TEXT, 4);           /* BINUNICODE */
-    case 0x8d: return push_text(m, SA_PICKLE_TEXT, 8);          /* BINUNICODE8 */
-    case 'U': return push_text(m, SA_PICKLE_TEXT, 1);           /* SHORT_BINSTRING, from Python 2 */
-    case 'T': return push_text(m, SA_PICKLE_TEXT, 4);           /* BINSTRING, from Python 2 */
-    case 'C': return push_text(m, SA_PICKLE_OPAQUE, 1);         /* SHORT_BINBYTES */
-    case 'B': return push_text(m, SA_PICKLE_OPAQUE, 4);         /* BINBYTES */
-    case 0x8e: return push_text(m, SA_PICKLE_OPAQUE, 8);        /* BINBYTES8 */
-    case 0x96: return push_text(m, SA_PICKLE_OPAQUE, 8);        /* BYTEARRAY8 */
+    case 0x88: return push_plain(m, SA_PICKLE_BOOL, 1);  /* NEWTRUE */
+    case 0x89: return push_plain(m, SA_PICKLE_BOOL, 0);  /* NEWFALSE */
+    case 'K': return push_int(m, 1);                     /* BININT1 */
+    case 'M': return push_int(m, 2);                     /* BININT2 */
+    case 'J': return push_int(m, 4);                     /* BININT */
+    case 0x8a: return push_long(m, 1);                   /* LONG1 */
+    case 0x8b: return push_long(m, 4);                   /* LONG4 */
+    case 'G': return push_float(m);                      /* BINFLOAT */
+    case 0x8c: return push_text(m, SA_PICKLE_TEXT, 1);   /* SHORT_BINUNICODE */
+    case 'X': return push_text(m, SA_PICKLE_TEXT, 4);    /* BINUNICODE */
+    case 0x8d: return push_text(m, SA_PICKLE_TEXT, 8);   /* BINUNICODE8 */
+    case 'U': return push_text(m, SA_PICKLE_TEXT, 1);    /* SHORT_BINSTRING, from Python 2 */
+    case 'T': return push_text(m, SA_PICKLE_TEXT, 4);    /* BINSTRING, from Python 2 */
+    case 'C': return push_text(m, SA_PICKLE_OPAQUE, 1);  /* SHORT_BINBYTES */
+    case 'B': return push_text(m, SA_PICKLE_OPAQUE, 4);  /* BINBYTES */
+    case 0x8e: return push_text(m, SA_PICKLE_OPAQUE, 8); /* BINBYTES8 */
+    case 0x96: return push_text(m, SA_PICKLE_OPAQUE, 8); /* BYTEARRAY8 */
     default: return unknown(m, opcode);
     }
 }
@@ -529,16 +536,16 @@ static sa_status step_container(machine *m, int opcode)
     case ')': return push_plain(m, SA_PICKLE_TUPLE, 0);
     case ']': return push_plain(m, SA_PICKLE_LIST, 0);
     case '}': return push_plain(m, SA_PICKLE_DICT, 0);
-    case 0x8f: return push_plain(m, SA_PICKLE_OPAQUE, 0);       /* EMPTY_SET */
+    case 0x8f: return push_plain(m, SA_PICKLE_OPAQUE, 0); /* EMPTY_SET */
     case 't': return gather_marked(m, SA_PICKLE_TUPLE);
-    case 0x85: return gather_top(m, SA_PICKLE_TUPLE, 1);        /* TUPLE1 */
+    case 0x85: return gather_top(m, SA_PICKLE_TUPLE, 1); /* TUPLE1 */
     case 0x86: return gather_top(m, SA_PICKLE_TUPLE, 2);
     case 0x87: return gather_top(m, SA_PICKLE_TUPLE, 3);
-    case 'a': return put_top(m, SA_PICKLE_LIST, 1);             /* APPEND */
-    case 'e': return put_marked(m, SA_PICKLE_LIST);             /* APPENDS */
-    case 's': return put_top(m, SA_PICKLE_DICT, 2);             /* SETITEM */
-    case 'u': return put_marked(m, SA_PICKLE_DICT);             /* SETITEMS */
-    case 0x90: return swallow_items(m);                         /* ADDITEMS */
+    case 'a': return put_top(m, SA_PICKLE_LIST, 1); /* APPEND */
+    case 'e': return put_marked(m, SA_PICKLE_LIST); /* APPENDS */
+    case 's': return put_top(m, SA_PICKLE_DICT, 2); /* SETITEM */
+    case 'u': return put_marked(m, SA_PICKLE_DICT); /* SETITEMS */
+    case 0x90: return swallow_items(m);             /* ADDITEMS */
     case 0x91: return push_frozenset(m);
     default: return step_value(m, opcode);
     }
@@ -551,20 +558,20 @@ static sa_status step(machine *m, int opcode)
     case 'c': return do_global(m);
     case 0x93: return do_stack_global(m);
     case 'R': return do_reduce(m);
-    case 0x81: return gather_top(m, SA_PICKLE_CALL, 2);         /* NEWOBJ */
+    case 0x81: return gather_top(m, SA_PICKLE_CALL, 2); /* NEWOBJ */
     case 0x92: return do_newobj_ex(m);
     case 'o': return do_obj(m);
     case 'b': return do_build(m);
-    case 'Q': return do_persistent(m);                          /* BINPERSID */
-    case 'q': return do_put(m, 1);                              /* BINPUT */
+    case 'Q': return do_persistent(m); /* BINPERSID */
+    case 'q': return do_put(m, 1);     /* BINPUT */
     case 'r': return do_put(m, 4);
-    case 0x94: return put_memo(m, m->memo_count);               /* MEMOIZE */
-    case 'h': return do_get(m, 1);                              /* BINGET */
+    case 0x94: return put_memo(m, m->memo_count); /* MEMOIZE */
+    case 'h': return do_get(m, 1);                /* BINGET */
     case 'j': return do_get(m, 4);
     case '0': return do_pop(m);
     case '1': return do_pop_mark(m);
     case '2': return do_dup(m);
-    case 0x95: return skip(m, 8);                               /* FRAME: its length says nothing new */
+    case 0x95: return skip(m, 8); /* FRAME: its length says nothing new */
     case '.': return do_stop(m);
     default: return step_container(m, opcode);
     }
@@ -584,7 +591,8 @@ static sa_status run(machine *m)
     return SA_OK;
 }
 
-sa_status sa_pickle_run(sa_pickle *pickle, const char *path, const unsigned char *bytes, size_t size, sa_error *err)
+sa_status sa_pickle_run(sa_pickle *pickle, const char *path, const unsigned char *bytes, size_t size,
+                        sa_error *err)
 {
     *pickle = (sa_pickle){0};
     machine m = {.path = path, .bytes = bytes, .size = size, .pickle = pickle, .err = err};

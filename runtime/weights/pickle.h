@@ -1,7 +1,8 @@
 /*
- * Inside of runtime/weights: a pickle read as data. The machine knows the opcodes that torch.save writes (protocols 2
- * to 5) and builds plain values from them; where Python would look up a name or call something, it only writes down
- * which name and with which arguments. It imports nothing, calls nothing and creates no object.
+ * Inside of runtime/weights: a pickle read as data. The machine knows the opcodes that torch.save writes
+ * (protocols 2 to 5) and builds plain values from them; where Python would look up a name or call something,
+ * it only writes down which name and with which arguments. It imports nothing, calls nothing and creates no
+ * object.
  */
 #ifndef SA_WEIGHTS_PICKLE_H
 #define SA_WEIGHTS_PICKLE_H
@@ -15,15 +16,15 @@
 typedef enum {
     SA_PICKLE_NONE,
     SA_PICKLE_BOOL,
-    SA_PICKLE_INT,    /* fits in 64 bits */
-    SA_PICKLE_TEXT,   /* a Python string, encoded as UTF-8 (not checked) */
-    SA_PICKLE_TUPLE,  /* items */
-    SA_PICKLE_LIST,   /* items */
-    SA_PICKLE_DICT,   /* items: key, value, key, value, ...; also OrderedDict */
-    SA_PICKLE_GLOBAL, /* text is the dotted name: "torch.FloatStorage" */
-    SA_PICKLE_CALL,   /* items: what would be called, its arguments */
+    SA_PICKLE_INT,        /* fits in 64 bits */
+    SA_PICKLE_TEXT,       /* a Python string, encoded as UTF-8 (not checked) */
+    SA_PICKLE_TUPLE,      /* items */
+    SA_PICKLE_LIST,       /* items */
+    SA_PICKLE_DICT,       /* items: key, value, key, value, ...; also OrderedDict */
+    SA_PICKLE_GLOBAL,     /* text is the dotted name: "torch.FloatStorage" */
+    SA_PICKLE_CALL,       /* items: what would be called, its arguments */
     SA_PICKLE_PERSISTENT, /* items: the persistent id, for torch a storage's description */
-    SA_PICKLE_OPAQUE, /* floats, bytes, sets, large integers: nothing that weights are described by */
+    SA_PICKLE_OPAQUE,     /* floats, bytes, sets, large integers: nothing that weights are described by */
 } sa_pickle_kind;
 
 typedef struct {
@@ -32,7 +33,7 @@ typedef struct {
     int64_t number;     /* BOOL, INT */
     const char *text;   /* TEXT: into the pickle's bytes, no zero at the end; GLOBAL: owned */
     size_t length;
-    uint32_t *items;    /* indexes of values */
+    uint32_t *items; /* indexes of values */
     size_t count, capacity;
 } sa_pickle_value;
 
@@ -43,10 +44,11 @@ typedef struct {
 } sa_pickle;
 
 /*
- * Runs the pickle in bytes[0, size), which must outlive *pickle. Values, stack and memo are bounded; any other opcode,
- * or one that lacks its operands, is SA_BAD_INPUT. sa_pickle_free in every case.
+ * Runs the pickle in bytes[0, size), which must outlive *pickle. Values, stack and memo are bounded; any
+ * other opcode, or one that lacks its operands, is SA_BAD_INPUT. sa_pickle_free in every case.
  */
-sa_status sa_pickle_run(sa_pickle *pickle, const char *path, const unsigned char *bytes, size_t size, sa_error *err);
+sa_status sa_pickle_run(sa_pickle *pickle, const char *path, const unsigned char *bytes, size_t size,
+                        sa_error *err);
 void sa_pickle_free(sa_pickle *pickle);
 
 /* Item i of a value that has items, or NULL. */

@@ -1,12 +1,11 @@
 /*
  * Reader of PyTorch files (.pth, .pt, .bin): a zip of stored files, written by torch.save.
  *
- *   PREFIX/data.pkl    a pickle: dicts of names to calls of _rebuild_tensor_v2 with a storage, offset, sizes, strides
- *   PREFIX/data/KEY    the bytes of one storage
- *   PREFIX/byteorder   "little" or "big"
+ *   PREFIX/data.pkl    a pickle: dicts of names to calls of _rebuild_tensor_v2 with a storage, offset, sizes,
+ * strides PREFIX/data/KEY    the bytes of one storage PREFIX/byteorder   "little" or "big"
  *
- * The pickle is read as data (pickle.h), the calls are understood here, and nothing else in the file is: objects of
- * other classes are passed over, unless a tensor depends on one.
+ * The pickle is read as data (pickle.h), the calls are understood here, and nothing else in the file is:
+ * objects of other classes are passed over, unless a tensor depends on one.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -65,8 +64,8 @@ static const char *class_name(const reader *r, const sa_pickle_value *value)
 
 static sa_status refuse_class(const reader *r, const path_name *name, const char *class)
 {
-    return sa_fail(r->err, SA_BAD_INPUT, r->path, SAVE_AGAIN, "tensor \"%s\" depends on an object of class %s",
-                   name->text, class);
+    return sa_fail(r->err, SA_BAD_INPUT, r->path, SAVE_AGAIN,
+                   "tensor \"%s\" depends on an object of class %s", name->text, class);
 }
 
 /* -- Storages -- */
@@ -89,7 +88,8 @@ static bool storage_dtype(const sa_pickle_value *class, storage *s)
         {"torch.ShortStorage", SA_I16},  {"torch.IntStorage", SA_I32},  {"torch.LongStorage", SA_I64},
         {"torch.BoolStorage", SA_BOOL},
     };
-    s->untyped = sa_pickle_is(class, "torch.storage.UntypedStorage") || sa_pickle_is(class, "torch.UntypedStorage");
+    s->untyped =
+        sa_pickle_is(class, "torch.storage.UntypedStorage") || sa_pickle_is(class, "torch.UntypedStorage");
     s->dtype = SA_U8;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (sa_pickle_is(class, kinds[i].name)) {
@@ -106,11 +106,10 @@ static sa_status find_record(const reader *r, const path_name *name, const sa_pi
     if (key->length > 64) {
         return fail_tensor(r, name, "the key of its storage is too long");
     }
-    int length = snprintf(record, sizeof record, "%.*sdata/%.*s", (int)r->prefix_length, r->prefix, (int)key->length,
-                          key->text);
-    const sa_zip_entry *entry = length > 0 && (size_t)length < sizeof record
-                                    ? sa_zip_find(r->zip, record, (size_t)length)
-                                    : NULL;
+    int length = snprintf(record, sizeof record, "%.*sdata/%.*s", (int)r->prefix_length, r->prefix,
+                          (int)key->length, key->text);
+    const sa_zip_entry *entry =
+        length > 0 && (size_t)length < sizeof record ? sa_zip_find(r->zip, record, (size_t)length) : NULL;
     if (entry == NULL) {
         return fail_tensor(r, name, "its storage is not in the archive");
     }
@@ -120,12 +119,14 @@ static sa_status find_record(const reader *r, const path_name *name, const sa_pi
 }
 
 /* A persistent id is ("storage", class, key, place, element count). */
-static sa_status read_storage(const reader *r, const path_name *name, const sa_pickle_value *value, storage *s)
+static sa_status read_storage(const reader *r, const path_name *name, const sa_pickle_value *value,
+                              storage *s)
 {
     const sa_pickle_value *id = value->kind == SA_PICKLE_PERSISTENT ? item(r, value, 0) : NULL;
     const sa_pickle_value *class = item(r, id, 1), *key = item(r, id, 2), *count = item(r, id, 4);
     if (id == NULL) {
-        return refuse_class(r, name, value->kind == SA_PICKLE_CALL ? class_name(r, value) : "unknown to this program");
+        return refuse_class(r, name,
+                            value->kind == SA_PICKLE_CALL ? class_name(r, value) : "unknown to this program");
     }
     if (!sa_pickle_is(item(r, id, 0), "storage") || class == NULL || class->kind != SA_PICKLE_GLOBAL ||
         key == NULL || key->kind != SA_PICKLE_TEXT || count == NULL || count->kind != SA_PICKLE_INT) {
@@ -157,7 +158,8 @@ static sa_status read_dtype(const reader *r, const path_name *name, const sa_pic
     }
     bool named = value != NULL && value->kind == SA_PICKLE_GLOBAL;
     return sa_fail(r->err, SA_BAD_INPUT, r->path, "convert the weights to bfloat16, float16 or float32",
-                   "tensor \"%s\": dtype %s is not supported", name->text, named ? value->text : "without a name");
+                   "tensor \"%s\": dtype %s is not supported", name->text,
+                   named ? value->text : "without a name");
 }
 
 /* -- Views of storages -- */
@@ -200,8 +202,9 @@ static void order_axes(const sa_tensor *tensor, const view *v, int *axes)
 }
 
 /*
- * *extent = 1 + the largest offset that the view reaches. Each axis must step over all that the finer axes reach: then
- * no element is in two places (so a view is never larger than its storage, and a copy of it is no bomb).
+ * *extent = 1 + the largest offset that the view reaches. Each axis must step over all that the finer axes
+ * reach: then no element is in two places (so a view is never larger than its storage, and a copy of it is no
+ * bomb).
  */
 static bool measure_view(const sa_tensor *tensor, const view *v, size_t *extent)
 {
@@ -249,7 +252,10 @@ static void copy_view(const sa_tensor *tensor, const view *v, const unsigned cha
     }
 }
 
-/* Memory of our own for a view with gaps or swapped axes; all of them together stay below twice the file's size. */
+/*
+ * Memory of our own for a view with gaps or swapped axes; all of them together stay below twice the file's
+ * size.
+ */
 static sa_status materialise(reader *r, const path_name *name, sa_tensor *tensor, const view *v, void **owned)
 {
     if (tensor->bytes > 2 * r->size - r->owned_bytes) {
@@ -259,7 +265,8 @@ static sa_status materialise(reader *r, const path_name *name, sa_tensor *tensor
     }
     *owned = malloc(tensor->bytes);
     if (*owned == NULL) {
-        return sa_fail(r->err, SA_NO_ROOM, r->path, "free some memory", "no memory to copy tensor \"%s\"", name->text);
+        return sa_fail(r->err, SA_NO_ROOM, r->path, "free some memory", "no memory to copy tensor \"%s\"",
+                       name->text);
     }
     r->owned_bytes += tensor->bytes;
     copy_view(tensor, v, tensor->data, *owned);
@@ -267,8 +274,8 @@ static sa_status materialise(reader *r, const path_name *name, sa_tensor *tensor
     return SA_OK;
 }
 
-static sa_status place_view(reader *r, const path_name *name, const storage *s, const view *v, sa_tensor *tensor,
-                            void **owned)
+static sa_status place_view(reader *r, const path_name *name, const storage *s, const view *v,
+                            sa_tensor *tensor, void **owned)
 {
     size_t elements = s->bytes / sa_dtype_size(tensor->dtype), extent = 0, end = 0;
     if (tensor->count == 0) {
@@ -288,7 +295,10 @@ static sa_status place_view(reader *r, const path_name *name, const storage *s, 
 
 /* -- Tensors -- */
 
-/* _rebuild_tensor_v2(storage, offset, sizes, strides, requires_grad, hooks, ...); v3 has the dtype behind these. */
+/*
+ * _rebuild_tensor_v2(storage, offset, sizes, strides, requires_grad, hooks, ...); v3 has the dtype behind
+ * these.
+ */
 static sa_status add_rebuilt(reader *r, const path_name *name, const sa_pickle_value *args, bool with_dtype)
 {
     storage s = {0};
@@ -303,7 +313,8 @@ static sa_status add_rebuilt(reader *r, const path_name *name, const sa_pickle_v
     if (with_dtype) {
         SA_TRY(read_dtype(r, name, item(r, args, 6), &s));
     }
-    if (offset->kind != SA_PICKLE_INT || offset->number < 0 || !read_sizes(r, item(r, args, 2), tensor.shape, &tensor.rank) ||
+    if (offset->kind != SA_PICKLE_INT || offset->number < 0 ||
+        !read_sizes(r, item(r, args, 2), tensor.shape, &tensor.rank) ||
         !read_sizes(r, item(r, args, 3), v.stride, &strides) || strides != tensor.rank) {
         return fail_tensor(r, name, "offset, shape or strides are no whole numbers >= 0, or too many");
     }
@@ -315,7 +326,9 @@ static sa_status add_rebuilt(reader *r, const path_name *name, const sa_pickle_v
     return sa_tensor_list_add(r->list, r->path, name->text, name->length, &tensor, owned, r->err);
 }
 
-/* A call that makes a tensor; any other one is passed over, or refused if it was given a tensor or storage. */
+/*
+ * A call that makes a tensor; any other one is passed over, or refused if it was given a tensor or storage.
+ */
 static sa_status add_call(reader *r, const path_name *name, const sa_pickle_value *call)
 {
     for (int depth = 0; depth <= MAX_PARAMETER_DEPTH; depth++) {
@@ -374,8 +387,8 @@ static sa_status extend_by_key(const reader *r, path_name *name, const sa_pickle
 
 static sa_status visit(reader *r, path_name *name, const sa_pickle_value *value, int depth);
 
-static sa_status visit_member(reader *r, path_name *name, const sa_pickle_value *key, const sa_pickle_value *value,
-                              int depth)
+static sa_status visit_member(reader *r, path_name *name, const sa_pickle_value *key,
+                              const sa_pickle_value *value, int depth)
 {
     size_t before = name->length;
     bool usable = false;
@@ -384,8 +397,8 @@ static sa_status visit_member(reader *r, path_name *name, const sa_pickle_value 
     }
     SA_TRY(extend_by_key(r, name, key, &usable));
     if (!usable) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->path, SAVE_AGAIN, "a tensor below \"%s\" has a key that is no name",
-                       name->text);
+        return sa_fail(r->err, SA_BAD_INPUT, r->path, SAVE_AGAIN,
+                       "a tensor below \"%s\" has a key that is no name", name->text);
     }
     SA_TRY(visit(r, name, value, depth + 1));
     name->length = before;
@@ -398,7 +411,8 @@ static sa_status visit_items(reader *r, path_name *name, const sa_pickle_value *
     bool dict = value->kind == SA_PICKLE_DICT;
     for (size_t i = 0; i + (dict ? 1 : 0) < value->count; i += dict ? 2 : 1) {
         sa_pickle_value number = {.kind = SA_PICKLE_INT, .number = (int64_t)i};
-        SA_TRY(visit_member(r, name, dict ? item(r, value, i) : &number, item(r, value, i + (dict ? 1 : 0)), depth));
+        SA_TRY(visit_member(r, name, dict ? item(r, value, i) : &number, item(r, value, i + (dict ? 1 : 0)),
+                            depth));
     }
     return SA_OK;
 }
@@ -406,7 +420,8 @@ static sa_status visit_items(reader *r, path_name *name, const sa_pickle_value *
 static sa_status visit(reader *r, path_name *name, const sa_pickle_value *value, int depth)
 {
     if (depth > MAX_DEPTH || ++r->visits > MAX_VISITS) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->path, SAVE_AGAIN, "its dicts are nested too deep or shared too often");
+        return sa_fail(r->err, SA_BAD_INPUT, r->path, SAVE_AGAIN,
+                       "its dicts are nested too deep or shared too often");
     }
     switch (value->kind) {
     case SA_PICKLE_DICT:
@@ -418,7 +433,9 @@ static sa_status visit(reader *r, path_name *name, const sa_pickle_value *value,
     }
 }
 
-/* Training checkpoints keep the weights beside epoch, optimizer and config: enter the dict that holds them. */
+/*
+ * Training checkpoints keep the weights beside epoch, optimizer and config: enter the dict that holds them.
+ */
 static const sa_pickle_value *enter_state(const reader *r, const sa_pickle_value *value)
 {
     static const char *const keys[] = {"state_dict", "model", "module"};
@@ -451,7 +468,8 @@ static sa_status read_tensors(reader *r)
     }
     SA_TRY(visit(r, &name, enter_state(r, root), 0));
     if (r->list->count == before) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->path, "is this the right file?", "there are no tensors in it");
+        return sa_fail(r->err, SA_BAD_INPUT, r->path, "is this the right file?",
+                       "there are no tensors in it");
     }
     return SA_OK;
 }
@@ -474,8 +492,8 @@ static size_t prefix_of(const sa_zip_entry *entry)
 static bool is_script(const sa_zip_entry *entry)
 {
     size_t prefix = prefix_of(entry);
-    return prefix != 0 && (has_suffix(entry, "/constants.pkl") || (entry->length - prefix >= 5 &&
-                                                                   memcmp(entry->name + prefix, "code/", 5) == 0));
+    return prefix != 0 && (has_suffix(entry, "/constants.pkl") ||
+                           (entry->length - prefix >= 5 && memcmp(entry->name + prefix, "code/", 5) == 0));
 }
 
 /* Archives of another kind, told before what they hold is looked at. */
@@ -484,15 +502,17 @@ static sa_status refuse_kinds(const reader *r)
     bool compressed = false;
     for (size_t i = 0; i < r->zip->count; i++) {
         if (is_script(&r->zip->entries[i])) {
-            return sa_fail(r->err, SA_BAD_INPUT, r->path, "save the state_dict() of the Python model with torch.save",
+            return sa_fail(r->err, SA_BAD_INPUT, r->path,
+                           "save the state_dict() of the Python model with torch.save",
                            "this is a TorchScript archive, which holds code");
         }
         compressed = compressed || r->zip->entries[i].compressed;
     }
     if (compressed) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->path,
-                       "torch.save does not compress; unpack it and pack it again without compression (zip -0)",
-                       "its zip archive is compressed");
+        return sa_fail(
+            r->err, SA_BAD_INPUT, r->path,
+            "torch.save does not compress; unpack it and pack it again without compression (zip -0)",
+            "its zip archive is compressed");
     }
     return SA_OK;
 }
@@ -549,8 +569,8 @@ static sa_status read_archive(reader *r)
     return status;
 }
 
-sa_status sa_pytorch_parse(const char *path, const unsigned char *bytes, size_t size, int file, sa_tensor_list *list,
-                           sa_error *err)
+sa_status sa_pytorch_parse(const char *path, const unsigned char *bytes, size_t size, int file,
+                           sa_tensor_list *list, sa_error *err)
 {
     sa_zip zip;
     SA_TRY(sa_zip_open(&zip, path, bytes, size, err));

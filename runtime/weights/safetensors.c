@@ -1,10 +1,11 @@
 /*
  * Reader of safetensors: 8 bytes of header length N (little endian), N bytes of JSON, then the tensors' data.
  *
- *   {"NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ..., "__metadata__": {"k": "v"}}
+ *   {"NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ..., "__metadata__": {"k":
+ * "v"}}
  *
- * The offsets count from the end of the header; sorted, they must cover the rest of the file without hole or overlap,
- * so there is one reading of every file and no hidden bytes in it.
+ * The offsets count from the end of the header; sorted, they must cover the rest of the file without hole or
+ * overlap, so there is one reading of every file and no hidden bytes in it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static sa_status read_header_size(const char *path, const unsigned char *bytes, 
                                   sa_error *err)
 {
     if (size < 8) {
-        return sa_fail(err, SA_BAD_INPUT, path, DAMAGED, "a safetensors file has at least 8 bytes, this one %zu", size);
+        return sa_fail(err, SA_BAD_INPUT, path, DAMAGED,
+                       "a safetensors file has at least 8 bytes, this one %zu", size);
     }
     uint64_t length = 0;
     for (int i = 7; i >= 0; i--) {
@@ -43,14 +45,16 @@ static sa_status read_header_size(const char *path, const unsigned char *bytes, 
     }
     if (length > MAX_HEADER) {
         return sa_fail(err, SA_BAD_INPUT, path, "is this a safetensors file?",
-                       "the header claims %llu bytes; the format allows 100000000", (unsigned long long)length);
+                       "the header claims %llu bytes; the format allows 100000000",
+                       (unsigned long long)length);
     }
     if (length > size - 8) {
         return sa_fail(err, SA_BAD_INPUT, path, DAMAGED, "the header claims %llu bytes, but only %zu follow",
                        (unsigned long long)length, size - 8);
     }
     if (length == 0 || bytes[8] != '{') {
-        return sa_fail(err, SA_BAD_INPUT, path, "is this a safetensors file?", "the header does not start with '{'");
+        return sa_fail(err, SA_BAD_INPUT, path, "is this a safetensors file?",
+                       "the header does not start with '{'");
     }
     *header = (size_t)length;
     return SA_OK;
@@ -65,7 +69,8 @@ static sa_status check_metadata(const reader *r, const json_t *metadata)
     json_t *value;
     json_object_foreach((json_t *)metadata, key, value) {
         if (!json_is_string(value)) {
-            return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "__metadata__ \"%s\" is not a string", key);
+            return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "__metadata__ \"%s\" is not a string",
+                           key);
         }
     }
     return SA_OK;
@@ -102,7 +107,8 @@ static sa_status parse_dtype(const reader *r, const json_t *info, sa_tensor *ten
         return sa_fail(r->err, SA_BAD_INPUT, r->path, "convert the weights to BF16, F16 or F32",
                        "tensor \"%s\": dtype %s is not supported", tensor->name, name);
     }
-    return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "tensor \"%s\": unknown dtype \"%s\"", tensor->name, name);
+    return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "tensor \"%s\": unknown dtype \"%s\"",
+                   tensor->name, name);
 }
 
 static bool as_size(const json_t *value, size_t *out)
@@ -122,14 +128,15 @@ static sa_status parse_shape(const reader *r, const json_t *info, sa_tensor *ten
     }
     if (json_array_size(shape) > SA_TENSOR_MAX_RANK) {
         return sa_fail(r->err, SA_BAD_INPUT, r->path, "reshape it before saving",
-                       "tensor \"%s\" has %zu axes; at most %d are supported", tensor->name, json_array_size(shape),
-                       SA_TENSOR_MAX_RANK);
+                       "tensor \"%s\" has %zu axes; at most %d are supported", tensor->name,
+                       json_array_size(shape), SA_TENSOR_MAX_RANK);
     }
     tensor->rank = (int)json_array_size(shape);
     for (int axis = 0; axis < tensor->rank; axis++) {
         if (!as_size(json_array_get(shape, (size_t)axis), &tensor->shape[axis])) {
             return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED,
-                           "tensor \"%s\": axis %d of its shape is not a whole number >= 0", tensor->name, axis);
+                           "tensor \"%s\": axis %d of its shape is not a whole number >= 0", tensor->name,
+                           axis);
         }
     }
     return sa_tensor_measure(tensor, r->path, r->err);
@@ -139,15 +146,15 @@ static sa_status parse_offsets(const reader *r, const json_t *info, sa_tensor *t
 {
     const json_t *offsets = json_object_get(info, "data_offsets");
     size_t begin = 0, end = 0;
-    if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !as_size(json_array_get(offsets, 0), &begin) ||
-        !as_size(json_array_get(offsets, 1), &end)) {
+    if (!json_is_array(offsets) || json_array_size(offsets) != 2 ||
+        !as_size(json_array_get(offsets, 0), &begin) || !as_size(json_array_get(offsets, 1), &end)) {
         return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED,
                        "tensor \"%s\": data_offsets are not two whole numbers >= 0", tensor->name);
     }
     if (begin > end || end > r->data_size) {
         return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED,
-                       "tensor \"%s\": bytes %zu to %zu lie outside of the file's %zu bytes of data", tensor->name,
-                       begin, end, r->data_size);
+                       "tensor \"%s\": bytes %zu to %zu lie outside of the file's %zu bytes of data",
+                       tensor->name, begin, end, r->data_size);
     }
     if (end - begin != tensor->bytes) {
         return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED,
@@ -162,7 +169,8 @@ static sa_status parse_tensor(const reader *r, const char *name, const json_t *i
 {
     sa_tensor tensor = {.name = name, .file = r->file};
     if (!json_is_object(info)) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "the entry of tensor \"%s\" is not an object", name);
+        return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "the entry of tensor \"%s\" is not an object",
+                       name);
     }
     SA_TRY(parse_dtype(r, info, &tensor));
     SA_TRY(parse_shape(r, info, &tensor));
@@ -185,16 +193,16 @@ static sa_status check_sorted_spans(const reader *r, const span *spans, size_t c
     for (size_t i = 0; i < count; i++) {
         if (spans[i].begin != reached) {
             const char *name = r->list->entries[spans[i].entry].name;
-            return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "tensor \"%s\" starts at byte %zu, %s byte %zu",
-                           name, spans[i].begin,
-                           spans[i].begin < reached ? "but the one before it ends at" : "leaving a hole after",
-                           reached);
+            return sa_fail(
+                r->err, SA_BAD_INPUT, r->path, DAMAGED, "tensor \"%s\" starts at byte %zu, %s byte %zu", name,
+                spans[i].begin,
+                spans[i].begin < reached ? "but the one before it ends at" : "leaving a hole after", reached);
         }
         reached = spans[i].end;
     }
     if (reached != r->data_size) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED, "the tensors end at byte %zu of %zu bytes of data",
-                       reached, r->data_size);
+        return sa_fail(r->err, SA_BAD_INPUT, r->path, DAMAGED,
+                       "the tensors end at byte %zu of %zu bytes of data", reached, r->data_size);
     }
     return SA_OK;
 }

@@ -1,5 +1,6 @@
 /*
- * Writing a safetensors file: header first, then the tensors in the order of the header, converted block by block.
+ * Writing a safetensors file: header first, then the tensors in the order of the header, converted block by
+ * block.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,10 @@ static sa_dtype written_dtype(const sa_tensor_out *out)
     return sa_dtype_is_float(out->tensor->dtype) ? out->dtype : out->tensor->dtype;
 }
 
-/* Wide elements first, so that every tensor is aligned for its dtype; then by name, so that the file is reproducible. */
+/*
+ * Wide elements first, so that every tensor is aligned for its dtype; then by name, so that the file is
+ * reproducible.
+ */
 static int compare_outs(const void *a, const void *b)
 {
     const sa_tensor_out *x = a, *y = b;
@@ -65,7 +69,8 @@ static void write_header_json(FILE *stream, const sa_tensor_out *outs, size_t co
     sa_json_end_object(&w);
 }
 
-static sa_status write_header(FILE *stream, const char *path, const sa_tensor_out *outs, size_t count, sa_error *err)
+static sa_status write_header(FILE *stream, const char *path, const sa_tensor_out *outs, size_t count,
+                              sa_error *err)
 {
     char *text = NULL;
     size_t size = 0;
@@ -106,14 +111,14 @@ static sa_status write_converted(FILE *stream, const char *path, const sa_tensor
     }
     free(block);
     if (lost != 0) {
-        return sa_fail(err, SA_BAD_INPUT, path, "use bf16 or f32", "tensor \"%s\" has values too large for %s",
-                       out->name, sa_dtype_name(out->dtype));
+        return sa_fail(err, SA_BAD_INPUT, path, "use bf16 or f32",
+                       "tensor \"%s\" has values too large for %s", out->name, sa_dtype_name(out->dtype));
     }
     return SA_OK;
 }
 
-static sa_status write_data(FILE *stream, const char *path, const sa_weights *weights, const sa_tensor_out *outs,
-                            size_t count, sa_error *err)
+static sa_status write_data(FILE *stream, const char *path, const sa_weights *weights,
+                            const sa_tensor_out *outs, size_t count, sa_error *err)
 {
     for (size_t i = 0; i < count && !ferror(stream); i++) {
         const sa_tensor *tensor = outs[i].tensor;
@@ -127,8 +132,8 @@ static sa_status write_data(FILE *stream, const char *path, const sa_weights *we
     return sa_weights_check(weights, err); /* else zeros of a file that shrank would be written as weights */
 }
 
-static sa_status write_all(FILE *stream, const char *path, const sa_weights *weights, const sa_tensor_out *tensors,
-                           size_t count, sa_error *err)
+static sa_status write_all(FILE *stream, const char *path, const sa_weights *weights,
+                           const sa_tensor_out *tensors, size_t count, sa_error *err)
 {
     sa_tensor_out *sorted = malloc((count + 1) * sizeof *sorted);
     if (sorted == NULL) {
@@ -146,8 +151,8 @@ static sa_status write_all(FILE *stream, const char *path, const sa_weights *wei
     return status;
 }
 
-sa_status sa_safetensors_write(const char *path, const sa_weights *weights, const sa_tensor_out *tensors, size_t count,
-                               sa_error *err)
+sa_status sa_safetensors_write(const char *path, const sa_weights *weights, const sa_tensor_out *tensors,
+                               size_t count, sa_error *err)
 {
     sa_file_writer writer;
     SA_TRY(sa_file_writer_open(&writer, path, err));

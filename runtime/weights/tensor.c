@@ -1,4 +1,7 @@
-/* Reading the elements of a tensor: conversions between floating types, and the scan for values that are not finite. */
+/*
+ * Reading the elements of a tensor: conversions between floating types, and the scan for values that are not
+ * finite.
+ */
 #include <stdio.h>
 
 #include "runtime/weights/weights.h"
@@ -21,8 +24,8 @@ const char *sa_shape_format(const size_t *shape, int rank, char *text, size_t si
 }
 
 /*
- * sa_f16_to_f32 without branches, so that the loop below becomes vector code: all three cases (zero and subnormal,
- * normal, infinite or NaN) are computed and one is selected.
+ * sa_f16_to_f32 without branches, so that the loop below becomes vector code: all three cases (zero and
+ * subnormal, normal, infinite or NaN) are computed and one is selected.
  */
 static inline uint32_t widen_f16(uint32_t value)
 {
@@ -37,7 +40,9 @@ static inline uint32_t widen_f16(uint32_t value)
     return sign | (exponent == 0 ? subnormal : magnitude);
 }
 
-/* The loops load through memcpy because data may be unaligned; compilers turn that into plain vector loads. */
+/*
+ * The loops load through memcpy because data may be unaligned; compilers turn that into plain vector loads.
+ */
 static void read_f16(const unsigned char *data, size_t count, float *out)
 {
     for (size_t i = 0; i < count; i++) {
@@ -83,7 +88,10 @@ void sa_tensor_read_f32(const sa_tensor *tensor, size_t begin, size_t count, flo
     }
 }
 
-/* Not finite: all exponent bits set. By bit pattern, since arithmetic tests may be folded away by compiler flags. */
+/*
+ * Not finite: all exponent bits set. By bit pattern, since arithmetic tests may be folded away by compiler
+ * flags.
+ */
 static size_t count_exponents_16(const unsigned char *data, size_t count, uint16_t mask)
 {
     size_t found = 0;
@@ -139,7 +147,8 @@ static sa_f16 narrow_f16(float value)
     if (magnitude > 0x7f800000u) {
         return (sa_f16)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
     }
-    if (magnitude >= 0x477ff000u) { /* 65520, halfway between the largest half and 2^16: up from there is infinity */
+    if (magnitude >=
+        0x477ff000u) { /* 65520, halfway between the largest half and 2^16: up from there is infinity */
         return (sa_f16)(sign | 0x7c00u);
     }
     if (magnitude < 0x38800000u) { /* below 2^-14: a multiple of 2^-24, which the addition of 0.5 rounds to */

@@ -37,7 +37,8 @@ static sa_status sort_by_name(sa_weights *weights, sa_error *err)
     for (size_t i = 1; i < list->count; i++) {
         if (strcmp(list->entries[i - 1].name, list->entries[i].name) == 0) {
             return sa_fail(err, SA_BAD_INPUT, sa_weights_file(weights, (size_t)list->entries[i].tensor.file),
-                           "keep one of them", "tensor \"%s\" stands in the file set twice", list->entries[i].name);
+                           "keep one of them", "tensor \"%s\" stands in the file set twice",
+                           list->entries[i].name);
         }
     }
     return SA_OK;
@@ -69,7 +70,10 @@ sa_container sa_container_of(const char *path, const unsigned char *bytes, size_
     if (starts_with(bytes, size, "PK\003\004") || starts_with(bytes, size, "PK\005\006")) {
         return SA_CONTAINER_ZIP;
     }
-    /* A header length below 2^32 has four zero bytes where JSON text has none: '{' as the first byte can be both. */
+    /*
+     * A header length below 2^32 has four zero bytes where JSON text has none: '{' as the first byte can be
+     * both.
+     */
     bool short_length = size >= 8 && memcmp(bytes + 4, "\0\0\0\0", 4) == 0;
     if (short_length || (size > 8 && bytes[8] == '{' && bytes[0] != '{')) {
         return SA_CONTAINER_SAFETENSORS;
@@ -94,7 +98,8 @@ static sa_status refuse_unknown(const char *path, const unsigned char *bytes, si
                        "this is a Git LFS pointer, not the weights themselves");
     }
     if (bytes[0] == 0x80) {
-        return sa_fail(err, SA_BAD_INPUT, path, "load it with torch and torch.save() it again with torch 1.6 or newer",
+        return sa_fail(err, SA_BAD_INPUT, path,
+                       "load it with torch and torch.save() it again with torch 1.6 or newer",
                        "this is a legacy (not zip) PyTorch file or a bare pickle");
     }
     if (starts_with(bytes, size, "GGUF")) {
@@ -102,9 +107,11 @@ static sa_status refuse_unknown(const char *path, const unsigned char *bytes, si
                        "GGUF files are not supported");
     }
     if (bytes[0] == '<') {
-        return sa_fail(err, SA_BAD_INPUT, path, "download it again", "this looks like a web page, not like weights");
+        return sa_fail(err, SA_BAD_INPUT, path, "download it again",
+                       "this looks like a web page, not like weights");
     }
-    return sa_fail(err, SA_BAD_INPUT, path, "give a .safetensors, .pth, .pt or .bin file, or a model's directory",
+    return sa_fail(err, SA_BAD_INPUT, path,
+                   "give a .safetensors, .pth, .pt or .bin file, or a model's directory",
                    "neither a safetensors file nor a PyTorch zip archive");
 }
 
@@ -139,7 +146,8 @@ static sa_status add_file(sa_weights *weights, const char *path, sa_error *err)
 static sa_status make_room_for_files(sa_weights *weights, size_t count, sa_error *err)
 {
     if (count > MAX_FILES) {
-        return sa_fail(err, SA_BAD_INPUT, weights->path, "merge some shards", "more than %d shards", MAX_FILES);
+        return sa_fail(err, SA_BAD_INPUT, weights->path, "merge some shards", "more than %d shards",
+                       MAX_FILES);
     }
     weights->files = calloc(count, sizeof *weights->files);
     if (weights->files == NULL) {
@@ -163,15 +171,18 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* names: the distinct shard names, sorted, pointing into `map`; freed by the caller, not their texts. */
-static sa_status list_shards(const char *path, const json_t *map, const char ***names, size_t *count, sa_error *err)
+static sa_status list_shards(const char *path, const json_t *map, const char ***names, size_t *count,
+                             sa_error *err)
 {
     size_t total = json_object_size(map), distinct = 0;
     if (!json_is_object(map) || total == 0) {
-        return sa_fail(err, SA_BAD_INPUT, path, "download the index again", "it has no weight_map with tensors");
+        return sa_fail(err, SA_BAD_INPUT, path, "download the index again",
+                       "it has no weight_map with tensors");
     }
     const char **all = malloc(total * sizeof *all);
     if (all == NULL) {
-        return sa_fail(err, SA_NO_ROOM, path, "free some memory", "no memory for an index of %zu tensors", total);
+        return sa_fail(err, SA_NO_ROOM, path, "free some memory", "no memory for an index of %zu tensors",
+                       total);
     }
     *names = all;
     const char *key;
@@ -196,8 +207,8 @@ static sa_status list_shards(const char *path, const json_t *map, const char ***
     return SA_OK;
 }
 
-static sa_status open_shards(sa_weights *weights, const char *index_path, const char *const *names, size_t count,
-                             sa_error *err)
+static sa_status open_shards(sa_weights *weights, const char *index_path, const char *const *names,
+                             size_t count, sa_error *err)
 {
     char directory[512], path[512];
     const char *slash = strrchr(index_path, '/');
@@ -210,8 +221,8 @@ static sa_status open_shards(sa_weights *weights, const char *index_path, const 
     for (size_t i = 0; i < count; i++) {
         SA_TRY(sa_file_join(path, sizeof path, directory, names[i], err));
         if (!sa_file_exists(path)) {
-            return sa_fail(err, SA_BAD_INPUT, path, "download the missing shard", "the index %s names it, but it is not there",
-                           index_path);
+            return sa_fail(err, SA_BAD_INPUT, path, "download the missing shard",
+                           "the index %s names it, but it is not there", index_path);
         }
         SA_TRY(add_file(weights, path, err));
     }
@@ -265,8 +276,9 @@ static sa_status open_index(sa_weights *weights, const char *path, sa_error *err
     SA_TRY(sa_json_read(path, MAX_INDEX, &index, err));
     sa_status status;
     if (json_object_get(index, "weight_map") == NULL) {
-        status = sa_fail(err, SA_BAD_INPUT, path, "give the model's directory, its weights or their *.index.json",
-                         "this JSON file is no index of weights: it has no weight_map");
+        status =
+            sa_fail(err, SA_BAD_INPUT, path, "give the model's directory, its weights or their *.index.json",
+                    "this JSON file is no index of weights: it has no weight_map");
     } else {
         status = open_index_map(weights, path, json_object_get(index, "weight_map"), err);
     }
@@ -279,8 +291,8 @@ static sa_status open_index(sa_weights *weights, const char *path, sa_error *err
 /* The file to open when `path` is a directory. */
 static sa_status pick_in_directory(char *out, size_t size, const char *path, sa_error *err)
 {
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
-                                        "pytorch_model.bin.index.json"};
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         SA_TRY(sa_file_join(out, size, path, names[i], err));
         if (sa_file_exists(out)) {
@@ -314,7 +326,7 @@ static sa_status open_path(sa_weights *weights, sa_error *err)
 sa_status sa_weights_open(sa_weights **weights, const char *path, sa_error *err)
 {
     *weights = NULL;
-    if (strlen(path) >= sizeof (*weights)->path) {
+    if (strlen(path) >= sizeof(*weights)->path) {
         return sa_fail(err, SA_BAD_INPUT, path, "use a shorter path", "the path is too long");
     }
     sa_weights *opened = calloc(1, sizeof *opened);

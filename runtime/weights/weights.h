@@ -1,10 +1,12 @@
 /*
  * Weights: the tensors of a model on disk, whatever container they stand in.
  *
- *   file or directory -> sa_weights_open -> a list of named tensors -> sa_weights_match against what a model expects
+ *   file or directory -> sa_weights_open -> a list of named tensors -> sa_weights_match against what a model
+ * expects
  *
  * Containers: safetensors (one file, or sharded with model.safetensors.index.json) and PyTorch .pth / .bin
- * (zip + pickle, read by a restricted reader that executes nothing). Both stay memory-mapped: opening reads headers only.
+ * (zip + pickle, read by a restricted reader that executes nothing). Both stay memory-mapped: opening reads
+ * headers only.
  */
 #ifndef SA_WEIGHTS_WEIGHTS_H
 #define SA_WEIGHTS_WEIGHTS_H
@@ -20,8 +22,8 @@
 #define SA_TENSOR_MAX_RANK 8
 
 /*
- * One tensor of an open file set. Row-major and contiguous; `data` may be unaligned for its dtype. It points into the
- * mapped file, or, for a strided view in a PyTorch file, into a copy that the sa_weights owns.
+ * One tensor of an open file set. Row-major and contiguous; `data` may be unaligned for its dtype. It points
+ * into the mapped file, or, for a strided view in a PyTorch file, into a copy that the sa_weights owns.
  */
 typedef struct {
     const char *name;
@@ -37,15 +39,16 @@ typedef struct {
 typedef struct sa_weights sa_weights;
 
 /*
- * Opens a .safetensors, .pth, .pt or .bin file (told apart by content), a sharded index (*.index.json), or a directory
- * that holds one of model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json
- * (the first of them that is there). Nothing in the files is trusted, and no code in them is run.
+ * Opens a .safetensors, .pth, .pt or .bin file (told apart by content), a sharded index (*.index.json), or a
+ * directory that holds one of model.safetensors, model.safetensors.index.json, pytorch_model.bin,
+ * pytorch_model.bin.index.json (the first of them that is there). Nothing in the files is trusted, and no
+ * code in them is run.
  */
 sa_status sa_weights_open(sa_weights **weights, const char *path, sa_error *err);
 void sa_weights_close(sa_weights *weights);
 
 size_t sa_weights_count(const sa_weights *weights);
-const sa_tensor *sa_weights_at(const sa_weights *weights, size_t index); /* sorted by name */
+const sa_tensor *sa_weights_at(const sa_weights *weights, size_t index);       /* sorted by name */
 const sa_tensor *sa_weights_find(const sa_weights *weights, const char *name); /* NULL if there is none */
 
 const char *sa_weights_path(const sa_weights *weights);   /* as given to open */
@@ -53,12 +56,18 @@ const char *sa_weights_format(const sa_weights *weights); /* "safetensors" or "p
 size_t sa_weights_file_count(const sa_weights *weights);
 const char *sa_weights_file(const sa_weights *weights, size_t index);
 
-/* After reading: SA_BAD_INPUT if a file was cut short while it was mapped, so that what was read is not to be used. */
+/*
+ * After reading: SA_BAD_INPUT if a file was cut short while it was mapped, so that what was read is not to be
+ * used.
+ */
 sa_status sa_weights_check(const sa_weights *weights, sa_error *err);
 /* The tensor's pages may leave resident memory: it has been copied to where it is used. */
 void sa_weights_release(const sa_weights *weights, const sa_tensor *tensor);
 
-/* Elements [begin, begin + count) of an f32, f16, bf16 or f64 tensor as f32. Other dtypes are a bug: match checks them. */
+/*
+ * Elements [begin, begin + count) of an f32, f16, bf16 or f64 tensor as f32. Other dtypes are a bug: match
+ * checks them.
+ */
 void sa_tensor_read_f32(const sa_tensor *tensor, size_t begin, size_t count, float *out);
 
 /* True for f32, f16, bf16 and f64. */
@@ -68,8 +77,9 @@ bool sa_dtype_is_float(sa_dtype dtype);
 size_t sa_tensor_count_nonfinite(const sa_tensor *tensor);
 
 /*
- * Elements [begin, begin + count) rounded (to nearest even) to `to`, one of f32, f16, bf16, into `out`. The tensor must
- * be floating. A value too large for f16 becomes infinite; the return value counts finite values that did.
+ * Elements [begin, begin + count) rounded (to nearest even) to `to`, one of f32, f16, bf16, into `out`. The
+ * tensor must be floating. A value too large for f16 becomes infinite; the return value counts finite values
+ * that did.
  */
 size_t sa_tensor_convert(const sa_tensor *tensor, size_t begin, size_t count, sa_dtype to, void *out);
 
@@ -77,13 +87,14 @@ size_t sa_tensor_convert(const sa_tensor *tensor, size_t begin, size_t count, sa
 const char *sa_shape_format(const size_t *shape, int rank, char *text, size_t size);
 
 /*
- * What a model expects. A table of these is the one place that names a model's tensors: the loader fills `found`, and
- * sizes, shapes and errors all come from the table.
+ * What a model expects. A table of these is the one place that names a model's tensors: the loader fills
+ * `found`, and sizes, shapes and errors all come from the table.
  */
 typedef struct {
     char name[128];     /* Hugging Face name */
     char original[128]; /* name in the original release's file, or "" if it never had another */
-    char alias[128];    /* second Hugging Face name of the same (tied) tensor, or ""; a file may hold either or both */
+    char alias[128]; /* second Hugging Face name of the same (tied) tensor, or ""; a file may hold either or
+                        both */
     int rank;
     size_t shape[4];
     bool optional;
@@ -100,21 +111,21 @@ typedef struct {
 } sa_weights_report;
 
 /*
- * Matches every want with a tensor of the same name (either spelling, decided once for the whole file), shape and a
- * floating dtype. Everything that is wrong is gathered in *report (which the caller frees with sa_weights_report_free
- * whatever is returned); the status is SA_BAD_INPUT if anything is missing, left over or mismatched, with an error that
- * says how many of each and names the first few, both sides printed. `ignored` (NULL-terminated list, may be NULL) names
- * tensors that may stand in the file unused; a trailing '*' matches any ending. Where a tensor stands under its name and
- * its alias, both must hold the same bytes.
+ * Matches every want with a tensor of the same name (either spelling, decided once for the whole file), shape
+ * and a floating dtype. Everything that is wrong is gathered in *report (which the caller frees with
+ * sa_weights_report_free whatever is returned); the status is SA_BAD_INPUT if anything is missing, left over
+ * or mismatched, with an error that says how many of each and names the first few, both sides printed.
+ * `ignored` (NULL-terminated list, may be NULL) names tensors that may stand in the file unused; a trailing
+ * '*' matches any ending. Where a tensor stands under its name and its alias, both must hold the same bytes.
  */
-sa_status sa_weights_match(const sa_weights *weights, sa_tensor_want *wants, size_t count, const char *const *ignored,
-                           sa_weights_report *report, sa_error *err);
+sa_status sa_weights_match(const sa_weights *weights, sa_tensor_want *wants, size_t count,
+                           const char *const *ignored, sa_weights_report *report, sa_error *err);
 void sa_weights_report_free(sa_weights_report *report);
 
 /*
- * Writing safetensors: `tensors` in any order, under the names given here, as `dtype` (floating tensors only; others
- * keep theirs). metadata "format": "pt" is set, as transformers asks for. The file appears whole or not at all.
- * SA_BAD_INPUT if a finite value does not fit in f16.
+ * Writing safetensors: `tensors` in any order, under the names given here, as `dtype` (floating tensors only;
+ * others keep theirs). metadata "format": "pt" is set, as transformers asks for. The file appears whole or
+ * not at all. SA_BAD_INPUT if a finite value does not fit in f16.
  */
 typedef struct {
     const char *name;
@@ -122,7 +133,7 @@ typedef struct {
     sa_dtype dtype;
 } sa_tensor_out;
 
-sa_status sa_safetensors_write(const char *path, const sa_weights *weights, const sa_tensor_out *tensors, size_t count,
-                               sa_error *err);
+sa_status sa_safetensors_write(const char *path, const sa_weights *weights, const sa_tensor_out *tensors,
+                               size_t count, sa_error *err);
 
 #endif

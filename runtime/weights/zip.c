@@ -108,8 +108,12 @@ static sa_status read_end(const archive *a, directory *d)
     return SA_OK;
 }
 
-/* The zip64 field (1) holds those of size, stored size and offset that are 0xffffffff in the record, in this order. */
-static sa_status read_extra64(const archive *a, const unsigned char *extra, size_t length, uint64_t *values[3])
+/*
+ * The zip64 field (1) holds those of size, stored size and offset that are 0xffffffff in the record, in this
+ * order.
+ */
+static sa_status read_extra64(const archive *a, const unsigned char *extra, size_t length,
+                              uint64_t *values[3])
 {
     while (length >= 4) {
         size_t id = (size_t)get(extra, 2), field = (size_t)get(extra + 2, 2);
@@ -136,7 +140,8 @@ static sa_status read_extra64(const archive *a, const unsigned char *extra, size
 static sa_status refuse_encrypted(const archive *a, const unsigned char *record)
 {
     if (get(record + 8, 2) & FLAG_ENCRYPTED) {
-        return sa_fail(a->err, SA_BAD_INPUT, a->path, "save it with torch.save", "its zip archive is encrypted");
+        return sa_fail(a->err, SA_BAD_INPUT, a->path, "save it with torch.save",
+                       "its zip archive is encrypted");
     }
     if (get(record + 34, 2) != 0) {
         return damaged(a, "it is split over several files");
@@ -145,8 +150,8 @@ static sa_status refuse_encrypted(const archive *a, const unsigned char *record)
 }
 
 /* The local header must tell the same story as the central record; *data is where it ends. */
-static sa_status check_local(const archive *a, const unsigned char *record, const sa_zip_entry *entry, size_t limit,
-                             size_t *data)
+static sa_status check_local(const archive *a, const unsigned char *record, const sa_zip_entry *entry,
+                             size_t limit, size_t *data)
 {
     if (limit < LOCAL_SIZE || entry->header > limit - LOCAL_SIZE) {
         return damaged(a, "an entry lies outside of the file");
@@ -268,7 +273,8 @@ sa_status sa_zip_open(sa_zip *zip, const char *path, const unsigned char *bytes,
     SA_TRY(read_end(&a, &d));
     zip->entries = malloc(((size_t)d.count + 1) * sizeof *zip->entries);
     if (zip->entries == NULL) {
-        return sa_fail(err, SA_NO_ROOM, path, "free some memory", "no memory for %zu entries", (size_t)d.count);
+        return sa_fail(err, SA_NO_ROOM, path, "free some memory", "no memory for %zu entries",
+                       (size_t)d.count);
     }
     sa_status status = read_entries(&a, &d, zip);
     if (status != SA_OK) {

@@ -1,5 +1,6 @@
 /*
- * Inside of runtime/weights: the directory of a zip archive, as torch.save writes it: stored (not compressed) files.
+ * Inside of runtime/weights: the directory of a zip archive, as torch.save writes it: stored (not compressed)
+ * files.
  */
 #ifndef SA_WEIGHTS_ZIP_H
 #define SA_WEIGHTS_ZIP_H
@@ -13,10 +14,10 @@
 typedef struct {
     const char *name; /* `length` bytes in the archive, no zero after them */
     size_t length;
-    size_t header;    /* where its local header starts */
+    size_t header; /* where its local header starts */
     const unsigned char *data;
-    size_t size;      /* of the bytes at data */
-    bool compressed;  /* data are not what the file holds; nothing here inflates them */
+    size_t size;     /* of the bytes at data */
+    bool compressed; /* data are not what the file holds; nothing here inflates them */
 } sa_zip_entry;
 
 typedef struct {
@@ -25,9 +26,9 @@ typedef struct {
 } sa_zip;
 
 /*
- * Reads the central directory of bytes[0, size), zip64 included. SA_BAD_INPUT unless every entry is not encrypted, has
- * one name that its local header repeats, and lies apart from all others: no byte belongs to two files. Entry names and
- * data point into bytes.
+ * Reads the central directory of bytes[0, size), zip64 included. SA_BAD_INPUT unless every entry is not
+ * encrypted, has one name that its local header repeats, and lies apart from all others: no byte belongs to
+ * two files. Entry names and data point into bytes.
  */
 sa_status sa_zip_open(sa_zip *zip, const char *path, const unsigned char *bytes, size_t size, sa_error *err);
 void sa_zip_close(sa_zip *zip);

@@ -1,4 +1,7 @@
-/* Weight files made byte by byte, for the tests of this folder: a growing buffer, safetensors and zip archives on it. */
+/*
+ * Weight files made byte by byte, for the tests of this folder: a growing buffer, safetensors and zip
+ * archives on it.
+ */
 #ifndef SA_TESTS_WEIGHTS_BYTES_H
 #define SA_TESTS_WEIGHTS_BYTES_H
 
@@ -36,7 +39,7 @@ static UNUSED void put_text(bytes *b, const char *text)
 static UNUSED void put_number(bytes *b, uint64_t number, int width)
 {
     for (int i = 0; i < width; i++) {
-        unsigned char byte = (unsigned char)(number >> (8 * i));
+        unsigned char byte = (unsigned char)(i < 8 ? number >> (8 * i) : 0);
         put(b, &byte, 1);
     }
 }
@@ -141,7 +144,8 @@ static UNUSED void check_damage(parse_function *parse, const bytes *b)
         for (size_t m = 0; m < sizeof masks; m++) {
             b->data[i] ^= masks[m];
             sa_status status = parse_copy(parse, b, &tensors, &err);
-            assert_true(status == SA_OK || (status == SA_BAD_INPUT && err.reason[0] != '\0' && err.hint[0] != '\0'));
+            assert_true(status == SA_OK ||
+                        (status == SA_BAD_INPUT && err.reason[0] != '\0' && err.hint[0] != '\0'));
             accepted += status == SA_OK;
             b->data[i] ^= masks[m];
         }

@@ -17,7 +17,8 @@ static void accept(const char *header, size_t data, size_t tensors)
     drop(&b);
 }
 
-#define F32(shape, begin, end) "{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
+#define F32(shape, begin, end)                                                                               \
+    "{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
 static void test_accepts(void **state)
 {
@@ -29,7 +30,8 @@ static void test_accepts(void **state)
     accept("{\"a\":" F32("[0]", 0, 0) "}", 0, 1);
     accept("{\"b\":" F32("[1]", 4, 8) ",\"a\":" F32("[1]", 0, 4) ",\"e\":" F32("[3,0]", 4, 4) "}", 8, 3);
     accept("{\"__metadata__\":{\"format\":\"pt\"},\"a\":" F32("[1]", 0, 4) "}", 4, 1);
-    accept("{\"a\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[0,3]},\"b\":" F32("[1]", 3, 7) "}", 7, 2);
+    accept("{\"a\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[0,3]},\"b\":" F32("[1]", 3, 7) "}", 7,
+           2);
 }
 
 static void test_refuses_places(void **state)
@@ -68,7 +70,8 @@ static void test_refuses_shapes(void **state)
 static void test_refuses_types_and_names(void **state)
 {
     (void)state;
-    refuse("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "F8_E4M3 is not supported");
+    refuse("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1,
+           "F8_E4M3 is not supported");
     refuse("{\"a\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8, "U64 is not supported");
     refuse("{\"a\":{\"dtype\":\"Q4\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "unknown dtype \"Q4\"");
     refuse("{\"a\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "no dtype");
@@ -118,7 +121,8 @@ static void test_refuses_headers(void **state)
     refuse(deep, 0, "nested deeper");
 }
 
-static const char SMALL[] = "{\"w\":" F32("[2]", 0, 8) ",\"b\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[8,10]}}";
+static const char SMALL[] =
+    "{\"w\":" F32("[2]", 0, 8) ",\"b\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[8,10]}}";
 
 static void test_damage(void **state)
 {
@@ -203,7 +207,8 @@ static void test_index(void **state)
 {
     (void)state;
     scratch s = scratch_new();
-    bytes a = make_safetensors("{\"a\":" F32("[1]", 0, 4) "}", 4), b = make_safetensors("{\"b\":" F32("[1]", 0, 4) "}", 4);
+    bytes a = make_safetensors("{\"a\":" F32("[1]", 0, 4) "}", 4),
+          b = make_safetensors("{\"b\":" F32("[1]", 0, 4) "}", 4);
     scratch_write(&s, "1.safetensors", a.data, a.size);
     scratch_write(&s, "2.safetensors", b.data, b.size);
     sa_weights *weights = NULL;
@@ -251,7 +256,8 @@ static void test_shrinks_while_mapped(void **state)
 {
     (void)state;
     scratch s = scratch_new();
-    bytes b = make_safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[65536],\"data_offsets\":[0,262144]}}", 262144);
+    bytes b =
+        make_safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[65536],\"data_offsets\":[0,262144]}}", 262144);
     scratch_write(&s, "w.safetensors", b.data, b.size);
     sa_weights *weights = NULL;
     sa_error err = {0};
@@ -282,7 +288,8 @@ static void test_write_and_read_back(void **state)
     size_t count = sa_weights_count(in);
     assert_true(count <= 32);
     for (size_t i = 0; i < count; i++) {
-        outs[i] = (sa_tensor_out){sa_weights_at(in, i)->name, sa_weights_at(in, i), sa_weights_at(in, i)->dtype};
+        outs[i] =
+            (sa_tensor_out){sa_weights_at(in, i)->name, sa_weights_at(in, i), sa_weights_at(in, i)->dtype};
     }
     snprintf(path, sizeof path, "%s", scratch_path(&s, "out.safetensors"));
     assert_int_equal(sa_safetensors_write(path, in, outs, count, &err), SA_OK);
@@ -314,7 +321,8 @@ static void test_write_refuses_overflow(void **state)
     sa_error err = {0};
     assert_int_equal(sa_weights_open(&in, scratch_path(&s, "in.safetensors"), &err), SA_OK);
     sa_tensor_out out = {"a", sa_weights_at(in, 0), SA_F16};
-    assert_int_equal(sa_safetensors_write(scratch_path(&s, "out.safetensors"), in, &out, 1, &err), SA_BAD_INPUT);
+    assert_int_equal(sa_safetensors_write(scratch_path(&s, "out.safetensors"), in, &out, 1, &err),
+                     SA_BAD_INPUT);
     assert_non_null(strstr(err.reason, "too large for f16"));
     assert_false(sa_file_exists(scratch_path(&s, "out.safetensors")));
     out.dtype = SA_BF16;

@@ -1,4 +1,7 @@
-/* Conversions between floating types, exhaustively where there are few values, and the scan for values not finite. */
+/*
+ * Conversions between floating types, exhaustively where there are few values, and the scan for values not
+ * finite.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -7,8 +10,13 @@
 
 static sa_tensor tensor_on(const void *data, sa_dtype dtype, size_t count)
 {
-    return (sa_tensor){.name = "t", .dtype = dtype, .rank = 1, .shape = {count}, .count = count,
-                       .bytes = count * sa_dtype_size(dtype), .data = data};
+    return (sa_tensor){.name = "t",
+                       .dtype = dtype,
+                       .rank = 1,
+                       .shape = {count},
+                       .count = count,
+                       .bytes = count * sa_dtype_size(dtype),
+                       .data = data};
 }
 
 /* Every half, at an odd address, against the base's own conversion; NaNs by bits. */
@@ -60,7 +68,8 @@ static uint16_t nearest_half(double value)
     double best = INFINITY;
     uint16_t found = 0;
     for (unsigned i = 0; i <= 0x7c00; i++) {
-        double candidate = i == 0x7c00 ? 65536.0 : (double)sa_f16_to_f32((sa_f16)i); /* infinity stands for 2^16 */
+        double candidate =
+            i == 0x7c00 ? 65536.0 : (double)sa_f16_to_f32((sa_f16)i); /* infinity stands for 2^16 */
         double error = fabs(candidate - fabs(value));
         if (error < best || (error == best && i % 2 == 0)) {
             best = error;
@@ -128,8 +137,9 @@ static void test_count_nonfinite(void **state)
     const double f64[] = {0.0, (double)NAN, 1e308};
     const uint16_t f16[] = {0x7bff, 0x7c00, 0xfc01, 0x0001}, bf16[] = {0x7f7f, 0x7f80, 0xffff};
     const uint8_t u8[] = {255, 255};
-    const sa_tensor tensors[] = {tensor_on(f32, SA_F32, 5), tensor_on(f64, SA_F64, 3), tensor_on(f16, SA_F16, 4),
-                                 tensor_on(bf16, SA_BF16, 3), tensor_on(u8, SA_U8, 2)};
+    const sa_tensor tensors[] = {tensor_on(f32, SA_F32, 5), tensor_on(f64, SA_F64, 3),
+                                 tensor_on(f16, SA_F16, 4), tensor_on(bf16, SA_BF16, 3),
+                                 tensor_on(u8, SA_U8, 2)};
     const size_t want[] = {3, 1, 2, 2, 0};
     for (size_t i = 0; i < 5; i++) {
         assert_int_equal(sa_tensor_count_nonfinite(&tensors[i]), want[i]);

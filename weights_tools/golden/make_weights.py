@@ -2,9 +2,9 @@
 
   python weights_tools/golden/make_weights.py [--out tests/golden/weights]
 
-expected.json: {FILE: {TENSOR: {"dtype", "shape", "values"}}} for files that must be read, {FILE: "substring"} for files
-that must be refused with a reason that has this substring. Seeded: the same torch writes the same bytes, but for the
-legacy and TorchScript files, which hold addresses and times.
+expected.json: {FILE: {TENSOR: {"dtype", "shape", "values"}}} for files that must be read, {FILE: "substring"}
+for files that must be refused with a reason that has this substring. Seeded: the same torch writes the same
+bytes, but for the legacy and TorchScript files, which hold addresses and times.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import save_file
 
 NAMES = {
-    torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16", torch.float64: "f64", torch.uint8: "u8",
-    torch.int8: "i8", torch.int16: "i16", torch.int32: "i32", torch.int64: "i64", torch.bool: "bool",
+    torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16", torch.float64: "f64",
+    torch.uint8: "u8", torch.int8: "i8", torch.int16: "i16", torch.int32: "i32", torch.int64: "i64", torch.bool: "bool",
 }
 
 
@@ -36,7 +36,8 @@ def foreign_class(module, name):
 
 
 def describe(tensor):
-    return {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "values": tensor.double().flatten().tolist()}
+    values = tensor.double().flatten().tolist()
+    return {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "values": values}
 
 
 def every_kind():
@@ -109,9 +110,11 @@ def write_refused(out):
 
 
 def write_shards(out):
-    state = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2), "b.weight": torch.eye(2).bfloat16()}
+    state = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
+    state["b.weight"] = torch.eye(2).bfloat16()
     parts = [{k: v for k, v in state.items() if k.startswith(p)} for p in ("a", "b")]
-    for folder, suffix, stem in (("sharded", "safetensors", "model"), ("sharded_bin", "bin", "pytorch_model")):
+    kinds = (("sharded", "safetensors", "model"), ("sharded_bin", "bin", "pytorch_model"))
+    for folder, suffix, stem in kinds:
         (out / folder).mkdir(parents=True)
         where = {}
         for i, part in enumerate(parts):
@@ -127,11 +130,13 @@ def write_shards(out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--out", type=Path, default=Path("tests/golden/weights"))
     out = parser.parse_args().out
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    for folder in ("sharded", "sharded_bin"):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     save_file({k: v.contiguous().clone() for k, v in every_kind().items()}, out / "kinds.safetensors")
     expected = {"kinds.safetensors": {k: describe(v) for k, v in every_kind().items()}}

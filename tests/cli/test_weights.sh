@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# segagent weights: inspect, verify and convert on the golden files, and their refusals.
+cd "$(dirname "$0")/../.." || exit 1
+source tests/cli/check.sh
+G=tests/golden/weights
+S=tests/golden/sam
+
+# refuses CODE PATTERN ARGS...: this exit code, one line on standard error with the pattern, no output.
+refuses() {
+    local want=$1 pattern=$2
+    shift 2
+    run "$@"
+    if [ $CODE -eq "$want" ] && [ "$(wc -l <"$SCRATCH/err")" -eq 1 ] && [ ! -s "$SCRATCH/out" ] &&
+        grep -Eq "^segagent: .*($pattern)" "$SCRATCH/err" && grep -q ')$' "$SCRATCH/err"; then
+        pass
+    else
+        fail "exit $CODE, wanted $want and \"$pattern\": segagent $*: $(head -c 400 "$SCRATCH/err")"
+    fi
+}
+
+# fields FILTER TEXT: standard output is one JSON object of which Python's expression over d gives this text.
+fields() {
+    local got
+    got=$(python3 -c "import json, sys; d = json.load(sys.stdin); print($1)" <"$SCRATCH/out" 2>&1)
+    if [ "$got" = "$2" ]; then pass; else fail "$1 is \"$got\", not \"$2\""; fi
+}
+
+# ---- help and usage ----
+works weights --help
+says 'inspect'
+for sub in inspect verify convert; do
+    works weights $sub --help
+    says "Usage: segagent weights $sub"
+    says 'Example:'
+done
+refuses 2 'subcommand is missing' weights
+refuses 2 'did you mean segagent weights inspect' weights inspct x
+refuses 2 'unknown subcommand' weights frobnicate
+refuses 2 'unknown option' weights inspect "$G/kinds.pth" --frobnicate
+refuses 2 '.' weights inspect
+refuses 2 '.' weights convert "$G/kinds.pth"
+refuses 2 '.' weights convert "$S/original/model.pth" "$SCRATCH/x" --dtype f8
+
+# ---- inspect ----
+works weights inspect "$G/kinds.pth"
+says '^name +dtype +shape +bytes$'
+says '^bf16 +bf16 +\[3, 2, 1\] +12$'
+says '^19 tensors, .* pytorch in 1 file$'
+works weights inspect "$G/sharded" --json
+fields 'list(d)' "['files', 'format', 'tensors', 'parameters']"
+fields 'len(d["files"]), d["format"], d["parameters"]' "2 safetensors 12"
+fields 'd["tensors"][2]' "{'name': 'b.weight', 'dtype': 'bf16', 'shape': [2, 2], 'bytes': 8}"
+works weights inspect "$G/sharded_bin/pytorch_model.bin.index.json" --json
+fields 'd["format"], [t["name"] for t in d["tensors"]]' "pytorch ['a.bias', 'a.weight', 'b.weight']"
+refuses 2 'TorchScript' weights inspect "$G/script.pt"
+refuses 2 'legacy' weights inspect "$G/legacy.pth"
+refuses 2 'no model.safetensors' weights inspect "$SCRATCH"
+refuses 2 '.' weights inspect "$SCRATCH/nothing"
+run weights inspect "$G/legacy.pth" --json
+fields 'sorted(d["error"])' "['file', 'hint', 'reason']"
+printf '\x90\0\0\0\0\0\0\0%-144s' \
+    '{"a\u001b[31m\nb":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' >"$SCRATCH/escape.safetensors"
+works weights inspect "$SCRATCH/escape.safetensors"
+says '^a\?\[31m\?b '
+
+# ---- verify ----
+for model in window-pad head80 odd original/model.pth; do
+    works weights verify "$S/$model"
+    says ': ok$'
+done
+works weights verify tests/golden/demo --json
+fields 'd' "{'model': 'sam', 'ok': True, 'missing': [], 'unexpected': [], 'mismatched': [], 'nonfinite': []}"
+refuses 2 'not a SAM' weights verify "$G/kinds.pth"
+
+# A copy of a model whose last bytes, values of one tensor, are not a number; and with one tensor renamed.
+mkdir "$SCRATCH/broken"
+cp tests/golden/demo/*.json "$SCRATCH/broken"
+python3 - "$SCRATCH/broken/model.safetensors" <<'PY'
+import json, struct, sys
+data = bytearray(open("tests/golden/demo/model.safetensors", "rb").read())
+size = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8:8 + size])
+header.pop("__metadata__", None)
+last = max(header, key=lambda name: header[name]["data_offsets"][1])
+header["surprise"] = header.pop("mask_decoder.iou_token.weight")
+text = json.dumps(header).encode()
+data[-4:] = b"\xff\xff\xff\xff"
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + data[8 + size:])
+print(last)
+PY
+run weights verify "$SCRATCH/broken" --json
+check "exit code of a model that does not fit" [ $CODE -eq 2 ]
+check "one line of error" [ "$(wc -l <"$SCRATCH/err")" -eq 1 ]
+fields 'd["ok"], d["missing"], d["unexpected"]' "False ['mask_decoder.iou_token.weight'] ['surprise']"
+fields 'len(d["nonfinite"]), d["nonfinite"][0]["count"] in (1, 2)' "1 True"
+run weights verify "$SCRATCH/broken"
+says '^missing +mask_decoder.iou_token.weight$'
+says '^unexpected +surprise$'
+says '^nonfinite .*not a number$'
+
+# ---- convert ----
+for dtype in keep f32 bf16 f16; do
+    out=$SCRATCH/hf-$dtype
+    works weights convert "$S/original/model.pth" "$out" --dtype $dtype
+    files=$(ls -A "$out" | tr '\n' ' ')
+    check "three files" [ "$files" = "config.json model.safetensors preprocessor_config.json " ]
+    works weights verify "$out" --json
+    fields 'd["ok"]' "True"
+done
+check "nothing temporary left" [ -z "$(find "$SCRATCH" -name '*.tmp*')" ]
+check "keep keeps" cmp -s "$SCRATCH/hf-keep/model.safetensors" "$SCRATCH/hf-f32/model.safetensors"
+works weights inspect "$SCRATCH/hf-bf16" --json
+fields 'set(t["dtype"] for t in d["tensors"])' "{'bf16'}"
+fields '"shared_image_embedding.positional_embedding" in [t["name"] for t in d["tensors"]]' "True"
+again=$SCRATCH/again/and/deeper
+works weights convert "$SCRATCH/hf-keep" "$again/"
+for file in config.json model.safetensors preprocessor_config.json; do
+    check "a converted directory converts to itself: $file" cmp -s "$SCRATCH/hf-keep/$file" "$again/$file"
+done
+refuses 2 'not empty' weights convert "$S/original/model.pth" "$SCRATCH/hf-keep"
+refuses 2 'no directory' weights convert "$S/original/model.pth" "$SCRATCH/escape.safetensors"
+refuses 2 'not a SAM' weights convert "$G/kinds.pth" "$SCRATCH/other"
+check "a refused conversion leaves nothing" [ ! -e "$SCRATCH/other" ]
+mkdir "$SCRATCH/empty"
+works weights convert "$S/original/model.pth" "$SCRATCH/empty" --quiet
+check "quiet is quiet" [ ! -s "$SCRATCH/err" ]
+
+# The same answer from the checkpoint and from its conversion.
+answer() {
+    "$SEGAGENT_BINARY" click --segmenter "$1" --image "$IMAGE" --point 40,40 --device cpu --precision f32 --json |
+        without_seconds | sed "s#$1##g"
+}
+before=$(answer "$S/original/model.pth")
+after=$(answer "$SCRATCH/hf-keep")
+check "click says something" [ -n "$before" ]
+check "click says the same before and after" [ "$before" = "$after" ]
+
+finish
