@@ -20,6 +20,7 @@ enum {
     SIGNATURE_BYTES = 8,
     FRAME_BYTES = 12, /* of a chunk beside its data: length, type, checksum */
     MAX_DATA = 1 << 29,
+    SLACK = 1 << 16, /* small files: stb's least buffer is 4 kB, and some files have a little more data than picture */
 };
 
 static sa_status broken(const sa_codec_source *source, const char *what, sa_error *err)
@@ -179,7 +180,7 @@ static sa_status unpack(const sa_codec_source *source, const sa_png *png, size_t
     sa_stb_file file = {.format = "PNG", .height = png->height, .width = png->width, .copied = room, .scratch = raw};
     file.pixel_bytes = (png->channels * png->depth + 7) / 8;
     /* stb holds the stream, or rows (up to twice as many as there are) and one or two pictures beside each other */
-    file.most_memory = 4 * (raw + pixels * (file.pixel_bytes > 4 ? file.pixel_bytes : 4)) + png->data_size + 4096;
+    file.most_memory = 4 * (raw + pixels * (file.pixel_bytes > 4 ? file.pixel_bytes : 4)) + png->data_size + SLACK;
     SA_TRY(sa_codec_check_memory(source, file.height, file.width, file.copied + file.scratch, err));
     uint8_t *plain = png->data_size <= MAX_DATA ? malloc(room) : NULL;
     if (!plain) {
