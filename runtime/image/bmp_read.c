@@ -1,7 +1,9 @@
 /*
- * BMP without compression: 1, 4 and 8 bits with a palette, 24 and 32 bits. The rest of the family (run
- * lengths, 16 bits, channels in odd places) is refused by name.
+ * BMP without compression: 1, 4 and 8 bits with a palette, 24 and 32 bits. The rest of the family (run lengths,
+ * 16 bits, channels in odd places) is refused by name. The header and the palette are checked here; stb_image gets a
+ * plain file of the same pixels.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/image/codec.h"
@@ -86,18 +88,49 @@ static bool read_palette(const sa_codec_source *source, bmp *b)
     return true;
 }
 
-static void convert_row(const bmp *b, const uint8_t *row, uint8_t *out, size_t width)
+static uint8_t *put_le32(uint8_t *p, uint32_t value)
 {
-    for (size_t x = 0; x < width; x++) {
-        const uint8_t *bgr = row + x * (b->bits / 8);
-        if (b->bits <= 8) {
-            size_t bit = x * b->bits;
-            bgr = b->palette[row[bit / 8] >> (8 - b->bits - bit % 8) & ((1u << b->bits) - 1)];
-        }
-        out[3 * x] = bgr[2];
-        out[3 * x + 1] = bgr[1];
-        out[3 * x + 2] = bgr[0];
+    for (int shift = 0; shift < 32; shift += 8) {
+        *p++ = (uint8_t)(value >> shift);
     }
+    return p;
+}
+
+/*
+ * The same pixels with the commonest header and, up to 8 bits, all 256 colors: stb 2.27 finds a palette's size wrongly
+ * behind old headers, and leaves colors that the file does not give to chance.
+ */
+static size_t put_plain(const sa_codec_source *source, const bmp *b, size_t body, uint8_t *out)
+{
+    uint32_t palette = b->bits <= 8 ? sizeof b->palette : 0, header = FILE_HEADER + MIN_HEADER;
+    memset(out, 0, header);
+    memcpy(out, "BM", 2);
+    put_le32(out + 10, header + palette);
+    put_le32(put_le32(put_le32(out + FILE_HEADER, MIN_HEADER), (uint32_t)b->width), (uint32_t)b->height);
+    out[FILE_HEADER + 12] = 1; /* planes */
+    out[FILE_HEADER + 14] = (uint8_t)b->bits;
+    memcpy(out + header, b->palette, palette);
+    memcpy(out + header + palette, source->bytes + b->pixels_at, body);
+    return header + palette + body;
+}
+
+static sa_status unpack(const sa_codec_source *source, const bmp *b, uint64_t height, sa_image *image, sa_error *err)
+{
+    uint64_t width = (uint64_t)b->width, body = height * b->stride;
+    uint64_t room = FILE_HEADER + MIN_HEADER + sizeof b->palette + body;
+    sa_stb_file file = {.format = "BMP", .height = height, .width = width, .pixel_bytes = (b->bits + 7) / 8};
+    file.copied = room;
+    file.most_memory = height * width * 3;
+    SA_TRY(sa_codec_check_memory(source, height, width, room, err));
+    uint8_t *plain = malloc((size_t)room);
+    if (!plain) {
+        return sa_codec_no_memory(source, err);
+    }
+    file.bytes = plain;
+    file.size = put_plain(source, b, (size_t)body, plain);
+    sa_status status = sa_stb_decode(source, &file, image, err);
+    free(plain);
+    return status;
 }
 
 sa_status sa_bmp_decode(const sa_codec_source *source, sa_image *image, int *orientation, sa_error *err)
@@ -108,8 +141,7 @@ sa_status sa_bmp_decode(const sa_codec_source *source, sa_image *image, int *ori
         return sa_codec_damaged(source, "BMP", "its header is no header", err);
     }
     SA_TRY(check_kind(source, &b, err));
-    bool upwards = b.height > 0;
-    uint64_t height = (uint64_t)(upwards ? b.height : -b.height), width = (uint64_t)b.width;
+    uint64_t height = (uint64_t)(b.height > 0 ? b.height : -b.height), width = (uint64_t)b.width;
     SA_TRY(sa_codec_check_size(source, height, width, err));
     if (!read_palette(source, &b)) {
         return sa_codec_damaged(source, "BMP", "its palette is too large or cut short", err);
@@ -118,11 +150,5 @@ sa_status sa_bmp_decode(const sa_codec_source *source, sa_image *image, int *ori
     if (b.pixels_at > source->size || (source->size - b.pixels_at) / b.stride < height) {
         return sa_codec_cut_short(source, "BMP", err);
     }
-    SA_TRY(sa_codec_new_image(source, height, width, 0, image, err));
-    for (size_t y = 0; y < image->height; y++) {
-        size_t stored = upwards ? image->height - 1 - y : y;
-        convert_row(&b, source->bytes + b.pixels_at + stored * b.stride, image->pixels + y * image->width * 3,
-                    image->width);
-    }
-    return SA_OK;
+    return unpack(source, &b, height, image, err);
 }

@@ -31,7 +31,10 @@ sa_codec_decode sa_pnm_decode;
 
 /* Refuses the sizes of a header that are zero or beyond the limits. */
 sa_status sa_codec_check_size(const sa_codec_source *source, uint64_t height, uint64_t width, sa_error *err);
-/* The same, then allocates; `scratch`: bytes that the decoder holds beside the picture. */
+/* Refuses what takes more than limits.max_memory; `scratch`: bytes that the decoder holds beside the picture. */
+sa_status sa_codec_check_memory(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
+                                sa_error *err);
+/* Both checks, then allocates. */
 sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
                              sa_image *image, sa_error *err);
 
@@ -56,14 +59,26 @@ sa_status sa_image_orient(sa_image *image, int orientation, sa_error *err);
 /* CRC-32 of PNG and zlib; `crc` is 0 or the result for the bytes before these. */
 uint32_t sa_crc32(uint32_t crc, const void *bytes, size_t size);
 
-/*
- * zlib stream -> out[0, capacity). Returns the bytes produced; *whole says whether the stream ended properly
- * within that room. Takes no memory beyond a few kB of stack, whatever the stream asks for.
- */
-size_t sa_zlib_inflate(const uint8_t *stream, size_t size, uint8_t *out, size_t capacity, bool *whole);
+/* A whole PNG, BMP (54-byte header) or PNM (8 bits), checked by its reader, for stb_image to unpack. */
+typedef struct {
+    const char *format; /* what errors call it */
+    const uint8_t *bytes;
+    size_t size;
+    uint64_t height, width; /* checked against the limits */
+    unsigned pixel_bytes;   /* of a pixel in the file, rounded up */
+    uint64_t copied;        /* bytes of memory that the caller holds */
+    uint64_t scratch;       /* bytes that any such file takes beside the picture */
+    uint64_t most_memory;   /* bytes that no proper file of this header takes: the bound for a decompression bomb */
+} sa_stb_file;
 
-/* bytes[0, size) -> a malloc'd zlib stream of *out_size bytes; NULL if there is no memory. */
-uint8_t *sa_zlib_deflate(const uint8_t *bytes, size_t size, size_t *out_size);
+/* The pixels as RGB. Takes at most `most_memory`, and with `copied` at most limits.max_memory, and gives all back. */
+sa_status sa_stb_decode(const sa_codec_source *source, const sa_stb_file *file, sa_image *image, sa_error *err);
+
+/*
+ * zlib stream -> out[0, capacity), which the caller has zeroed (a broken stream may leave holes). Returns the bytes
+ * produced; 0 if the stream is broken, empty, or asks for more room. Takes no memory beyond some kB of stack.
+ */
+size_t sa_stb_inflate(const uint8_t *stream, size_t size, uint8_t *out, size_t capacity);
 
 static inline uint32_t sa_read_le16(const uint8_t *p)
 {

@@ -55,16 +55,23 @@ sa_status sa_codec_check_size(const sa_codec_source *source, uint64_t height, ui
     return SA_OK;
 }
 
-sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
-                             sa_image *image, sa_error *err)
+sa_status sa_codec_check_memory(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
+                                sa_error *err)
 {
     const sa_image_limits *limits = &source->limits;
-    SA_TRY(sa_codec_check_size(source, height, width, err));
     if (scratch > limits->max_memory || height * width > (limits->max_memory - scratch) / 3) {
         return sa_fail(err, SA_NO_ROOM, source->name, "scale it down, or store it with 8 bits per channel",
                        "decoding %llux%llu pixels would take more than %zu MiB of memory",
                        (unsigned long long)width, (unsigned long long)height, limits->max_memory >> 20);
     }
+    return SA_OK;
+}
+
+sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
+                             sa_image *image, sa_error *err)
+{
+    SA_TRY(sa_codec_check_size(source, height, width, err));
+    SA_TRY(sa_codec_check_memory(source, height, width, scratch, err));
     sa_status status = sa_image_new((size_t)height, (size_t)width, image, err);
     return status == SA_OK ? SA_OK : sa_codec_no_memory(source, err);
 }

@@ -32,15 +32,14 @@ enum { NO_MEMORY = -1 };
 
 static bool inflate_text(text *t)
 {
-    bool whole = false;
-    t->owned = malloc(MAX_TEXT);
+    t->owned = calloc(MAX_TEXT, 1);
     if (!t->owned) {
         t->no_memory = true;
         return false;
     }
-    t->size = sa_zlib_inflate(t->bytes, t->size, t->owned, MAX_TEXT, &whole);
+    t->size = sa_stb_inflate(t->bytes, t->size, t->owned, MAX_TEXT);
     t->bytes = t->owned;
-    return whole;
+    return t->size > 0;
 }
 
 /* tEXt: key 0 text. zTXt: key 0 method stream. iTXt: key 0 packed method language 0 translated key 0 text. */

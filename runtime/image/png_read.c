@@ -1,8 +1,7 @@
 /*
- * PNG: the file's structure. Every chunk's checksum is verified, the order of the chunks that matter too, and
- * only then is anything unpacked, into a buffer of exactly the size that the header calls for: a
- * decompression bomb can take that buffer and the picture (together at most limits.max_memory), and no byte
- * more.
+ * PNG: the file's structure. Every chunk's checksum is verified, the order of the chunks that matter too, and only
+ * then stb_image unpacks it, within memory in proportion to the size that the header calls for: a decompression bomb
+ * gets no more than that (and never more than limits.max_memory).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,8 @@ enum {
     ITXT = SA_PNG_KIND('i', 'T', 'X', 't'),
     SIGNATURE_BYTES = 8,
     FRAME_BYTES = 12, /* of a chunk beside its data: length, type, checksum */
+    MAX_DATA = 1 << 29,
+    SLACK = 1 << 16, /* small files: stb's least buffer is 4 kB, and some files have a little more data than picture */
 };
 
 static sa_status broken(const sa_codec_source *source, const char *what, sa_error *err)
@@ -62,7 +63,6 @@ static sa_status read_header(const sa_codec_source *source, const sa_png_part *c
     png->height = sa_read_be32(p + 4);
     png->depth = p[8];
     png->color = p[9];
-    png->interlaced = p[12] == 1;
     if (!valid_format(png) || p[10] != 0 || p[11] != 0 || p[12] > 1) {
         return broken(source, "its header asks for something that PNG does not have", err);
     }
@@ -135,42 +135,65 @@ static sa_status read_chunks(const sa_codec_source *source, size_t at, sa_png *p
     return SA_OK;
 }
 
-/* The zlib stream may be cut into any number of chunks; makes it one piece. */
-static sa_status join_data(const sa_codec_source *source, size_t at, sa_png *png, sa_error *err)
+static uint8_t *put_be32(uint8_t *p, uint32_t value)
 {
-    size_t size = sa_read_be32(source->bytes + at);
-    png->data = source->bytes + at + 8;
-    if (size == png->data_size) {
-        return SA_OK;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        *p++ = (uint8_t)(value >> shift);
     }
-    png->joined = malloc(png->data_size);
-    if (!png->joined) {
-        return sa_codec_no_memory(source, err);
-    }
-    png->data = png->joined;
-    for (size_t done = 0; done < png->data_size; done += size, at += FRAME_BYTES + size) {
-        size = sa_read_be32(source->bytes + at);
-        memcpy(png->joined + done, source->bytes + at + 8, size);
-    }
-    return SA_OK;
+    return p;
 }
 
-static sa_status unpack(const sa_codec_source *source, const sa_png *png, sa_image *image, sa_error *err)
+/* A chunk's frame at p with room for `size` bytes; stb_image does not look at checksums, so there is none in it. */
+static uint8_t *put_chunk(uint8_t **p, uint32_t kind, uint32_t size)
 {
-    size_t raw_size = (size_t)sa_png_raw_size(png);
-    bool whole;
-    uint8_t *raw = malloc(raw_size);
-    if (!raw) {
+    uint8_t *data = put_be32(put_be32(*p, size), kind);
+    *p = put_be32(data + size, 0);
+    return data;
+}
+
+/*
+ * The same pixels as the plainest PNG: header, all 256 colors, one piece of data, whose first chunk stands at `at` in
+ * the source. So stb meets no index without a color, no transparency, and no chunk that it knows and we do not.
+ */
+static size_t put_plain(const sa_codec_source *source, const sa_png *png, size_t at, uint8_t *out)
+{
+    uint8_t *p = out + SIGNATURE_BYTES;
+    memcpy(out, source->bytes, SIGNATURE_BYTES);
+    memcpy(put_chunk(&p, IHDR, 13), source->bytes + SIGNATURE_BYTES + 8, 13);
+    if (png->color == 3) {
+        memcpy(put_chunk(&p, PLTE, sizeof png->palette), png->palette, sizeof png->palette);
+    }
+    uint8_t *data = put_chunk(&p, IDAT, (uint32_t)png->data_size);
+    for (size_t done = 0; done < png->data_size;) {
+        uint32_t size = sa_read_be32(source->bytes + at);
+        memcpy(data + done, source->bytes + at + 8, size);
+        done += size;
+        at += FRAME_BYTES + size;
+    }
+    put_chunk(&p, IEND, 0);
+    return (size_t)(p - out);
+}
+
+static sa_status unpack(const sa_codec_source *source, const sa_png *png, size_t first_data, sa_image *image,
+                        sa_error *err)
+{
+    size_t room = SIGNATURE_BYTES + 4 * FRAME_BYTES + 13 + sizeof png->palette + png->data_size;
+    uint64_t row = ((uint64_t)png->width * png->channels * png->depth + 7) / 8 + 1, raw = row * png->height;
+    uint64_t pixels = (uint64_t)png->width * png->height;
+    sa_stb_file file = {.format = "PNG", .height = png->height, .width = png->width, .copied = room, .scratch = raw};
+    file.pixel_bytes = (png->channels * png->depth + 7) / 8;
+    /* stb holds the stream, or rows (up to twice as many as there are) and one or two pictures beside each other */
+    file.most_memory = 4 * (raw + pixels * (file.pixel_bytes > 4 ? file.pixel_bytes : 4)) + png->data_size + SLACK;
+    SA_TRY(sa_codec_check_memory(source, file.height, file.width, file.copied + file.scratch, err));
+    uint8_t *plain = png->data_size <= MAX_DATA ? malloc(room) : NULL;
+    if (!plain) {
         return sa_codec_no_memory(source, err);
     }
-    size_t got = sa_zlib_inflate(png->data, png->data_size, raw, raw_size, &whole);
-    bool good = got == raw_size && sa_png_unpack(png, raw, image);
-    free(raw);
-    if (good) {
-        return SA_OK;
-    }
-    return broken(source, got == raw_size ? "a row has an unknown filter" : "its compressed data are wrong",
-                  err);
+    file.bytes = plain;
+    file.size = put_plain(source, png, first_data, plain);
+    sa_status status = sa_stb_decode(source, &file, image, err);
+    free(plain);
+    return status;
 }
 
 static sa_status decode_png(const sa_codec_source *source, sa_png *png, sa_image *image, sa_error *err)
@@ -181,22 +204,13 @@ static sa_status decode_png(const sa_codec_source *source, sa_png *png, sa_image
     SA_TRY(read_header(source, &header, png, err));
     SA_TRY(sa_codec_check_size(source, png->height, png->width, err));
     SA_TRY(read_chunks(source, at, png, &first_data, err));
-    SA_TRY(join_data(source, first_data, png, err));
-    SA_TRY(sa_codec_new_image(source, png->height, png->width, sa_png_raw_size(png), image, err));
-    return unpack(source, png, image, err);
+    return unpack(source, png, first_data, image, err);
 }
 
 sa_status sa_png_decode(const sa_codec_source *source, sa_image *image, int *orientation, sa_error *err)
 {
     sa_png png = {0};
-    sa_status status = decode_png(source, &png, image, err);
-    free(png.joined);
-    if (status == SA_OK) {
-        *orientation = sa_png_orientation(&png);
-        status = *orientation > 0 ? SA_OK : sa_codec_no_memory(source, err);
-    }
-    if (status != SA_OK) {
-        sa_image_free(image);
-    }
-    return status;
+    SA_TRY(decode_png(source, &png, image, err));
+    *orientation = sa_png_orientation(&png);
+    return SA_OK;
 }

@@ -1,5 +1,5 @@
-/* Binary PNM: P5 (grey) and P6 (RGB). Header: magic, width, height, largest value, in words; # starts a
- * comment. */
+/* Binary PNM of 8 bits: P5 (grey) and P6 (RGB); the header is checked here, stb_image reads it again and the pixels.
+ * Header: magic, width, height, largest value, in words; # starts a comment. */
 #include <math.h>
 
 #include "runtime/image/codec.h"
@@ -34,20 +34,16 @@ static bool read_number(pnm_reader *r, uint64_t *value)
     return true;
 }
 
-/* Pillow's PpmDecoder: min(255, round(v / most * 255)), in doubles, halves to even. */
-static uint8_t scale_value(unsigned value, unsigned most)
+/* Pillow's PpmDecoder, which stb lacks: min(255, round(v / most * 255)), in doubles, halves to even. */
+static void scale_values(sa_image *image, unsigned most)
 {
-    double scaled = rint((double)value / most * 255);
-    return (uint8_t)(scaled < 255 ? scaled : 255);
-}
-
-static void read_pixels(const uint8_t *bytes, unsigned channels, unsigned most, sa_image *image)
-{
-    size_t sample = most < 256 ? 1 : 2, count = image->height * image->width * 3;
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t *p = bytes + (channels == 3 ? i : i / 3) * sample;
-        unsigned value = sample == 1 ? p[0] : sa_read_be16(p);
-        image->pixels[i] = most == 255 ? (uint8_t)value : scale_value(value, most);
+    uint8_t scaled[256];
+    for (unsigned v = 0; v < 256; v++) {
+        double value = rint((double)v / most * 255);
+        scaled[v] = (uint8_t)(value < 255 ? value : 255);
+    }
+    for (size_t i = 0; i < image->height * image->width * 3; i++) {
+        image->pixels[i] = scaled[image->pixels[i]];
     }
 }
 
@@ -61,14 +57,22 @@ sa_status sa_pnm_decode(const sa_codec_source *source, sa_image *image, int *ori
         !read_number(&r, &height) || !read_number(&r, &most) || most == 0 || most > 65535) {
         return sa_codec_damaged(source, "PNM", "its header is no header", err);
     }
-    if (channels == 1 && most > 255) {
-        return sa_codec_unsupported(source, "16-bit grey PNM (of which 8 bits would be a guess)", err);
+    if (most > 255) {
+        return sa_codec_unsupported(source, "16-bit PNM", err);
     }
     SA_TRY(sa_codec_check_size(source, height, width, err));
-    if ((uint64_t)(r.end - r.next) < height * width * channels * (most < 256 ? 1 : 2)) {
+    uint64_t pixels = height * width;
+    if ((uint64_t)(r.end - r.next) < pixels * channels) {
         return sa_codec_cut_short(source, "PNM", err);
     }
-    SA_TRY(sa_codec_new_image(source, height, width, 0, image, err));
-    read_pixels(r.next, channels, (unsigned)most, image);
+    sa_stb_file file = {.format = "PNM", .bytes = source->bytes, .height = height, .width = width};
+    file.size = (size_t)(r.next - source->bytes) + (size_t)(pixels * channels);
+    file.pixel_bytes = channels;
+    file.scratch = channels == 1 ? pixels : 0; /* grey is read first, then made RGB */
+    file.most_memory = file.scratch + 3 * pixels;
+    SA_TRY(sa_stb_decode(source, &file, image, err));
+    if (most != 255) {
+        scale_values(image, (unsigned)most);
+    }
     return SA_OK;
 }

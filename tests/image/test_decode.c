@@ -360,41 +360,52 @@ static void test_large_png(void **state)
     check_large(false);
 }
 
-/* A PNG whose data unpack to far more than its header calls for: only what is called for is unpacked. */
-static void test_png_bomb(void **state)
+/* Fixed-code deflate of zeros: one literal, then matches of 258 at distance 1, each 13 bits of which 8 are code 285. */
+static size_t put_zeros(uint8_t *out, size_t matches)
 {
-    (void)state;
-    enum { UNPACKED = 64 << 20 };
-    size_t packed_size, size;
-    uint8_t *zeros = calloc(UNPACKED, 1), *tiny = malloc(4096);
-    assert_true(zeros && tiny);
-    uint8_t *packed = sa_zlib_deflate(zeros, UNPACKED, &packed_size);
-    bool whole;
-    assert_non_null(packed);
-    assert_int_equal(sa_zlib_inflate(packed, packed_size, tiny, 4096, &whole), 4096);
-    assert_false(whole);
-    unsigned char *png = golden_bytes("size_3x2_adam7.png", &size),
-                  *bomb = malloc(33 + 12 + packed_size + 12);
+    size_t bit = 16;
+    memcpy(out, "\x78\x9c", 2);
+    /* last block, fixed code; literal 0 is 00110000, 285 is 11000101, distance 1 is 00000, highest bit first */
+    static const char start[] = "110" "00110000", match[] = "11000101" "00000", end[] = "0000000";
+    for (size_t i = 0; i < matches + 2; i++) {
+        for (const char *c = i == 0 ? start : i <= matches ? match : end; *c; c++, bit++) {
+            out[bit / 8] |= (uint8_t)((*c - '0') << bit % 8);
+        }
+    }
+    return bit / 8 + 1 + 4;
+}
+
+static sa_status decode_zeros(size_t matches, size_t max_memory, sa_error *err)
+{
+    size_t room = matches * 2 + 100, size;
+    unsigned char *png = golden_bytes("size_3x2_adam7.png", &size), *bomb = calloc(1, room + 57);
     assert_non_null(bomb);
+    size_t packed = put_zeros(bomb + 41, matches);
+    unsigned char frame[8] = {(unsigned char)(packed >> 24), (unsigned char)(packed >> 16),
+                              (unsigned char)(packed >> 8), (unsigned char)packed, 'I', 'D', 'A', 'T'};
     memcpy(bomb, png, 33);
-    memcpy(bomb + 33,
-           (unsigned char[8]){(unsigned char)(packed_size >> 24), (unsigned char)(packed_size >> 16),
-                              (unsigned char)(packed_size >> 8), (unsigned char)packed_size, 'I', 'D', 'A',
-                              'T'},
-           8);
-    memcpy(bomb + 41, packed, packed_size);
-    memcpy(bomb + 45 + packed_size, png + size - 12, 12);
-    fix_checksums(bomb, 57 + packed_size);
-    sa_image_limits limits = {.max_pixels = 6, .max_side = 3, .max_file_bytes = 1 << 24, .max_memory = 64};
+    memcpy(bomb + 33, frame, 8);
+    memcpy(bomb + 45 + packed, png + size - 12, 12);
+    fix_checksums(bomb, 57 + packed);
+    sa_image_limits limits = {.max_pixels = 6, .max_side = 3, .max_file_bytes = 1 << 24, .max_memory = max_memory};
     sa_image image;
-    assert_int_equal(sa_image_decode("bomb", bomb, 57 + packed_size, &limits, &image, NULL), SA_OK);
-    assert_int_equal(image.width, 3);
+    sa_status status = sa_image_decode("bomb", bomb, 57 + packed, &limits, &image, err);
     sa_image_free(&image);
     free(bomb);
     free(png);
-    free(packed);
-    free(tiny);
-    free(zeros);
+    return status;
+}
+
+/* A PNG whose data unpack to 64 MiB where its header calls for some bytes: refused, by what it is or for its memory. */
+static void test_png_bomb(void **state)
+{
+    (void)state;
+    sa_error err;
+    assert_int_equal(decode_zeros(0, 1 << 30, &err), SA_BAD_INPUT); /* one byte: too few */
+    assert_int_equal(decode_zeros(1, 1 << 16, &err), SA_OK);
+    assert_int_equal(decode_zeros((64 << 20) / 258, 1 << 30, &err), SA_BAD_INPUT);
+    assert_non_null(strstr(err.reason, "compressed"));
+    assert_int_equal(decode_zeros(1, 64, &err), SA_NO_ROOM);
 }
 
 /* Errors never quote the file. */

@@ -370,7 +370,7 @@ def pnms():
     good("comments.ppm", b"P6\n# by hand\n7 # wide\n5\n#\n255\n" + data[:105])
     good("most_100.pgm", b"P5\n7 5\n100\n" + data[:35])
     good("most_1.pgm", b"P5\n7 5\n1\n" + data[:35])
-    good("most_1000.ppm", b"P6\n7 5\n1000\n" + data[:210])
+    refused("most_1000.ppm", b"P6\n7 5\n1000\n" + data[:210], "16-bit")
     refused("grey16.pgm", b"P5\n7 5\n65535\n" + data[:70], "16-bit")
     refused("short.ppm", b"P6\n7 5\n255\n" + data[:104], "cut")
     refused("most_0.ppm", b"P6\n7 5\n0\n" + data[:105], "header")
