@@ -127,15 +127,16 @@ check "rows on standard input" test "$(without_seconds "$SCRATCH/out" | grep -v 
 for i in $(seq 4000); do
     echo '{"image": "a.jpg", "clicks": [{"x": '$((i % 320))', "y": 100}]}'
 done >"$SCRATCH/rows/many.jsonl"
-"$SEGAGENT_BINARY" click --segmenter "$MODEL" --clicks "$SCRATCH/rows/many.jsonl" --batch 1 >"$SCRATCH/out" 2>/dev/null &
+"$SEGAGENT_BINARY" click --segmenter "$MODEL" --clicks "$SCRATCH/rows/many.jsonl" --batch 1 >"$SCRATCH/stopped" 2>/dev/null &
 pid=$!
-for _ in $(seq 100); do
+# Its first row says that it runs and has its signal handlers.
+for _ in $(seq 600); do
     sleep 0.1
-    [ -s "$SCRATCH/out" ] && break
+    [ -s "$SCRATCH/stopped" ] && break
 done
 kill -TERM $pid
 wait $pid
 check "SIGTERM: exit 130" test $? -eq 130
-check "only whole lines are out" test "$(grep -cv '^{.*}$' "$SCRATCH/out")" -eq 0
+check "only whole lines are out" test "$(grep -cv '^{.*}$' "$SCRATCH/stopped")" -eq 0
 
 finish
