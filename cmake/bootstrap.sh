@@ -154,10 +154,11 @@ test_everything() {
     fi
     step "cpu-only: build" configure cpu-only --target segagent test_cli_options &&
         step "cpu-only: command line" run_tests cpu-only -R '^cli_'
-    step "asan: build" configure asan && step "asan: every test" run_tests asan
+    step "asan: build" configure asan &&
+        step "asan: base, images, kernels, weights" run_tests asan -R '^(base|image|kernels|weights)_'
     # ThreadSanitizer slows arithmetic down the most, and only code that uses threads can fail under it.
-    step "tsan: build" configure tsan &&
-        step "tsan: threads, kernels, models, click" run_tests tsan -R '^(base_pool|image_resize|kernels|models|cli_click)'
+    step "tsan: build" configure tsan --target test_base_pool test_image_resize &&
+        step "tsan: the thread pool and what runs on it" run_tests tsan -R '^(base_pool|image_resize)'
     if can_fuzz; then
         step "fuzz: every harness, ${FUZZ_SECONDS:-5} s each" fuzz
     else
