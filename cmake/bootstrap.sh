@@ -159,10 +159,10 @@ test_everything() {
     # ThreadSanitizer slows arithmetic down the most, and only code that uses threads can fail under it.
     step "tsan: build" configure tsan --target test_base_pool test_image_resize &&
         step "tsan: the thread pool and what runs on it" run_tests tsan -R '^(base_pool|image_resize)'
-    if can_fuzz; then
+    if [ "${FUZZ:-no}" = yes ] && can_fuzz; then
         step "fuzz: every harness, ${FUZZ_SECONDS:-5} s each" fuzz
     else
-        skip "fuzz" "no clang with libFuzzer here"
+        skip "fuzz" "ask for it with FUZZ=yes (needs clang with libFuzzer)"
     fi
     say "summary ($((SECONDS / 60)) min $((SECONDS % 60)) s)"
     printf '%s\n' "${SUMMARY[@]}"
