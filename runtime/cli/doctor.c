@@ -147,7 +147,7 @@ static void list_missing(const findings *f, void (*say)(void *context, const cha
     if (!f->cuda.compiled) {
         say(context, "CUDA probe", "looking for NVIDIA GPUs (build with -DSEGAGENT_CUDA=ON)");
     } else if (!f->cuda.usable) {
-        say(context, "NVIDIA GPU", "encoding many pictures a second instead of a few seconds each");
+        say(context, "NVIDIA GPU", "a device for later versions (this one computes on the CPU)");
     }
     for (int level = SA_CPU_AVX2; level < SA_CPU_LEVELS; level++) {
         if (is_compiled((sa_cpu_level)level) && !sa_cpu_level_runs_here((sa_cpu_level)level)) {
