@@ -16,7 +16,8 @@
 #include "runtime/models/sam_config.h"
 #include "runtime/models/segmenter.h"
 
-enum { CLICKS = 16, SIDE = 1024, SHAPES = 4, MEMORY_BYTES = 256 << 20 };
+/* SIDE of the random picture: not the model's own, so that resizing is real work. */
+enum { CLICKS = 16, SIDE = 1280, SHAPES = 4, MEMORY_BYTES = 256 << 20 };
 
 typedef struct {
     const sa_cli *cli;

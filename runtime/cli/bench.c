@@ -24,7 +24,7 @@ int sa_command_bench(int argc, char **argv)
     int64_t repeats;
     const sa_option table[] = {
         {"segmenter", SA_OPTION_TEXT, &o.segmenter, "DIR", "sam: the model", NULL, 0, 0},
-        {"image", SA_OPTION_TEXT, &o.image, "FILE", "sam: the picture (default: random pixels, 1024x768)",
+        {"image", SA_OPTION_TEXT, &o.image, "FILE", "sam: the picture (default: random pixels, 1280x960)",
          NULL, 0, 0},
         {"shape", SA_OPTION_LIST, NULL, "M,N,K", "gemm: a product to measure (default: those of SAM)", NULL,
          0, 0},
