@@ -114,19 +114,20 @@ typedef struct {
     sa_dtype dtype;
     const void *qkv;
     const float *pad_qkv;
-    const float *rel_h, *rel_w;
+    const void *rel_h, *rel_w;
     void *out;
     void *workspace;
 } sa_attention_grid_args;
 
 /*
- * rel_pack: relative-position table for attention_grid.
- *   packed [rel_packed_bytes(S, d)] out    source [2S-1, d] f32 in
+ * rel_pack: relative-position table for attention_grid, rounded to the dtype of its queries.
+ *   packed [rel_packed_bytes(S, d, dtype)] out, 256-byte aligned    source [2S-1, d] f32 in    d <= 128
  */
 typedef struct {
     size_t size, head_dim; /* S, d */
     const float *source;
     void *packed;
+    sa_dtype dtype; /* f32 or bf16 */
 } sa_rel_pack_args;
 
 /*
@@ -231,7 +232,7 @@ typedef struct sa_ops {
 
     void (*layernorm)(sa_stream *, const sa_layernorm_args *);
 
-    size_t (*rel_packed_bytes)(size_t size, size_t head_dim);
+    size_t (*rel_packed_bytes)(size_t size, size_t head_dim, sa_dtype dtype);
     void (*rel_pack)(sa_stream *, const sa_rel_pack_args *);
     size_t (*attention_grid_workspace)(const sa_stream *, const sa_attention_grid_args *);
     void (*attention_grid)(sa_stream *, const sa_attention_grid_args *);

@@ -124,17 +124,19 @@ sa_norm sa_load_norm(sa_loader *loader, const sa_tensor *weight, const sa_tensor
     return norm;
 }
 
-float *sa_load_rel(sa_loader *loader, const sa_tensor *tensor)
+void *sa_load_rel(sa_loader *loader, const sa_tensor *tensor)
 {
     size_t size = (tensor->shape[0] + 1) / 2, head_dim = tensor->shape[1];
-    float *packed = sa_arena_take(loader->arena, loader->ops->rel_packed_bytes(size, head_dim), 1);
+    size_t bytes = loader->ops->rel_packed_bytes(size, head_dim, loader->precision);
+    void *packed = sa_arena_take(loader->arena, bytes, 1);
     if (loader->stream != NULL) {
         sa_tensor_read_f32(tensor, 0, tensor->count, loader->host);
         const void *source = sa_stream_reach(loader->stream, loader->host, tensor->count * sizeof(float), loader->staging);
         loader->ops->rel_pack(loader->stream, &(sa_rel_pack_args){.size = size,
                                                                   .head_dim = head_dim,
                                                                   .source = source,
-                                                                  .packed = packed});
+                                                                  .packed = packed,
+                                                                  .dtype = loader->precision});
         sa_stream_wait(loader->stream, NULL);
     }
     return packed;

@@ -44,7 +44,7 @@ sa_norm sa_load_norm(sa_loader *loader, const sa_tensor *weight, const sa_tensor
 /* Any tensor as f32. */
 float *sa_load_f32(sa_loader *loader, const sa_tensor *tensor);
 /* Relative position table [2S-1, d], packed for attention_grid. */
-float *sa_load_rel(sa_loader *loader, const sa_tensor *tensor);
+void *sa_load_rel(sa_loader *loader, const sa_tensor *tensor);
 
 /* Floats that `host` must hold for a tensor that one of the above rearranges. */
 size_t sa_loader_host_floats(const sa_tensor *tensor);

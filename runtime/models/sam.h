@@ -24,7 +24,7 @@ enum { SAM_NEGATIVE = 0, SAM_POSITIVE, SAM_BOX_FIRST, SAM_BOX_SECOND, SAM_NOT_A_
 typedef struct {
     sa_norm norm1, norm2;
     sa_linear qkv, proj, lin1, lin2;
-    float *rel_h, *rel_w; /* NULL: no relative position */
+    void *rel_h, *rel_w; /* NULL: no relative position */
     size_t window;        /* 0: global */
 } sam_block;
 

@@ -24,7 +24,8 @@ typedef struct {
 typedef struct {
     operand qkv, pad; /* the op reads pad as f32 and rounds it itself; pad.value is what it should round to */
     float *pad_f32;
-    float *rel_h, *rel_w;
+    operand rel_h, rel_w; /* the op reads them as f32 and rounds them itself */
+    float *rel_h_f32, *rel_w_f32;
     size_t size, tokens; /* S; tokens of one image */
     float *want;
     sa_attention_grid_args args;
@@ -32,7 +33,7 @@ typedef struct {
 
 static void refresh_want(grid_data *data)
 {
-    ref_attention_grid(&data->args, data->qkv.value, data->pad.value, data->rel_h, data->rel_w, data->want);
+    ref_attention_grid(&data->args, data->qkv.value, data->pad.value, data->rel_h.value, data->rel_w.value, data->want);
 }
 
 static grid_data make_data(const grid_case *c)
@@ -45,8 +46,11 @@ static grid_data make_data(const grid_case *c)
         data.pad_f32 = normal_new(3 * hidden, 1.0f, c->seed + 1);
     }
     if (c->rel) {
-        data.rel_h = normal_new((2 * data.size - 1) * c->head_dim, REL_SCALE, c->seed + 2);
-        data.rel_w = normal_new((2 * data.size - 1) * c->head_dim, REL_SCALE, c->seed + 3);
+        size_t count = (2 * data.size - 1) * c->head_dim;
+        data.rel_h = operand_new(c->dtype, count, REL_SCALE, c->seed + 2);
+        data.rel_w = operand_new(c->dtype, count, REL_SCALE, c->seed + 3);
+        data.rel_h_f32 = normal_new(count, REL_SCALE, c->seed + 2);
+        data.rel_w_f32 = normal_new(count, REL_SCALE, c->seed + 3);
     }
     data.want = malloc((c->batch * data.tokens * hidden + 1) * sizeof(float));
     data.args = (sa_attention_grid_args){
@@ -68,16 +72,22 @@ static void free_data(grid_data *data)
     operand_free(&data->qkv);
     operand_free(&data->pad);
     free(data->pad_f32);
-    free(data->rel_h);
-    free(data->rel_w);
+    operand_free(&data->rel_h);
+    operand_free(&data->rel_w);
+    free(data->rel_h_f32);
+    free(data->rel_w_f32);
     free(data->want);
 }
 
 static check_buffer pack_rel(const test_level *level, const grid_data *data, const float *source)
 {
-    check_buffer packed = check_buffer_new(level->ops->rel_packed_bytes(data->size, data->args.head_dim));
-    sa_rel_pack_args args = {
-        .size = data->size, .head_dim = data->args.head_dim, .source = source, .packed = packed.bytes};
+    size_t bytes = level->ops->rel_packed_bytes(data->size, data->args.head_dim, data->args.dtype);
+    check_buffer packed = check_buffer_new(bytes);
+    sa_rel_pack_args args = {.size = data->size,
+                             .head_dim = data->args.head_dim,
+                             .source = source,
+                             .packed = packed.bytes,
+                             .dtype = data->args.dtype};
     level->ops->rel_pack(level->stream, &args);
     return packed;
 }
@@ -88,18 +98,18 @@ static check_buffer run_grid(const test_level *level, const grid_data *data)
     size_t hidden = args.heads * args.head_dim;
     check_buffer out = check_buffer_new(args.batch * data->tokens * hidden * sa_dtype_size(args.dtype));
     check_buffer rel_h = {0}, rel_w = {0};
-    if (data->rel_h != NULL) {
-        rel_h = pack_rel(level, data, data->rel_h);
-        rel_w = pack_rel(level, data, data->rel_w);
-        args.rel_h = (const float *)(const void *)rel_h.bytes;
-        args.rel_w = (const float *)(const void *)rel_w.bytes;
+    if (data->rel_h_f32 != NULL) {
+        rel_h = pack_rel(level, data, data->rel_h_f32);
+        rel_w = pack_rel(level, data, data->rel_w_f32);
+        args.rel_h = rel_h.bytes;
+        args.rel_w = rel_w.bytes;
     }
     check_buffer work = check_buffer_new(level->ops->attention_grid_workspace(level->stream, &args));
     args.out = out.bytes;
     args.workspace = work.bytes;
     level->ops->attention_grid(level->stream, &args);
     check_buffer_free(&work);
-    if (data->rel_h != NULL) {
+    if (data->rel_h_f32 != NULL) {
         check_buffer_free(&rel_h);
         check_buffer_free(&rel_w);
     }
@@ -290,8 +300,8 @@ static void test_planted_faults(void **state)
         grid_data data = make_data(&c);
         check_buffer out = run_grid(level, &data);
         check_spec spec = spec_of(level, &c, &data);
-        see_fault(&data, &out, spec, &data.rel_h[0], data.rel_h[0] + 1.0f);
-        see_fault(&data, &out, spec, &data.rel_w[4 * 16 + 15], data.rel_w[4 * 16 + 15] - 1.0f);
+        see_fault(&data, &out, spec, &data.rel_h.value[0], data.rel_h.value[0] + 1.0f);
+        see_fault(&data, &out, spec, &data.rel_w.value[4 * 16 + 15], data.rel_w.value[4 * 16 + 15] - 1.0f);
         see_fault(&data, &out, spec, &data.pad.value[3 * 32 - 1], 0.0f);
         see_fault(&data, &out, spec, &data.qkv.value[24 * 96 + 32 + 3], -data.qkv.value[24 * 96 + 32 + 3]);
         for (size_t j = 0; j < 32; j++) {
@@ -317,7 +327,7 @@ static void test_exchanged_tables_are_seen(void **state)
         .side = 4, .window = 0, .heads = 1, .head_dim = 16, .batch = 1, .rel = true, .seed = SEED + 4000};
     grid_data data = make_data(&c);
     check_buffer out = run_grid(level, &data);
-    ref_attention_grid(&data.args, data.qkv.value, NULL, data.rel_w, data.rel_h, data.want);
+    ref_attention_grid(&data.args, data.qkv.value, NULL, data.rel_w.value, data.rel_h.value, data.want);
     assert_seen(out.bytes, c.dtype, data.want, spec_of(level, &c, &data));
     check_buffer_free(&out);
     free_data(&data);

@@ -5,7 +5,7 @@
  *
  * Keys stand in columns 0 .. columns-1. They form rows of `width` columns (SAM's key rows; one row for plain attention),
  * padded to whole vectors, and the score of query i with column c starts as
- *   row_terms[i][c / width] + column_terms[i][c % width]
+ *   row[i][c / width] + column[i][c % width]
  * before q.k is added: so relative position and the masking of padding columns (HIDDEN) cost no extra pass.
  */
 #ifndef SA_KERNELS_CPU_OPS_ATTEND_H
@@ -78,16 +78,15 @@ SA_INLINE attend_scratch attend_scratch_on(float *memory)
 }
 
 typedef struct {
-    const float *row_terms, *column_terms; /* row i of queries: + i * ld; ld may be 0 (the same for all) */
-    size_t row_ld, column_ld;
+    const float *row[QUERY_BLOCK], *column[QUERY_BLOCK]; /* one pair for each query */
 } attend_terms;
 
 SA_INLINE void attend_start_scores(const attend_keys *keys, const attend_terms *terms, float *scores, size_t rows,
                                    size_t first, size_t count)
 {
     for (size_t i = 0; i < rows; i++) {
-        const float *row = terms->row_terms + i * terms->row_ld + first / keys->width;
-        const float *column = terms->column_terms + i * terms->column_ld;
+        const float *row = terms->row[i] + first / keys->width;
+        const float *column = terms->column[i];
         size_t place = first % keys->width;
         for (size_t j = 0; j < count; j += VL) {
             vf_store(scores + i * SCORE_LD + j, vf_load(column + place) + *row);
@@ -108,14 +107,15 @@ SA_INLINE float attend_softmax_row(sa_dtype dtype, float *row, size_t count, flo
 {
     vf most = vf_set(HIDDEN);
     for (size_t j = 0; j < count; j += VL) {
-        most = vf_max(most, vf_load(row + j));
+        most = vf_max(vf_load(row + j), most); /* a NaN is left to the exponential */
     }
     float before = *peak;
     float after = vf_max_lane(most);
     after = after > before ? after : before;
     vf sum = {0};
     for (size_t j = 0; j < count; j += VL) {
-        vf p = vf_exp2_negative((vf_load(row + j) - after) * scale);
+        vf x = (vf_load(row + j) - after) * scale;
+        vf p = dtype == SA_F32 ? vf_exp2_negative(x) : vf_exp2_negative_short(x);
         sum += p;
         if (dtype == SA_F32) {
             vf_store(row + j, p);

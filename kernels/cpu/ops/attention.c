@@ -84,11 +84,15 @@ static void attention_task(void *context, size_t task, int worker)
     };
     float *hidden = (float *)(void *)(memory + plan->k_bytes + plan->v_bytes);
     attend_scratch scratch = attend_scratch_on(hidden + plan->most_columns);
-    float no_rows = 0.0f;
+    const float no_rows = 0.0f;
     for (size_t j = 0; j < keys.columns; j++) {
         hidden[j] = j < item->k_count ? 0.0f : HIDDEN;
     }
-    attend_terms terms = {.row_terms = &no_rows, .column_terms = hidden};
+    attend_terms terms;
+    for (size_t i = 0; i < QUERY_BLOCK; i++) {
+        terms.row[i] = &no_rows;
+        terms.column[i] = hidden;
+    }
     pack_keys(args, item, head, &keys);
     if (args->dtype == SA_F32) {
         attend_item(SA_F32, args, item, head, &keys, &terms, &scratch);

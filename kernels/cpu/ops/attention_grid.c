@@ -14,36 +14,54 @@ typedef struct {
     size_t size;            /* S */
     size_t windows_across;  /* 1 if global */
     size_t width, columns;  /* of the padded keys */
-    size_t terms_ld;        /* floats of one query's row or column terms */
+    size_t terms_ld;        /* floats of one query's products with a table */
     size_t k_bytes, v_bytes;
     size_t thread_bytes;    /* keys (windowed only), terms and scratch of one thread */
     size_t shared_bytes;    /* keys of all heads (global only) */
     size_t image;           /* the one being worked on */
 } grid_plan;
 
-static size_t rel_ld(size_t size)
+static void round_row(unsigned char *to, const float *from, size_t count, sa_dtype dtype)
 {
-    return round_up_to(2 * size - 1 + 16, 16); /* vectors of the widest level may read past the last offset */
+    if (dtype == SA_F32) {
+        memcpy(to, from, count * sizeof(float));
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        sa_bf16 value = sa_bf16_from_f32(from[i]);
+        memcpy(to + 2 * i, &value, 2);
+    }
 }
 
-size_t SA_CPU(rel_packed_bytes)(size_t size, size_t head_dim);
-size_t SA_CPU(rel_packed_bytes)(size_t size, size_t head_dim)
+static size_t rel_panels(size_t size)
 {
-    return rel_ld(size) * head_dim * sizeof(float);
+    return (2 * size - 1 + PANEL - 1) / PANEL;
 }
 
-/* Transposed, and reversed along the offset: packed[c][S-1-h+k] = source[h-k+S-1][c], so that a query at h reads ahead. */
+size_t SA_CPU(rel_packed_bytes)(size_t size, size_t head_dim, sa_dtype dtype);
+size_t SA_CPU(rel_packed_bytes)(size_t size, size_t head_dim, sa_dtype dtype)
+{
+    return rel_panels(size) * tile_steps(head_dim, dtype) * tile_step_bytes();
+}
+
+/*
+ * Panels for tile.h, reversed along the offset: column S-1-h+k is source[h-k+S-1]. So the products of a query at h with
+ * all columns hold its terms for k = 0 .. S-1 side by side, from column S-1-h on.
+ */
 void SA_CPU(rel_pack)(sa_stream *stream, const sa_rel_pack_args *args);
 void SA_CPU(rel_pack)(sa_stream *stream, const sa_rel_pack_args *args)
 {
     (void)stream;
-    size_t count = 2 * args->size - 1, ld = rel_ld(args->size);
-    float *packed = args->packed;
-    memset(packed, 0, ld * args->head_dim * sizeof(float));
-    for (size_t c = 0; c < args->head_dim; c++) {
-        for (size_t i = 0; i < count; i++) {
-            packed[c * ld + i] = args->source[(count - 1 - i) * args->head_dim + c];
+    size_t count = 2 * args->size - 1, steps = tile_steps(args->head_dim, args->dtype);
+    uint32_t words[PANEL][MOST_HEAD_DIM];
+    for (size_t panel = 0; panel < rel_panels(args->size); panel++) {
+        memset(words, 0, sizeof words);
+        for (size_t j = 0; j < PANEL && panel * PANEL + j < count; j++) {
+            const float *from = args->source + (count - 1 - (panel * PANEL + j)) * args->head_dim;
+            round_row((unsigned char *)words[j], from, args->head_dim, args->dtype);
         }
+        pack_panel_rows((uint32_t *)args->packed + panel * steps * PANEL, (const unsigned char *)words, sizeof words[0],
+                        PANEL, steps);
     }
 }
 
@@ -55,7 +73,7 @@ static grid_plan plan_grid(const sa_stream *stream, const sa_attention_grid_args
     plan.windows_across = (args->side + plan.size - 1) / plan.size;
     plan.width = round_up_to(plan.size, VL);
     plan.columns = plan.width * plan.size;
-    plan.terms_ld = round_up_to(plan.size, 16);
+    plan.terms_ld = rel_panels(plan.size) * PANEL + VL; /* hidden columns may lie past the last offset */
     plan.k_bytes = attend_k_bytes(plan.columns, args->head_dim, args->dtype);
     plan.v_bytes = attend_v_bytes(plan.columns, args->head_dim, args->dtype);
     size_t own = (2 * QUERY_BLOCK * plan.terms_ld + ATTEND_SCRATCH_FLOATS) * sizeof(float);
@@ -73,18 +91,6 @@ size_t SA_CPU(attention_grid_workspace)(const sa_stream *stream, const sa_attent
 {
     grid_plan plan = plan_grid(stream, args);
     return plan.shared_bytes + plan.thread_bytes * (size_t)sa_pool_threads(stream->pool);
-}
-
-static void round_row(unsigned char *to, const float *from, size_t count, sa_dtype dtype)
-{
-    if (dtype == SA_F32) {
-        memcpy(to, from, count * sizeof(float));
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        sa_bf16 value = sa_bf16_from_f32(from[i]);
-        memcpy(to + 2 * i, &value, 2);
-    }
 }
 
 /* Key columns [first, first + PANEL) of `part` (1 k, 2 v) as rows of head_dim; columns that hold no key become zeros. */
@@ -126,55 +132,55 @@ static void pack_grid_panel(const grid_plan *plan, size_t window, size_t head, s
     }
 }
 
-/*
- * terms[k] = sqrt(d) * <q, rel[h - k + S - 1]> for k < S; sqrt(d), because the whole score is later divided by it.
- * Four vectors at a time keep the multiply-add units busy.
- */
-SA_INLINE void rel_terms(const float *table, size_t ld, const float *q, size_t head_dim, size_t size, size_t h,
-                         float *terms)
+/* products [rows, terms_ld] = q . table, for every offset; 0 without a table. */
+SA_INLINE void rel_products(sa_dtype dtype, const grid_plan *plan, const attend_scratch *scratch, size_t rows,
+                            const void *table, float *products)
 {
-    float scale = sqrtf((float)head_dim);
-    for (size_t first = 0; first < size; first += 4 * VL) {
-        const float *from = table + (size - 1 - h) + first;
-        size_t left = (size - first + VL - 1) / VL;
-        vf sum[4] = {{0}};
-        if (left >= 4) {
-            for (size_t c = 0; c < head_dim; c++) {
-                for (size_t j = 0; j < 4; j++) {
-                    sum[j] += vf_load(from + c * ld + j * VL) * q[c];
-                }
-            }
-        } else {
-            for (size_t j = 0; j < left; j++) {
-                for (size_t c = 0; c < head_dim; c++) {
-                    sum[j] += vf_load(from + c * ld + j * VL) * q[c];
-                }
-            }
-        }
-        for (size_t j = 0; j < 4 && j < left; j++) {
-            vf_store(terms + first + j * VL, sum[j] * scale);
-        }
+    size_t head_dim = plan->args->head_dim, steps = tile_steps(head_dim, dtype);
+    memset(products, 0, rows * plan->terms_ld * sizeof(float));
+    if (table == NULL) {
+        return;
+    }
+    for (size_t panel = 0; panel < rel_panels(plan->size); panel++) {
+        size_t columns = 2 * plan->size - 1 - panel * PANEL;
+        int vectors = columns < PANEL ? (int)((columns + VL - 1) / VL) : TILE_VECTORS;
+        tile_rows(dtype, rows, vectors, steps, scratch->q, head_dim * sa_dtype_size(dtype),
+                  (const uint32_t *)table + panel * steps * PANEL, products + panel * PANEL, plan->terms_ld);
     }
 }
 
-static void query_terms(const grid_plan *plan, const unsigned char *q, size_t h, size_t w, float *row, float *column)
+/*
+ * A query's S terms, in place among its products; times sqrt(d), because the whole score is later divided by it. They
+ * may start anywhere, so the last vector also changes products that are nobody's, or hidden later.
+ */
+SA_INLINE void scale_terms(float *terms, size_t size, float scale)
 {
-    const sa_attention_grid_args *args = plan->args;
-    if (args->rel_h == NULL) {
-        memset(row, 0, plan->terms_ld * sizeof(float));
-        memset(column, 0, plan->terms_ld * sizeof(float));
-    } else {
-        float values[MOST_HEAD_DIM];
-        for (size_t c = 0; c < args->head_dim; c++) {
-            values[c] = args->dtype == SA_F32 ? ((const float *)(const void *)q)[c]
-                                              : sa_bf16_to_f32(((const sa_bf16 *)(const void *)q)[c]);
+    for (size_t k = 0; k < size; k += VL) {
+        vf_store(terms + k, vf_load(terms + k) * scale);
+    }
+}
+
+/* What each query's scores start as; `products` is room for 2 x [QUERY_BLOCK, terms_ld]. */
+SA_INLINE attend_terms query_terms(sa_dtype dtype, const grid_plan *plan, const attend_scratch *scratch, size_t rows,
+                                   const size_t *h, const size_t *w, float *products)
+{
+    attend_terms terms;
+    float *down = products, *across = products + QUERY_BLOCK * plan->terms_ld;
+    float scale = sqrtf((float)plan->args->head_dim);
+    rel_products(dtype, plan, scratch, rows, plan->args->rel_h, down);
+    rel_products(dtype, plan, scratch, rows, plan->args->rel_w, across);
+    for (size_t i = 0; i < rows; i++) {
+        float *row = down + i * plan->terms_ld + plan->size - 1 - h[i];
+        float *column = across + i * plan->terms_ld + plan->size - 1 - w[i];
+        scale_terms(row, plan->size, scale);
+        scale_terms(column, plan->size, scale);
+        for (size_t k = plan->size; k < plan->width; k++) {
+            column[k] = HIDDEN;
         }
-        rel_terms(args->rel_h, rel_ld(plan->size), values, args->head_dim, plan->size, h, row);
-        rel_terms(args->rel_w, rel_ld(plan->size), values, args->head_dim, plan->size, w, column);
+        terms.row[i] = row;
+        terms.column[i] = column;
     }
-    for (size_t k = plan->size; k < plan->width; k++) {
-        column[k] = HIDDEN;
-    }
+    return terms;
 }
 
 /* `rows` queries of one window and head, the first being number `first` of the window's real tokens, row by row. */
@@ -185,18 +191,16 @@ SA_INLINE void attend_queries(sa_dtype dtype, const grid_plan *plan, const atten
     size_t hidden = args->heads * args->head_dim, row_bytes = args->head_dim * sa_dtype_size(dtype);
     size_t top = window / plan->windows_across * plan->size, left = window % plan->windows_across * plan->size;
     size_t across = args->side - left < plan->size ? args->side - left : plan->size;
-    float *row_terms = memory, *column_terms = memory + QUERY_BLOCK * plan->terms_ld;
     attend_scratch scratch = attend_scratch_on(memory + 2 * QUERY_BLOCK * plan->terms_ld);
-    size_t token[QUERY_BLOCK];
+    size_t h[QUERY_BLOCK], w[QUERY_BLOCK], token[QUERY_BLOCK];
     for (size_t i = 0; i < rows; i++) {
-        size_t h = (first + i) / across, w = (first + i) % across;
-        token[i] = (plan->image * args->side + top + h) * args->side + left + w;
+        h[i] = (first + i) / across;
+        w[i] = (first + i) % across;
+        token[i] = (plan->image * args->side + top + h[i]) * args->side + left + w[i];
         size_t at = token[i] * 3 * hidden + head * args->head_dim;
         memcpy(scratch.q + i * row_bytes, (const unsigned char *)args->qkv + at * sa_dtype_size(dtype), row_bytes);
-        query_terms(plan, scratch.q + i * row_bytes, h, w, row_terms + i * plan->terms_ld,
-                    column_terms + i * plan->terms_ld);
     }
-    attend_terms terms = {row_terms, column_terms, plan->terms_ld, plan->terms_ld};
+    attend_terms terms = query_terms(dtype, plan, &scratch, rows, h, w, memory);
     attend_rows(dtype, keys, &terms, &scratch, rows);
     for (size_t i = 0; i < rows; i++) {
         attend_store_row(&scratch, i, args->head_dim, args->out, dtype, token[i] * hidden + head * args->head_dim);

@@ -9,7 +9,7 @@
 
 enum {
     BLOCK_ROWS = 96,        /* a's block (96 x 768 bf16 = 147 kB) stays in the second-level cache */
-    BLOCK_STEPS = 128,      /* 128 steps x 256 bytes = 32 kB of a panel */
+    BLOCK_STEPS = 192,      /* 192 steps x 256 bytes = 48 kB of a panel: streams from the second-level cache */
     TASK_FLOPS = 64000000,  /* a third of a millisecond: small beside a gemm, large beside the hand-out of a task */
 };
 

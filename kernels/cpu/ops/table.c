@@ -9,7 +9,7 @@ size_t SA_CPU(gemm_packed_bytes)(size_t, size_t, sa_dtype);
 void SA_CPU(gemm_pack)(sa_stream *, const sa_gemm_pack_args *);
 void SA_CPU(gemm)(sa_stream *, const sa_gemm_args *);
 void SA_CPU(layernorm)(sa_stream *, const sa_layernorm_args *);
-size_t SA_CPU(rel_packed_bytes)(size_t, size_t);
+size_t SA_CPU(rel_packed_bytes)(size_t, size_t, sa_dtype);
 void SA_CPU(rel_pack)(sa_stream *, const sa_rel_pack_args *);
 size_t SA_CPU(attention_grid_workspace)(const sa_stream *, const sa_attention_grid_args *);
 void SA_CPU(attention_grid)(sa_stream *, const sa_attention_grid_args *);
