@@ -164,17 +164,30 @@ static void set_sizes(sa_sam *sam)
     sam->max_tokens = sam->mask_tokens + TOKENS_BESIDE_CLICKS + sam->options.max_clicks;
 }
 
+/* bf16 products take values in pairs: every size that a sum runs over must be even. */
 static sa_status check_precision(const sa_sam *sam, sa_error *err)
 {
-    if (sam->options.precision == SA_F32) {
-        return SA_OK;
-    }
     const sa_sam_config *config = &sam->config;
-    size_t odd = config->vision.patch_size | config->vision.hidden / config->vision.heads |
-                 sam->inner / config->decoder.heads | config->prompt.mask_channels / 4;
-    if (odd % 2 != 0) {
-        return sa_fail(err, SA_BAD_USAGE, sam->path, "use --precision f32",
-                       "bf16 needs an even patch size, even head sizes and mask channels");
+    char file[sizeof sam->path + 16];
+    snprintf(file, sizeof file, "%s%s", sam->path, sa_file_is_directory(sam->path) ? "/config.json" : "");
+    const struct {
+        const char *key, *what;
+        size_t size;
+    } sizes[] = {
+        {"vision_config.patch_size", "", config->vision.patch_size},
+        {"vision_config.hidden_size", " / num_attention_heads", config->vision.hidden / config->vision.heads},
+        {"vision_config.mlp_dim", "", config->vision.mlp_dim},
+        {"prompt_encoder_config.mask_input_channels", " / 4", config->prompt.mask_channels / 4},
+        {"mask_decoder_config.hidden_size", " / attention_downsample_rate / num_attention_heads",
+         sam->inner / config->decoder.heads},
+        {"mask_decoder_config.mlp_dim", "", config->decoder.mlp_dim},
+        {"mask_decoder_config.iou_head_hidden_dim", "", config->decoder.iou_hidden},
+    };
+    for (size_t i = 0; sam->options.precision == SA_BF16 && i < sizeof sizes / sizeof *sizes; i++) {
+        if (sizes[i].size % 2 != 0) {
+            return sa_fail(err, SA_BAD_USAGE, file, "use --precision f32", "bf16 needs an even %s%s, and it is %zu",
+                           sizes[i].key, sizes[i].what, sizes[i].size);
+        }
     }
     return SA_OK;
 }

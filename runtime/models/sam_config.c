@@ -245,8 +245,8 @@ sa_status sa_sam_config_check(const sa_sam_config *config, const char *name, sa_
     if (d->multimask_outputs > 4 || d->layers > 8 || d->iou_depth < 2 || d->iou_depth > 8) {
         return bad_sizes(name, err, "at most 4 masks, 8 decoder layers and 2 to 8 layers of the IoU head are possible");
     }
-    if (!(v->eps > 0.0f && p->eps > 0.0f && d->eps > 0.0f)) {
-        return bad_sizes(name, err, "layer_norm_eps must be above 0");
+    if (!(v->eps > 0.0f && p->eps > 0.0f && d->eps > 0.0f && v->eps <= 1.0f && p->eps <= 1.0f && d->eps <= 1.0f)) {
+        return bad_sizes(name, err, "layer_norm_eps must be above 0 and at most 1");
     }
     return SA_OK;
 }

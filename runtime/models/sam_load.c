@@ -169,6 +169,22 @@ static size_t largest_tensor(const sa_weights *weights)
     return most;
 }
 
+/* One value that is none spoils every mask, or disappears in a relu: neither may pass for an answer. */
+static sa_status check_finite(const sa_weights *weights, sa_error *err)
+{
+    for (size_t i = 0; i < sa_weights_count(weights); i++) {
+        const sa_tensor *tensor = sa_weights_at(weights, i);
+        size_t bad = sa_tensor_count_nonfinite(tensor);
+        sa_weights_release(weights, tensor); /* its pages must not add to those of the loaded weights */
+        if (bad > 0) {
+            return sa_fail(err, SA_BAD_INPUT, sa_weights_path(weights),
+                           "download or convert it again; segagent weights verify lists all such tensors",
+                           "tensor \"%s\": %zu values are infinite or not a number", tensor->name, bad);
+        }
+    }
+    return SA_OK;
+}
+
 sa_status sam_load(sa_sam *sam, const sa_weights *weights, sa_error *err)
 {
     sa_sam_tensors *tensors = malloc(sizeof *tensors);
@@ -178,6 +194,9 @@ sa_status sam_load(sa_sam *sam, const sa_weights *weights, sa_error *err)
                            ? sa_fail(err, SA_NO_ROOM, sam->path, NULL, "no memory to load weights")
                            : sa_sam_tensors_match(&sam->config, weights, tensors, &report, err);
     sa_weights_report_free(&report);
+    if (status == SA_OK) {
+        status = check_finite(weights, err);
+    }
     if (status == SA_OK) {
         status = make_layers(sam, err);
     }
