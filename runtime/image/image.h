@@ -55,7 +55,7 @@ sa_image_limits sa_image_default_limits(void);
  * the defaults) or out of memory; SA_IO: cannot be read. On failure *image is empty.
  */
 sa_status sa_image_read(const char *path, const sa_image_limits *limits, sa_image *image, sa_error *err);
-/* The same for bytes in memory; `name` is what errors call them. */
+/* The same, statuses too, for bytes in memory; `name` is what errors call them. */
 sa_status sa_image_decode(const char *name, const void *bytes, size_t size, const sa_image_limits *limits,
                           sa_image *image, sa_error *err);
 

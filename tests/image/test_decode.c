@@ -257,6 +257,8 @@ static void test_limits(void **state)
         less.max_file_bytes -= which == 3;
         assert_int_equal(sa_image_decode("j", bytes, size, &less, &image, NULL), SA_NO_ROOM);
         assert_null(image.pixels);
+        assert_int_equal(sa_image_read(GOLDEN "/rgb_420.jpg", &less, &image, NULL), SA_NO_ROOM);
+        assert_null(image.pixels);
     }
     free(bytes);
 }
