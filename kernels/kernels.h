@@ -36,6 +36,7 @@ typedef enum { SA_ACT_NONE = 0, SA_ACT_RELU, SA_ACT_GELU /* erf form, MODEL_SPEC
  *   y[b, (r*g + c), (ch*p + i)*p + j] = inside ? (pixels[b][r*p+i, c*p+j, ch] - mean[ch]) / std[ch] : 0
  *   where inside means r*p+i < height[b] and c*p+j < width[b]; g = side / p.
  *   y [B, g*g, 3*p*p] T out     pixels[b] [height, width, 3] u8 in (device memory), height, width <= side
+ * Needs p >= 1, side % p == 0.
  * Moves 3*h*w + g*g*3*p*p*size(T) bytes per image.
  */
 typedef struct {
@@ -51,7 +52,8 @@ typedef struct {
  * gemm: c[i,j] = act( sum_k a[i,k] * w[j,k] + bias[j] ) + residual[i % residual_rows, j]
  *   a [m,k] T in, ld lda    w [n,k] T in, packed by gemm_pack    bias [n] f32 in or NULL
  *   residual [residual_rows,n] f32 in or NULL, ld ldr; may be c if it has m rows    c [m,n] f32 or bf16 out, ld ldc
- * The sum runs over k in order, in f32. m == 0 does nothing; n, k >= 1; bf16 needs an even k. a and c must not overlap.
+ * The sum runs over k in order, in f32. m == 0 does nothing; n, k >= 1; lda >= k, ldc >= n, with a residual ldr >= n;
+ * bf16 needs an even k. a and c must not overlap.
  * 2*m*n*k flops; moves (m*k + n*k)*size(T) + m*n*size(c) bytes.
  */
 typedef struct {
@@ -107,7 +109,8 @@ typedef struct {
  *   here), which may be NULL if nothing is padded.
  *   rel_h, rel_w: tables packed by rel_pack, or both NULL for no relative position.
  *   workspace: attention_grid_workspace() bytes, 256-byte aligned.
- * 4*d flops for each query-key pair; scores live in tiles, never as a whole. d <= 128.
+ * 4*d flops for each query-key pair; scores live in tiles, never as a whole. 1 <= d <= 128, even in bf16; out and qkv
+ * must not overlap.
  */
 typedef struct {
     size_t batch, side, window, heads, head_dim;
@@ -133,6 +136,7 @@ typedef struct {
  * im2col: the rows that turn a convolution into a gemm.
  *   y[b, oy*ow + ox, (ky*kernel + kx)*C + c] = x[b, oy*stride + ky - pad, ox*stride + kx - pad, c], 0 outside
  *   x [B,h,w,C] f32 or bf16 in    y [B, oh*ow, kernel*kernel*C] same dtype out; oh = (h + 2*pad - kernel)/stride + 1
+ * Needs kernel, stride >= 1; pad < kernel <= h + 2*pad, w + 2*pad. x and y must not overlap.
  */
 typedef struct {
     size_t batch, height, width, channels, kernel, stride, pad;
@@ -143,7 +147,9 @@ typedef struct {
 
 /*
  * add: y[r,:] = a[r % a_rows,:] + b[r % b_rows,:], summed in f32, rounded to y's dtype
- *   a [a_rows,d] f32 in    b [b_rows,d] f32 in, or NULL for none    y [rows,d] f32 or bf16 out; may be a or b if f32
+ *   a [a_rows,d] f32 in    b [b_rows,d] f32 in, or NULL for none    y [rows,d] f32 or bf16 out
+ * Needs d, a_rows >= 1, with b also b_rows >= 1. a and b may overlap. y may be a or b itself if it is f32 and that one has
+ * `rows` rows; otherwise it overlaps neither.
  */
 typedef struct {
     size_t rows, d;
@@ -161,6 +167,7 @@ typedef struct {
  *   y[i] = table[-kind[i] - 2] alone for kind <= -2;  y[i] = [sin p | cos p] alone for kind == -1
  *   uv [n,2] f32 in, 0..1 over the padded frame    G [2,C/2] f32 in    table [kinds,C] f32 in    y [n,C] f32 out
  *   kind [n] i32 in
+ * Needs an even C.
  */
 typedef struct {
     size_t n, channels;
@@ -174,7 +181,7 @@ typedef struct {
  * attention: out_i = softmax(d^-1/2 * q_i k_i^T) v_i for each item i and head, on ragged batches.
  *   q rows [q_row, q_row + q_count) of q [.,H*d] T, ld ldq; k and v rows [k_row, k_row + k_count), ld ldk, ldv;
  *   out rows from out_row, ld ldo, same dtype. Items may share q, k and v rows; out rows must not overlap anything.
- *   k_count >= 1. d <= 128. workspace: attention_workspace() bytes, 256-byte aligned.
+ *   k_count >= 1. 1 <= d <= 128, even in bf16. workspace: attention_workspace() bytes, 256-byte aligned.
  */
 typedef struct {
     uint32_t q_row, q_count, k_row, k_count, out_row;
@@ -211,6 +218,7 @@ typedef struct {
  * antialias, align_corners false (MODEL_SPECS 1.3): [s,s] -> [frame,frame], cropped to [crop_h, crop_w], -> [h,w].
  *   bits[y, x/64] bit x%64 = logit(y,x) > threshold; bits past w are 0
  *   low [s,s] f32 in    bits [h, ceil(w/64)] u64 out    workspace: mask_resize_workspace() bytes
+ * Needs s, h, w >= 1 and 1 <= crop_h, crop_w <= frame.
  */
 typedef struct {
     size_t low_side, frame, crop_height, crop_width, height, width;
