@@ -368,7 +368,7 @@ int sa_command_click(int argc, char **argv)
 {
     sa_click_options o = {0};
     const limit_texts limits = name_limits();
-    const int64_t most = (int64_t)1 << 50;
+    const int64_t most = (int64_t)1 << 50, most_side = (int64_t)1 << 20; /* the most that is resized */
     const sa_option table[] = {
         {"segmenter", SA_OPTION_TEXT, &o.segmenter, "DIR",
          "the model: a SAM directory, or an original .pth file", NULL, 0, 0},
@@ -398,8 +398,9 @@ int sa_command_click(int argc, char **argv)
         {"batch", SA_OPTION_INTEGER, &o.batch, "N", "pictures and prompts computed together with --clicks",
          "4", 1, 256},
         {"max-pixels", SA_OPTION_INTEGER, &o.max_pixels, "N", "most pixels of a picture", limits.pixels, 1,
-         most},
-        {"max-side", SA_OPTION_INTEGER, &o.max_side, "N", "most pixels of a side", limits.side, 1, INT32_MAX},
+         most_side * most_side},
+        {"max-side", SA_OPTION_INTEGER, &o.max_side, "N", "most pixels of a side", limits.side, 1,
+         most_side},
         {"max-file-bytes", SA_OPTION_INTEGER, &o.max_file_bytes, "N", "largest picture file",
          limits.file_bytes, 1, most},
         {"max-memory", SA_OPTION_INTEGER, &o.max_memory, "N", "most bytes that decoding a picture may hold",

@@ -95,6 +95,7 @@ run click --segmenter "$MODEL" --image "$F/huge.png" --point 1,1
 check "a huge picture is refused with 2 or 3" test $CODE -eq 2 -o $CODE -eq 3
 click 3 'too large: 320x240 pixels.*--max-pixels' --point 1,1 --max-pixels 1000
 click 3 'too large: 320x240 pixels.*--max-side' --point 1,1 --max-side 319
+click 2 'whole number from 1 to 1048576' --point 1,1 --max-side 1048577 # more cannot be resized
 click 3 'more than 0 MiB.*--max-memory' --point 1,1 --max-memory 1000
 click 3 'larger than the 1000 bytes' --point 1,1 --max-file-bytes 1000
 
