@@ -147,8 +147,8 @@ static sa_status load(const char *name, const void *bytes, size_t size, json_t *
     if (no_memory) {
         return sa_fail(err, SA_NO_ROOM, name, NULL, "no memory for %zu bytes of JSON", size);
     }
-    return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "not valid JSON, line %d, column %d: %s",
-                   problem.line, problem.column, problem.text);
+    return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "not valid JSON, line %d, column %d: %s", problem.line,
+                   problem.column, problem.text);
 }
 
 /* The slow way, for files with such numbers (Python writes int(1e30) into tokenizer_config.json). */
@@ -178,8 +178,8 @@ sa_status sa_json_parse(const char *name, const void *bytes, size_t size, json_t
     }
     scan_result found = scan(bytes, size);
     if (found.too_deep != 0) {
-        return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "line %zu: JSON nested deeper than %d", found.too_deep,
-                       (int)MOST_DEPTH);
+        return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "line %zu: JSON nested deeper than %d",
+                       found.too_deep, (int)MOST_DEPTH);
     }
     if (found.large_count != 0) {
         return load_with_reals(name, bytes, size, found.large_count, value, err);

@@ -68,7 +68,9 @@ static int fail_command(int argc, char **argv)
     return say_error(&log, asks_for_json(argc - 1, argv + 1), SA_BAD_USAGE, &err);
 }
 
-/* Standard output may be a full disk or a closed pipe: results that did not arrive are a failure, told once. */
+/*
+ * Standard output may be a full disk or a closed pipe: results that did not arrive are a failure, told once.
+ */
 static int check_output(int exit_code)
 {
     bool told = exit_code > 1; /* an error has had its line */

@@ -22,7 +22,9 @@ sa_status sa_path_from(char *out, size_t size, const char *directory, const char
 {
     if (path[0] == '/' || directory[0] == '\0') {
         int length = snprintf(out, size, "%s", path);
-        return (size_t)length < size ? SA_OK : sa_fail(err, SA_BAD_INPUT, path, "use a shorter path", "the path is too long");
+        return (size_t)length < size
+                   ? SA_OK
+                   : sa_fail(err, SA_BAD_INPUT, path, "use a shorter path", "the path is too long");
     }
     return sa_file_join(out, size, directory, path, err);
 }
