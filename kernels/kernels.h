@@ -1,21 +1,23 @@
 /*
  * kernels.h: every operation that the models are made of, in data-flow order. Pure C; knows no backend.
  *
- *   image -> patchify -> [ layernorm -> gemm (qkv) -> attention_grid -> gemm -> layernorm -> gemm -> gemm ] x depth
- *         -> im2col -> gemm -> embedding
- *   clicks -> point_encode -> [ add -> gemm -> attention -> gemm -> layernorm ] x layers -> mask_product -> mask_resize
+ *   image -> patchify -> [ layernorm -> gemm (qkv) -> attention_grid -> gemm -> layernorm -> gemm -> gemm ]
+ *         x depth -> im2col -> gemm -> embedding
+ *   clicks -> point_encode -> [ add -> gemm -> attention -> gemm -> layernorm ] x layers
+ *         -> mask_product -> mask_resize
  *
- * A backend is one sa_ops table. An op is queued on a stream and works on device memory that the caller owns; it never
- * allocates and never synchronises (the CPU backend happens to finish before it returns). Wrong arguments are a bug in
- * this program and abort; a device that fails marks the stream, later ops on it do nothing, and sa_stream_wait() reports
- * it. So a forward is a straight list of ops, with one status at its end.
+ * A backend is one sa_ops table. An op is queued on a stream and works on device memory that the caller owns;
+ * it never allocates and never synchronises (the CPU backend happens to finish before it returns). Wrong
+ * arguments are a bug in this program and abort; a device that fails marks the stream, later ops on it do
+ * nothing, and sa_stream_wait() reports it. So a forward is a straight list of ops, with one status at its
+ * end.
  *
  * Axis letters: B batch, T tokens (rows), D hidden, H heads, d head dim, C channels, h w pixels, S grid side.
- * All tensors are row-major; "ld" is the distance between rows in elements. Storage dtypes are f32 and bf16 ("T" below
- * means either); every sum is in f32. bf16 rounds to nearest even.
+ * All tensors are row-major; "ld" is the distance between rows in elements. Storage dtypes are f32 and bf16
+ * ("T" below means either); every sum is in f32. bf16 rounds to nearest even.
  *
- * Batch invariance: a row's result depends on that row and on the shapes n, k, d alone, never on the number of rows,
- * of items or of threads. Every reduction runs in one fixed order.
+ * Batch invariance: a row's result depends on that row and on the shapes n, k, d alone, never on the number
+ * of rows, of items or of threads. Every reduction runs in one fixed order.
  *
  * References: tests/ref, one plain function per op. Tolerances: tests/kernels/tolerances.h.
  */
@@ -36,6 +38,7 @@ typedef enum { SA_ACT_NONE = 0, SA_ACT_RELU, SA_ACT_GELU /* erf form, MODEL_SPEC
  *   y[b, (r*g + c), (ch*p + i)*p + j] = inside ? (pixels[b][r*p+i, c*p+j, ch] - mean[ch]) / std[ch] : 0
  *   where inside means r*p+i < height[b] and c*p+j < width[b]; g = side / p.
  *   y [B, g*g, 3*p*p] T out     pixels[b] [height, width, 3] u8 in (device memory), height, width <= side
+ * Needs p >= 1, side % p == 0.
  * Moves 3*h*w + g*g*3*p*p*size(T) bytes per image.
  */
 typedef struct {
@@ -50,8 +53,10 @@ typedef struct {
 /*
  * gemm: c[i,j] = act( sum_k a[i,k] * w[j,k] + bias[j] ) + residual[i % residual_rows, j]
  *   a [m,k] T in, ld lda    w [n,k] T in, packed by gemm_pack    bias [n] f32 in or NULL
- *   residual [residual_rows,n] f32 in or NULL, ld ldr; may be c if it has m rows    c [m,n] f32 or bf16 out, ld ldc
- * The sum runs over k in order, in f32. m == 0 does nothing; n, k >= 1; bf16 needs an even k. a and c must not overlap.
+ *   residual [residual_rows,n] f32 in or NULL, ld ldr; may be c if it has m rows
+ *   c [m,n] f32 or bf16 out, ld ldc
+ * The sum runs over k in order, in f32. m == 0 does nothing; n, k >= 1; lda >= k, ldc >= n, with a residual
+ * ldr >= n; bf16 needs an even k. a and c must not overlap.
  * 2*m*n*k flops; moves (m*k + n*k)*size(T) + m*n*size(c) bytes.
  */
 typedef struct {
@@ -84,7 +89,8 @@ typedef struct {
 
 /*
  * layernorm: y[r,:] = act( (x[r,:] - mean(x[r,:])) / sqrt(var(x[r,:]) + eps) * w + b ), biased variance
- *   x [rows,d] f32 in, contiguous    w, b [d] f32 in    y [rows,d] f32 or bf16 out, contiguous; may be x if f32
+ *   x [rows,d] f32 in, contiguous    w, b [d] f32 in
+ *   y [rows,d] f32 or bf16 out, contiguous; may be x if f32
  * With channels-last maps this is LayerNorm2d too. Moves rows*d*(4 + size(y)) bytes.
  */
 typedef struct {
@@ -97,17 +103,19 @@ typedef struct {
 } sa_layernorm_args;
 
 /*
- * attention_grid: self-attention of a ViT over a square grid of tokens, in windows or global, with SAM's decomposed
- * relative position (segment_anything/modeling/image_encoder.py; MODEL_SPECS 2.2). For token q at (h,w) of its window:
+ * attention_grid: self-attention of a ViT over a square grid of tokens, in windows or global, with SAM's
+ * decomposed relative position (segment_anything/modeling/image_encoder.py; MODEL_SPECS 2.2). For token q at
+ * (h,w) of its window:
  *   logit[q, (kh,kw)] = d^-1/2 * <q, k> + <q, rel_h[h - kh + S - 1]> + <q, rel_w[w - kw + S - 1]>
  *   out[q] = sum over the window of softmax(logit) * v
  *   qkv [B, g*g, 3*H*d] T in: row = q(H,d) | k(H,d) | v(H,d)    out [B, g*g, H*d] T out
- *   S = window, or g when window is 0. If g % window != 0 the map is padded at the bottom and right to a multiple of the
- *   window; padded tokens are keys like any other, and their q|k|v is `pad_qkv` [3*H*d] f32 (the qkv bias, rounded to T
- *   here), which may be NULL if nothing is padded.
+ *   S = window, or g when window is 0. If g % window != 0 the map is padded at the bottom and right to a
+ *   multiple of the window; padded tokens are keys like any other, and their q|k|v is `pad_qkv` [3*H*d] f32
+ *   (the qkv bias, rounded to T here), which may be NULL if nothing is padded.
  *   rel_h, rel_w: tables packed by rel_pack, or both NULL for no relative position.
  *   workspace: attention_grid_workspace() bytes, 256-byte aligned.
- * 4*d flops for each query-key pair; scores live in tiles, never as a whole. d <= 128.
+ * 4*d flops for each query-key pair; scores live in tiles, never as a whole. 1 <= d <= 128, even in bf16; out
+ * and qkv must not overlap.
  */
 typedef struct {
     size_t batch, side, window, heads, head_dim;
@@ -133,7 +141,9 @@ typedef struct {
 /*
  * im2col: the rows that turn a convolution into a gemm.
  *   y[b, oy*ow + ox, (ky*kernel + kx)*C + c] = x[b, oy*stride + ky - pad, ox*stride + kx - pad, c], 0 outside
- *   x [B,h,w,C] f32 or bf16 in    y [B, oh*ow, kernel*kernel*C] same dtype out; oh = (h + 2*pad - kernel)/stride + 1
+ *   x [B,h,w,C] f32 or bf16 in    y [B, oh*ow, kernel*kernel*C] same dtype out
+ *   oh = (h + 2*pad - kernel)/stride + 1, ow likewise
+ * Needs kernel, stride >= 1; pad < kernel <= h + 2*pad, w + 2*pad. x and y must not overlap.
  */
 typedef struct {
     size_t batch, height, width, channels, kernel, stride, pad;
@@ -144,7 +154,9 @@ typedef struct {
 
 /*
  * add: y[r,:] = a[r % a_rows,:] + b[r % b_rows,:], summed in f32, rounded to y's dtype
- *   a [a_rows,d] f32 in    b [b_rows,d] f32 in, or NULL for none    y [rows,d] f32 or bf16 out; may be a or b if f32
+ *   a [a_rows,d] f32 in    b [b_rows,d] f32 in, or NULL for none    y [rows,d] f32 or bf16 out
+ * Needs d, a_rows >= 1, with b also b_rows >= 1. a and b may overlap. y may be a or b itself if it is f32 and
+ * that one has `rows` rows; otherwise it overlaps neither.
  */
 typedef struct {
     size_t rows, d;
@@ -160,8 +172,10 @@ typedef struct {
  * point_encode: random Fourier features of points plus a learned vector by kind (MODEL_SPECS 2.3).
  *   p = 2*pi * ((2*u-1, 2*v-1) . G);  y[i] = [sin p | cos p] + table[kind[i]]       for kind >= 0
  *   y[i] = table[-kind[i] - 2] alone for kind <= -2;  y[i] = [sin p | cos p] alone for kind == -1
- *   uv [n,2] f32 in, 0..1 over the padded frame    G [2,C/2] f32 in    table [kinds,C] f32 in    y [n,C] f32 out
+ *   uv [n,2] f32 in, 0..1 over the padded frame    G [2,C/2] f32 in    table [kinds,C] f32 in
+ *   y [n,C] f32 out
  *   kind [n] i32 in
+ * Needs an even C.
  */
 typedef struct {
     size_t n, channels;
@@ -173,9 +187,10 @@ typedef struct {
 
 /*
  * attention: out_i = softmax(d^-1/2 * q_i k_i^T) v_i for each item i and head, on ragged batches.
- *   q rows [q_row, q_row + q_count) of q [.,H*d] T, ld ldq; k and v rows [k_row, k_row + k_count), ld ldk, ldv;
- *   out rows from out_row, ld ldo, same dtype. Items may share q, k and v rows; out rows must not overlap anything.
- *   k_count >= 1. d <= 128. workspace: attention_workspace() bytes, 256-byte aligned.
+ *   q rows [q_row, q_row + q_count) of q [.,H*d] T, ld ldq; k and v rows [k_row, k_row + k_count), ld ldk
+ *   and ldv; out rows from out_row, ld ldo, same dtype. Items may share q, k and v rows; out rows must not
+ *   overlap anything.
+ *   k_count >= 1. 1 <= d <= 128, even in bf16. workspace: attention_workspace() bytes, 256-byte aligned.
  */
 typedef struct {
     uint32_t q_row, q_count, k_row, k_count, out_row;
@@ -194,8 +209,8 @@ typedef struct {
 
 /*
  * mask_product: mask logits from upscaled features and hypernetwork outputs (MODEL_SPECS 2.5).
- *   The features stand in the order in which two 2x2 stride-2 transposed convolutions computed as gemms leave them:
- *   row ((y*g + x)*4 + dy*2 + dx)*4 + ey*2 + ex is pixel (4y + 2dy + ey, 4x + 2dx + ex).
+ *   The features stand in the order in which two 2x2 stride-2 transposed convolutions computed as gemms leave
+ *   them: row ((y*g + x)*4 + dy*2 + dx)*4 + ey*2 + ex is pixel (4y + 2dy + ey, 4x + 2dx + ex).
  *   logits[b, m, Y, X] = sum_c features[b, row(Y,X), c] * hyper[b, m, c]
  *   features [B, g*g*16, C] T in    hyper [B, M, C] f32 in    logits [B, M, 4g, 4g] f32 out;  M <= 8
  */
@@ -209,9 +224,11 @@ typedef struct {
 
 /*
  * mask_resize: from low-resolution logits to a mask of the picture's size (MODEL_SPECS 2.6). Bilinear without
- * antialias, align_corners false (MODEL_SPECS 1.3): [s,s] -> [frame,frame], cropped to [crop_h, crop_w], -> [h,w].
+ * antialias, align_corners false (MODEL_SPECS 1.3): [s,s] -> [frame,frame], cropped to [crop_h, crop_w], ->
+ * [h,w].
  *   bits[y, x/64] bit x%64 = logit(y,x) > threshold; bits past w are 0
  *   low [s,s] f32 in    bits [h, ceil(w/64)] u64 out    workspace: mask_resize_workspace() bytes
+ * Needs s, h, w >= 1 and 1 <= crop_h, crop_w <= frame.
  */
 typedef struct {
     size_t low_side, frame, crop_height, crop_width, height, width;

@@ -92,7 +92,7 @@ static sa_status read_to_end(int descriptor, const char *path, growing_buffer *b
 
 static sa_status fail_too_large(const char *path, size_t limit, sa_error *err)
 {
-    return sa_fail(err, SA_BAD_INPUT, path, "check that it is the right file",
+    return sa_fail(err, SA_NO_ROOM, path, "check that it is the right file",
                    "is larger than the %zu bytes that are allowed for it", limit);
 }
 

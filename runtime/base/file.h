@@ -13,8 +13,8 @@
 
 /*
  * Reads `path` ("-" is standard input) into a malloc'd buffer with a zero byte after its end; the caller
- * frees it. A file of more than `limit` bytes, a directory or a special file other than a pipe is
- * SA_BAD_INPUT, and so is a name that leads nowhere (here and in sa_file_map_open); what the system refuses
+ * frees it. A directory or a special file other than a pipe is SA_BAD_INPUT, and so is a name that leads
+ * nowhere (here and in sa_file_map_open); more than `limit` bytes is SA_NO_ROOM; what the system refuses
  * otherwise is SA_IO.
  */
 sa_status sa_file_read(const char *path, size_t limit, unsigned char **bytes, size_t *size, sa_error *err);

@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 
 enum { MOST_DEPTH = 64 };
+static const char CORRECT[] = "correct the file";
 
 /* -- Reading -- */
 
@@ -146,8 +147,8 @@ static sa_status load(const char *name, const void *bytes, size_t size, json_t *
     if (no_memory) {
         return sa_fail(err, SA_NO_ROOM, name, NULL, "no memory for %zu bytes of JSON", size);
     }
-    return sa_fail(err, SA_BAD_INPUT, name, "correct the file", "not valid JSON, line %d, column %d: %s",
-                   problem.line, problem.column, problem.text);
+    return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "not valid JSON, line %d, column %d: %s", problem.line,
+                   problem.column, problem.text);
 }
 
 /* The slow way, for files with such numbers (Python writes int(1e30) into tokenizer_config.json). */
@@ -177,8 +178,8 @@ sa_status sa_json_parse(const char *name, const void *bytes, size_t size, json_t
     }
     scan_result found = scan(bytes, size);
     if (found.too_deep != 0) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "line %zu: JSON nested deeper than %d", found.too_deep,
-                       (int)MOST_DEPTH);
+        return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "line %zu: JSON nested deeper than %d",
+                       found.too_deep, (int)MOST_DEPTH);
     }
     if (found.large_count != 0) {
         return load_with_reals(name, bytes, size, found.large_count, value, err);
@@ -217,7 +218,7 @@ static const char *type_name(const json_t *value)
 static sa_status fail_type(const char *name, const char *key, const char *wanted, const json_t *value,
                            sa_error *err)
 {
-    return sa_fail(err, SA_BAD_INPUT, name, NULL, "key \"%s\" should be %s and is %s", key, wanted,
+    return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "key \"%s\" should be %s and is %s", key, wanted,
                    type_name(value));
 }
 
@@ -226,7 +227,7 @@ static sa_status find_member(const json_t *object, const char *name, const char 
                              const json_t **member, sa_error *err)
 {
     if (!json_is_object(object)) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "should be an object with the key \"%s\" and is %s",
+        return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "should be an object with the key \"%s\" and is %s",
                        key, object != NULL ? type_name(object) : "missing");
     }
     *member = json_object_get(object, key);
@@ -234,7 +235,7 @@ static sa_status find_member(const json_t *object, const char *name, const char 
         *member = NULL;
     }
     if (*member == NULL && required) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "key \"%s\" is missing", key);
+        return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "key \"%s\" is missing", key);
     }
     return SA_OK;
 }
@@ -252,7 +253,7 @@ sa_status sa_json_get_int(const json_t *object, const char *name, const char *ke
     }
     int64_t value = json_integer_value(member);
     if (value < least || value > most) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL,
+        return sa_fail(err, SA_BAD_INPUT, name, CORRECT,
                        "key \"%s\" is %" PRId64 " and should be from %" PRId64 " to %" PRId64, key, value,
                        least, most);
     }
@@ -273,7 +274,7 @@ sa_status sa_json_get_real(const json_t *object, const char *name, const char *k
     }
     double value = json_number_value(member);
     if (!isfinite(value)) { /* jansson reads none, but the object may be built by the program */
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "key \"%s\" is not a finite number", key);
+        return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "key \"%s\" is not a finite number", key);
     }
     *out = value;
     return SA_OK;

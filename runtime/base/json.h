@@ -21,7 +21,7 @@
  * caller calls json_decref.
  */
 sa_status sa_json_parse(const char *name, const void *bytes, size_t size, json_t **value, sa_error *err);
-/* The same for a file of at most `limit` bytes. */
+/* The same for a file; more than `limit` bytes are SA_NO_ROOM. */
 sa_status sa_json_read(const char *path, size_t limit, json_t **value, sa_error *err);
 
 /*

@@ -16,7 +16,7 @@ typedef enum {
     SA_OK = 0,
     SA_BAD_USAGE,   /* wrong options or arguments                            exit 2 */
     SA_BAD_INPUT,   /* a file is not what it should be                       exit 2 */
-    SA_NO_ROOM,     /* memory, or a limit that an option raises              exit 3 */
+    SA_NO_ROOM,     /* memory, or a limit on the size of a file or picture   exit 3 */
     SA_IO,          /* the system refused to read or write                   exit 3 */
     SA_NO_DEVICE,   /* the device asked for is not there or cannot be used   exit 3 */
     SA_INTERRUPTED, /* the user stopped the run; its state can be resumed    exit 130 */

@@ -68,15 +68,18 @@ static int fail_command(int argc, char **argv)
     return say_error(&log, asks_for_json(argc - 1, argv + 1), SA_BAD_USAGE, &err);
 }
 
-/* Standard output may be a full disk or a closed pipe: results that did not arrive are a failure. */
+/*
+ * Standard output may be a full disk or a closed pipe: results that did not arrive are a failure, told once.
+ */
 static int check_output(int exit_code)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout)) {
+    bool told = exit_code > 1; /* an error has had its line */
+    if (told || (fflush(stdout) == 0 && !ferror(stdout))) {
         return exit_code;
     }
     fprintf(stderr,
             "segagent: standard output: cannot write (free some disk space, or keep the reader open)\n");
-    return exit_code > 3 ? exit_code : 3;
+    return 3;
 }
 
 int sa_cli_main(int argc, char **argv)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
@@ -46,14 +47,30 @@ static sa_status check_folder(const char *path, sa_error *err)
     if (path == NULL || strcmp(path, "-") == 0) {
         return SA_OK;
     }
-    if (sa_file_is_directory(path)) {
+    struct stat info;
+    bool there = stat(path, &info) == 0;
+    if (there && S_ISDIR(info.st_mode)) {
         return sa_fail(err, SA_BAD_USAGE, path, "name a file in it", "it is a directory");
+    }
+    if (there && !S_ISREG(info.st_mode)) {
+        return SA_OK; /* a device or pipe is written to where it is */
     }
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
              slash != NULL ? path : ".");
     return access(folder, W_OK | X_OK) == 0 ? SA_OK
                                             : sa_fail_errno(err, path, "cannot write into its directory");
+}
+
+/* Both names lead to one file; devices, which nothing is lost on, do not count. */
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (a == NULL || b == NULL || strcmp(a, "-") == 0 || strcmp(b, "-") == 0) {
+        return false;
+    }
+    bool there = stat(a, &x) == 0 && stat(b, &y) == 0;
+    return there ? S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino : strcmp(a, b) == 0;
 }
 
 static sa_status check_outputs(const sa_click_options *o, bool json, sa_error *err)
@@ -63,6 +80,14 @@ static sa_status check_outputs(const sa_click_options *o, bool json, sa_error *e
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         on_stdout += paths[i] != NULL && strcmp(paths[i], "-") == 0;
         SA_TRY(check_folder(paths[i], err));
+        bool lost = is_same_file(paths[i], o->image);
+        for (size_t other = 0; other < i; other++) {
+            lost = lost || is_same_file(paths[i], paths[other]);
+        }
+        if (lost) {
+            return sa_fail(err, SA_BAD_USAGE, paths[i], "give every output a name of its own",
+                           "writing it would overwrite the picture or another output");
+        }
     }
     if (on_stdout > 1) {
         return sa_fail(err, SA_BAD_USAGE, "-", "give file names for all but one",
@@ -343,7 +368,7 @@ int sa_command_click(int argc, char **argv)
 {
     sa_click_options o = {0};
     const limit_texts limits = name_limits();
-    const int64_t most = (int64_t)1 << 50;
+    const int64_t most = (int64_t)1 << 50, most_side = (int64_t)1 << 20; /* the most that is resized */
     const sa_option table[] = {
         {"segmenter", SA_OPTION_TEXT, &o.segmenter, "DIR",
          "the model: a SAM directory, or an original .pth file", NULL, 0, 0},
@@ -373,8 +398,9 @@ int sa_command_click(int argc, char **argv)
         {"batch", SA_OPTION_INTEGER, &o.batch, "N", "pictures and prompts computed together with --clicks",
          "4", 1, 256},
         {"max-pixels", SA_OPTION_INTEGER, &o.max_pixels, "N", "most pixels of a picture", limits.pixels, 1,
-         most},
-        {"max-side", SA_OPTION_INTEGER, &o.max_side, "N", "most pixels of a side", limits.side, 1, INT32_MAX},
+         most_side * most_side},
+        {"max-side", SA_OPTION_INTEGER, &o.max_side, "N", "most pixels of a side", limits.side, 1,
+         most_side},
         {"max-file-bytes", SA_OPTION_INTEGER, &o.max_file_bytes, "N", "largest picture file",
          limits.file_bytes, 1, most},
         {"max-memory", SA_OPTION_INTEGER, &o.max_memory, "N", "most bytes that decoding a picture may hold",

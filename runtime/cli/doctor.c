@@ -94,7 +94,7 @@ static void find_libraries(library list[LIBRARIES])
 #endif
     list[1] = (library){"jansson", "", "reading JSON"};
     snprintf(list[1].version, sizeof list[1].version, "%s", jansson_version_str());
-    list[2] = (library){"stb_image", "", "reading and writing PNG"};
+    list[2] = (library){"stb_image", "", "PNG, BMP and PNM"};
     snprintf(list[2].version, sizeof list[2].version, "%s", SEGAGENT_STB_VERSION);
     list[3] = (library){"oneDNN", "", "a second measure of the processor's ceiling in segagent bench"};
 #ifdef SEGAGENT_HAVE_DNNL

@@ -1,6 +1,7 @@
 /*
  * Signals. The mutable statics here are what a signal handler needs: it gets no context pointer.
  */
+#include <errno.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ static volatile sig_atomic_t held;
 static void on_signal(int number)
 {
     (void)number;
+    int saved = errno;
     static const char text[] = "\nsegagent: stopping after the item in hand (once more to stop at once)\n";
     if (seen_signals != 0) {
         if (!held) {
@@ -22,8 +24,9 @@ static void on_signal(int number)
     }
     seen_signals = 1;
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0) {
-        return; /* nobody left to tell */
+        /* nobody left to tell */
     }
+    errno = saved; /* of the call that was interrupted */
 }
 
 void sa_interrupt_install(void)

@@ -15,13 +15,16 @@
 enum { MASK_FILE_LIMIT = 512 << 20 };
 
 static const char click_form[] = "give x,y pixels, such as 320,240";
+static const char click_rows_form[] = "a click is {\"x\": 320, \"y\": 240, \"positive\": true}";
 static const char box_form[] = "give x0,y0,x1,y1 pixels, such as 10,20,300,200";
 
 sa_status sa_path_from(char *out, size_t size, const char *directory, const char *path, sa_error *err)
 {
     if (path[0] == '/' || directory[0] == '\0') {
         int length = snprintf(out, size, "%s", path);
-        return (size_t)length < size ? SA_OK : sa_fail(err, SA_BAD_INPUT, path, NULL, "the path is too long");
+        return (size_t)length < size
+                   ? SA_OK
+                   : sa_fail(err, SA_BAD_INPUT, path, "use a shorter path", "the path is too long");
     }
     return sa_file_join(out, size, directory, path, err);
 }
@@ -29,7 +32,7 @@ sa_status sa_path_from(char *out, size_t size, const char *directory, const char
 static sa_status make_clicks(sa_user_prompt *prompt, size_t room, const char *name, sa_error *err)
 {
     if (room > SA_PROMPT_MOST_CLICKS) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "%zu clicks; %d is the most", room,
+        return sa_fail(err, SA_BAD_INPUT, name, "give fewer clicks", "%zu clicks; %d is the most", room,
                        SA_PROMPT_MOST_CLICKS);
     }
     prompt->clicks = calloc(room + 1, sizeof *prompt->clicks);
@@ -67,14 +70,13 @@ static sa_status read_click(sa_click *click, const json_t *value, const char *na
 {
     double x = 0, y = 0;
     if (!json_is_object(value)) {
-        return sa_fail(err, SA_BAD_INPUT, name, "write {\"x\": 320, \"y\": 240, \"positive\": true}",
-                       "a click is no object");
+        return sa_fail(err, SA_BAD_INPUT, name, click_rows_form, "a click is no object");
     }
     SA_TRY(sa_json_get_real(value, name, "x", true, &x, err));
     SA_TRY(sa_json_get_real(value, name, "y", true, &y, err));
     const json_t *positive = json_object_get(value, "positive");
     if (positive != NULL && !json_is_boolean(positive)) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "key \"positive\": not true or false");
+        return sa_fail(err, SA_BAD_INPUT, name, "write true or false", "key \"positive\": not true or false");
     }
     *click = (sa_click){(float)x, (float)y, positive == NULL || json_is_true(positive)};
     return SA_OK;
@@ -83,7 +85,7 @@ static sa_status read_click(sa_click *click, const json_t *value, const char *na
 static sa_status read_clicks(sa_user_prompt *prompt, const json_t *list, const char *name, sa_error *err)
 {
     if (!json_is_array(list)) {
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "key \"clicks\": not a list");
+        return sa_fail(err, SA_BAD_INPUT, name, click_rows_form, "key \"clicks\": not a list");
     }
     SA_TRY(make_clicks(prompt, json_array_size(list), name, err));
     for (size_t i = 0; i < json_array_size(list); i++) {

@@ -1,9 +1,9 @@
 /*
- * Devices: where models run. One handle holds the memory functions and the table of ops (kernels/kernels.h); the model
- * code works with these alone and never asks which backend it has.
+ * Devices: where models run. One handle holds the memory functions and the table of ops (kernels/kernels.h);
+ * the model code works with these alone and never asks which backend it has.
  *
- * Device memory is plain memory on the CPU. Copies and ops are queued on a stream; sa_stream_wait() returns when all
- * of them have ended. On the CPU everything is finished when its call returns.
+ * Device memory is plain memory on the CPU. Copies and ops are queued on a stream; sa_stream_wait() returns
+ * when all of them have ended. On the CPU everything is finished when its call returns.
  */
 #ifndef SA_DEVICE_DEVICE_H
 #define SA_DEVICE_DEVICE_H
@@ -21,7 +21,8 @@ typedef struct sa_device sa_device;
 typedef struct {
     const char *name; /* "auto" or "cpu"; "cuda" and "null" are refused by name until they exist */
     int threads;      /* of the CPU; 0 means one per processor */
-    const char *isa;  /* CPU level, "auto" or a name of sa_cpu_level_name(); NULL reads SEGAGENT_ISA, then auto */
+    /* CPU level, "auto" or a name of sa_cpu_level_name(); NULL reads SEGAGENT_ISA, then auto */
+    const char *isa;
 } sa_device_options;
 
 sa_status sa_device_open(sa_device **device, const sa_device_options *options, sa_error *err);
@@ -35,8 +36,9 @@ bool sa_device_has_fast_bf16(const sa_device *device); /* what --precision auto 
 /* 256-byte aligned device memory, contents undefined. Only at start-up: SA_NO_ROOM names `what`. */
 sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err);
 void sa_device_free(sa_device *device, void *memory);
-size_t sa_device_allocated(const sa_device *device);       /* bytes now */
-size_t sa_device_allocation_count(const sa_device *device); /* calls ever: tests prove that none comes after start-up */
+size_t sa_device_allocated(const sa_device *device); /* bytes now */
+/* Calls ever: tests prove that none comes after start-up. */
+size_t sa_device_allocation_count(const sa_device *device);
 
 sa_status sa_stream_open(sa_stream **stream, sa_device *device, sa_error *err);
 void sa_stream_close(sa_stream *stream);
@@ -49,8 +51,9 @@ void sa_stream_download(sa_stream *stream, void *host_to, const void *device_fro
 void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes);
 
 /*
- * Host memory made readable by the ops of this stream: the pointer itself where the device reads host memory, otherwise
- * a copy queued into `staging` (device memory of at least `bytes`; may be NULL if sa_device_reads_host()).
+ * Host memory made readable by the ops of this stream: the pointer itself where the device reads host memory,
+ * otherwise a copy queued into `staging` (device memory of at least `bytes`; may be NULL if
+ * sa_device_reads_host()).
  */
 const void *sa_stream_reach(sa_stream *stream, const void *host, size_t bytes, void *staging);
 bool sa_device_reads_host(const sa_device *device);

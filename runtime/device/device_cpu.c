@@ -1,6 +1,6 @@
 /*
- * The CPU as a device: memory is aligned host memory, a stream is the thread pool, and every call has ended when it
- * returns, so waiting has nothing to do.
+ * The CPU as a device: memory is aligned host memory, a stream is the thread pool, and every call has ended
+ * when it returns, so waiting has nothing to do.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
- * BMP without compression: 1, 4 and 8 bits with a palette, 24 and 32 bits. The rest of the family (run lengths,
- * 16 bits, channels in odd places) is refused by name. The header and the palette are checked here; stb_image gets a
- * plain file of the same pixels.
+ * BMP without compression: 1, 4 and 8 bits with a palette, 24 and 32 bits. The rest of the family (run
+ * lengths, 16 bits, channels in odd places) is refused by name. The header and the palette are checked here;
+ * stb_image gets a plain file of the same pixels.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -97,8 +97,8 @@ static uint8_t *put_le32(uint8_t *p, uint32_t value)
 }
 
 /*
- * The same pixels with the commonest header and, up to 8 bits, all 256 colors: stb 2.27 finds a palette's size wrongly
- * behind old headers, and leaves colors that the file does not give to chance.
+ * The same pixels with the commonest header and, up to 8 bits, all 256 colors: stb 2.27 finds a palette's
+ * size wrongly behind old headers, and leaves colors that the file does not give to chance.
  */
 static size_t put_plain(const sa_codec_source *source, const bmp *b, size_t body, uint8_t *out)
 {
@@ -114,7 +114,8 @@ static size_t put_plain(const sa_codec_source *source, const bmp *b, size_t body
     return header + palette + body;
 }
 
-static sa_status unpack(const sa_codec_source *source, const bmp *b, uint64_t height, sa_image *image, sa_error *err)
+static sa_status unpack(const sa_codec_source *source, const bmp *b, uint64_t height, sa_image *image,
+                        sa_error *err)
 {
     uint64_t width = (uint64_t)b->width, body = height * b->stride;
     uint64_t room = FILE_HEADER + MIN_HEADER + sizeof b->palette + body;

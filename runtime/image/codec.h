@@ -31,9 +31,11 @@ sa_codec_decode sa_pnm_decode;
 
 /* Refuses the sizes of a header that are zero or beyond the limits. */
 sa_status sa_codec_check_size(const sa_codec_source *source, uint64_t height, uint64_t width, sa_error *err);
-/* Refuses what takes more than limits.max_memory; `scratch`: bytes that the decoder holds beside the picture. */
-sa_status sa_codec_check_memory(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
-                                sa_error *err);
+/*
+ * Refuses what takes more than limits.max_memory; `scratch`: bytes that the decoder holds beside the picture.
+ */
+sa_status sa_codec_check_memory(const sa_codec_source *source, uint64_t height, uint64_t width,
+                                uint64_t scratch, sa_error *err);
 /* Both checks, then allocates. */
 sa_status sa_codec_new_image(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
                              sa_image *image, sa_error *err);
@@ -68,15 +70,21 @@ typedef struct {
     unsigned pixel_bytes;   /* of a pixel in the file, rounded up */
     uint64_t copied;        /* bytes of memory that the caller holds */
     uint64_t scratch;       /* bytes that any such file takes beside the picture */
-    uint64_t most_memory;   /* bytes that no proper file of this header takes: the bound for a decompression bomb */
+    /* bytes that no proper file of this header takes: the bound for a decompression bomb */
+    uint64_t most_memory;
 } sa_stb_file;
 
-/* The pixels as RGB. Takes at most `most_memory`, and with `copied` at most limits.max_memory, and gives all back. */
-sa_status sa_stb_decode(const sa_codec_source *source, const sa_stb_file *file, sa_image *image, sa_error *err);
+/*
+ * The pixels as RGB. Takes at most `most_memory`, and with `copied` at most limits.max_memory, and gives all
+ * back.
+ */
+sa_status sa_stb_decode(const sa_codec_source *source, const sa_stb_file *file, sa_image *image,
+                        sa_error *err);
 
 /*
- * zlib stream -> out[0, capacity), which the caller has zeroed (a broken stream may leave holes). Returns the bytes
- * produced; 0 if the stream is broken, empty, or asks for more room. Takes no memory beyond some kB of stack.
+ * zlib stream -> out[0, capacity), which the caller has zeroed (a broken stream may leave holes). Returns the
+ * bytes produced; 0 if the stream is broken, empty, or asks for more room. Takes no memory beyond some kB of
+ * stack.
  */
 size_t sa_stb_inflate(const uint8_t *stream, size_t size, uint8_t *out, size_t capacity);
 

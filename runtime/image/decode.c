@@ -103,7 +103,7 @@ sa_status sa_image_decode(const char *name, const void *bytes, size_t size, cons
     sa_codec_source source = {.name = name, .bytes = bytes, .size = size, .limits = bounded_limits(limits)};
     *image = (sa_image){0};
     if (size > source.limits.max_file_bytes) {
-        return sa_fail(err, SA_NO_ROOM, name, "scale it down, or store it compressed",
+        return sa_fail(err, SA_NO_ROOM, name, "scale it down, store it compressed, or raise --max-file-bytes",
                        "the file has %zu bytes, and at most %zu are read", size,
                        source.limits.max_file_bytes);
     }

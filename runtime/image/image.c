@@ -43,24 +43,25 @@ sa_status sa_codec_check_size(const sa_codec_source *source, uint64_t height, ui
 {
     const sa_image_limits *limits = &source->limits;
     if (height == 0 || width == 0) {
-        return sa_fail(err, SA_BAD_INPUT, source->name, NULL, "the picture has no pixels (%llux%llu)",
-                       (unsigned long long)width, (unsigned long long)height);
+        return sa_fail(err, SA_BAD_INPUT, source->name, "fetch or export the file again",
+                       "the picture has no pixels (%llux%llu)", (unsigned long long)width,
+                       (unsigned long long)height);
     }
     if (height > limits->max_side || width > limits->max_side || height > limits->max_pixels / width) {
         return sa_fail(
-            err, SA_NO_ROOM, source->name, "scale it down",
+            err, SA_NO_ROOM, source->name, "scale it down, or raise --max-pixels or --max-side",
             "the picture is too large: %llux%llu pixels, and at most %zu pixels, %zu a side, are read",
             (unsigned long long)width, (unsigned long long)height, limits->max_pixels, limits->max_side);
     }
     return SA_OK;
 }
 
-sa_status sa_codec_check_memory(const sa_codec_source *source, uint64_t height, uint64_t width, uint64_t scratch,
-                                sa_error *err)
+sa_status sa_codec_check_memory(const sa_codec_source *source, uint64_t height, uint64_t width,
+                                uint64_t scratch, sa_error *err)
 {
     const sa_image_limits *limits = &source->limits;
     if (scratch > limits->max_memory || height * width > (limits->max_memory - scratch) / 3) {
-        return sa_fail(err, SA_NO_ROOM, source->name, "scale it down, or store it with 8 bits per channel",
+        return sa_fail(err, SA_NO_ROOM, source->name, "scale it down, or raise --max-memory",
                        "decoding %llux%llu pixels would take more than %zu MiB of memory",
                        (unsigned long long)width, (unsigned long long)height, limits->max_memory >> 20);
     }

@@ -45,26 +45,27 @@ sa_image_limits sa_image_default_limits(void);
 
 /*
  * Reads a picture; the format is told by content, never by name.
- *   JPEG  baseline and progressive, 8 bits: grey, YCbCr, RGB, CMYK, YCCK (inverted, as Adobe and Pillow have it)
- *   PNG   every kind but 16-bit grey, interlaced too; alpha is dropped, not composited; of an APNG the still picture
+ *   JPEG  baseline and progressive, 8 bits: grey, YCbCr, RGB, CMYK, YCCK (inverted, as Adobe has it)
+ *   PNG   every kind but 16-bit grey, interlaced too; alpha is dropped; an APNG's still picture
  *   BMP   uncompressed, 1, 4, 8, 24 and 32 bits
  *   PNM   P5 and P6, up to 8 bits
- * EXIF orientation (and, where EXIF has none, XMP's tiff:Orientation) is applied to JPEG and PNG. A broken EXIF block
- * counts as none.
- * SA_BAD_INPUT: not a picture, damaged, cut short, or of a kind not listed; SA_NO_ROOM: beyond the limits (NULL takes
- * the defaults) or out of memory; SA_IO: cannot be read. On failure *image is empty.
+ * EXIF orientation (and, where EXIF has none, XMP's tiff:Orientation) is applied to JPEG and PNG. A broken
+ * EXIF block counts as none.
+ * SA_BAD_INPUT: not a picture, damaged, cut short, or of a kind not listed; SA_NO_ROOM: beyond the limits
+ * (NULL takes the defaults) or out of memory; SA_IO: cannot be read. On failure *image is empty.
  */
 sa_status sa_image_read(const char *path, const sa_image_limits *limits, sa_image *image, sa_error *err);
-/* The same for bytes in memory; `name` is what errors call them. */
+/* The same, statuses too, for bytes in memory; `name` is what errors call them. */
 sa_status sa_image_decode(const char *name, const void *bytes, size_t size, const sa_image_limits *limits,
                           sa_image *image, sa_error *err);
 
 /*
- * Encoders. `encode` makes a malloc'd buffer that the caller frees, `write` a file ("-" is standard output) that is
- * there whole or not at all. The same picture gives the same bytes on every machine.
- *   JPEG: baseline, 4:2:0, quality 1..100; Pillow's save(quality=q) decodes to the same pixels (its default is 75).
- *         Sides above 65500 are SA_BAD_INPUT.
- *   PNG:  8-bit RGB, or grey [height,width] for masks. Rows above 2^24-1 bytes, or 2^30 bytes in all: SA_BAD_INPUT.
+ * Encoders. `encode` makes a malloc'd buffer that the caller frees, `write` a file ("-" is standard output)
+ * that is there whole or not at all. The same picture gives the same bytes on every machine.
+ *   JPEG: baseline, 4:2:0, quality 1..100; Pillow's save(quality=q) decodes to the same pixels (its default
+ *         is 75). Sides above 65500 are SA_BAD_INPUT.
+ *   PNG:  8-bit RGB, or grey [height,width] for masks. Rows above 2^24-1 bytes, or 2^30 bytes in all:
+ *         SA_BAD_INPUT.
  */
 sa_status sa_image_encode_jpeg(const sa_image *image, int quality, unsigned char **bytes, size_t *size,
                                sa_error *err);

@@ -176,7 +176,7 @@ sa_status sa_npy_parse(const char *name, const unsigned char *bytes, size_t size
     memcpy(array->values, bytes + begin + length, byte_count);
     if (!all_finite(array->values, array->count)) {
         sa_npy_free(array);
-        return sa_fail(err, SA_BAD_INPUT, name, NULL, "it holds NaN or infinity");
+        return sa_fail(err, SA_BAD_INPUT, name, "save the logits again", "it holds NaN or infinity");
     }
     return SA_OK;
 }

@@ -1,7 +1,7 @@
 /*
- * PNG: the file's structure. Every chunk's checksum is verified, the order of the chunks that matter too, and only
- * then stb_image unpacks it, within memory in proportion to the size that the header calls for: a decompression bomb
- * gets no more than that (and never more than limits.max_memory).
+ * PNG: the file's structure. Every chunk's checksum is verified, the order of the chunks that matter too, and
+ * only then stb_image unpacks it, within memory in proportion to the size that the header calls for: a
+ * decompression bomb gets no more than that (and never more than limits.max_memory).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,8 @@ enum {
     SIGNATURE_BYTES = 8,
     FRAME_BYTES = 12, /* of a chunk beside its data: length, type, checksum */
     MAX_DATA = 1 << 29,
-    SLACK = 1 << 16, /* small files: stb's least buffer is 4 kB, and some files have a little more data than picture */
+    /* small files: stb's least buffer is 4 kB, and some files have a little more data than picture */
+    SLACK = 1 << 16,
 };
 
 static sa_status broken(const sa_codec_source *source, const char *what, sa_error *err)
@@ -143,7 +144,10 @@ static uint8_t *put_be32(uint8_t *p, uint32_t value)
     return p;
 }
 
-/* A chunk's frame at p with room for `size` bytes; stb_image does not look at checksums, so there is none in it. */
+/*
+ * A chunk's frame at p with room for `size` bytes; stb_image does not look at checksums, so there is none in
+ * it.
+ */
 static uint8_t *put_chunk(uint8_t **p, uint32_t kind, uint32_t size)
 {
     uint8_t *data = put_be32(put_be32(*p, size), kind);
@@ -152,8 +156,9 @@ static uint8_t *put_chunk(uint8_t **p, uint32_t kind, uint32_t size)
 }
 
 /*
- * The same pixels as the plainest PNG: header, all 256 colors, one piece of data, whose first chunk stands at `at` in
- * the source. So stb meets no index without a color, no transparency, and no chunk that it knows and we do not.
+ * The same pixels as the plainest PNG: header, all 256 colors, one piece of data, whose first chunk stands at
+ * `at` in the source. So stb meets no index without a color, no transparency, and no chunk that it knows and
+ * we do not.
  */
 static size_t put_plain(const sa_codec_source *source, const sa_png *png, size_t at, uint8_t *out)
 {
@@ -180,10 +185,15 @@ static sa_status unpack(const sa_codec_source *source, const sa_png *png, size_t
     size_t room = SIGNATURE_BYTES + 4 * FRAME_BYTES + 13 + sizeof png->palette + png->data_size;
     uint64_t row = ((uint64_t)png->width * png->channels * png->depth + 7) / 8 + 1, raw = row * png->height;
     uint64_t pixels = (uint64_t)png->width * png->height;
-    sa_stb_file file = {.format = "PNG", .height = png->height, .width = png->width, .copied = room, .scratch = raw};
+    sa_stb_file file = {
+        .format = "PNG", .height = png->height, .width = png->width, .copied = room, .scratch = raw};
     file.pixel_bytes = (png->channels * png->depth + 7) / 8;
-    /* stb holds the stream, or rows (up to twice as many as there are) and one or two pictures beside each other */
-    file.most_memory = 4 * (raw + pixels * (file.pixel_bytes > 4 ? file.pixel_bytes : 4)) + png->data_size + SLACK;
+    /*
+     * stb holds the stream, or rows (up to twice as many as there are) and one or two pictures beside each
+     * other
+     */
+    file.most_memory =
+        4 * (raw + pixels * (file.pixel_bytes > 4 ? file.pixel_bytes : 4)) + png->data_size + SLACK;
     SA_TRY(sa_codec_check_memory(source, file.height, file.width, file.copied + file.scratch, err));
     uint8_t *plain = png->data_size <= MAX_DATA ? malloc(room) : NULL;
     if (!plain) {

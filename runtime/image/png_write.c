@@ -1,11 +1,17 @@
-/* PNG writing: 8-bit RGB or grey, by stb_image_write; each row takes the filter that leaves the smallest differences. */
+/*
+ * PNG writing: 8-bit RGB or grey, by stb_image_write; each row takes the filter that leaves the smallest
+ * differences.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/file.h"
 #include "runtime/image/codec.h"
 
-/* stb goes on without memory when its output cannot grow, but for this; encode() makes sure of the memory before. */
+/*
+ * stb goes on without memory when its output cannot grow, but for this; encode() makes sure of the memory
+ * before.
+ */
 #define STBIW_ASSERT(statement) SA_ASSERT(statement)
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
@@ -20,7 +26,9 @@
 #include <stb_image_write.h>
 #pragma GCC diagnostic pop
 
-/* stb's sizes are ints: the sum of a row's differences (at most 128 a byte), the rows with room for packing. */
+/*
+ * stb's sizes are ints: the sum of a row's differences (at most 128 a byte), the rows with room for packing.
+ */
 enum { MAX_ROW = (1 << 24) - 1, MAX_ROWS = 1 << 30, TABLES = 16 << 20 };
 
 typedef struct {
@@ -48,8 +56,8 @@ static sa_status encode(const png_input *in, unsigned char **bytes, size_t *size
     *bytes = NULL;
     *size = 0;
     if (in->width > MAX_ROW / in->channels || in->height > MAX_ROWS / (in->width * in->channels + 1)) {
-        return sa_fail(err, SA_BAD_INPUT, NULL, "scale it down", "%zux%zu pixels are too many for the writer of PNG",
-                       in->width, in->height);
+        return sa_fail(err, SA_BAD_INPUT, NULL, "scale it down",
+                       "%zux%zu pixels are too many for the writer of PNG", in->width, in->height);
     }
     int made = 0, width = (int)in->width, height = (int)in->height, channels = (int)in->channels;
     if (enough_memory(in->height * (in->width * in->channels + 1))) {

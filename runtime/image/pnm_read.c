@@ -1,5 +1,7 @@
-/* Binary PNM of 8 bits: P5 (grey) and P6 (RGB); the header is checked here, stb_image reads it again and the pixels.
- * Header: magic, width, height, largest value, in words; # starts a comment. */
+/*
+ * Binary PNM of 8 bits: P5 (grey) and P6 (RGB); the header is checked here, stb_image reads it again and the
+ * pixels. Header: magic, width, height, largest value, in words; # starts a comment.
+ */
 #include <math.h>
 
 #include "runtime/image/codec.h"

@@ -347,7 +347,7 @@ static sa_status check_same_size(const sa_rle *a, const sa_rle *b, sa_error *err
     if (a->height == b->height && a->width == b->width) {
         return SA_OK;
     }
-    return sa_fail(err, SA_BAD_INPUT, NULL, NULL,
+    return sa_fail(err, SA_BAD_INPUT, NULL, "masks of one picture have its size",
                    "masks of %zu x %zu and %zu x %zu pixels cannot be put together", a->height, a->width,
                    b->height, b->width);
 }

@@ -158,7 +158,8 @@ static sa_status count_toggles(const raster *r, const double *xy, size_t points,
         *count += last - first;
     }
     if (points == 0 || *count > most_toggles) {
-        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a polygon of %zu corners %s", points,
+        return sa_fail(err, SA_BAD_INPUT, NULL, "give three or more corners within the picture",
+                       "a polygon of %zu corners %s", points,
                        points == 0 ? "is no polygon" : "crosses too many pixels");
     }
     return SA_OK;

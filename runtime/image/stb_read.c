@@ -1,7 +1,7 @@
 /*
- * PNG, BMP and PNM pixels by stb_image, every other format compiled out. stb believes what a file says, so png_read.c,
- * bmp_read.c and pnm_read.c check the file first and hand over a plain one of the same pixels; what is left to stb is
- * unpacking, and here is the memory that it may take for that.
+ * PNG, BMP and PNM pixels by stb_image, every other format compiled out. stb believes what a file says, so
+ * png_read.c, bmp_read.c and pnm_read.c check the file first and hand over a plain one of the same pixels;
+ * what is left to stb is unpacking, and here is the memory that it may take for that.
  */
 #if defined(__GNUC__) && !defined(__clang__)
 /* gcc warns of stb's own fields after inlining, where no pragma around the include reaches. */
@@ -17,8 +17,9 @@
 enum { BLOCKS = 8 /* stb holds at most 4 at once */, MAX_SIDE = 1 << 24, MAX_BYTES = 1 << 30 };
 
 /*
- * What the decode that runs on this thread may still take, and what it holds. stb's allocator has no context argument,
- * hence the thread-local. Holding the list also gives back what stb 2.27 forgets when it fails (16-bit pictures).
+ * What the decode that runs on this thread may still take, and what it holds. stb's allocator has no context
+ * argument, hence the thread-local. Holding the list also gives back what stb 2.27 forgets when it fails
+ * (16-bit pictures).
  */
 static _Thread_local struct {
     size_t left;
@@ -134,7 +135,8 @@ static uint8_t *load(const sa_stb_file *file, size_t memory)
     return pixels;
 }
 
-sa_status sa_stb_decode(const sa_codec_source *source, const sa_stb_file *file, sa_image *image, sa_error *err)
+sa_status sa_stb_decode(const sa_codec_source *source, const sa_stb_file *file, sa_image *image,
+                        sa_error *err)
 {
     if (!within_stb(file)) {
         return sa_fail(err, SA_NO_ROOM, source->name, "scale it down, or store it as JPEG",
@@ -152,7 +154,8 @@ sa_status sa_stb_decode(const sa_codec_source *source, const sa_stb_file *file, 
     if (budget.refused && !whole_need) {
         return sa_codec_no_memory(source, err);
     }
-    return sa_codec_damaged(source, file->format, "its compressed data, or the filter of a row, are wrong", err);
+    return sa_codec_damaged(source, file->format, "its compressed data, or the filter of a row, are wrong",
+                            err);
 }
 
 size_t sa_stb_inflate(const uint8_t *stream, size_t size, uint8_t *out, size_t capacity)

@@ -131,7 +131,8 @@ void *sa_load_rel(sa_loader *loader, const sa_tensor *tensor)
     void *packed = sa_arena_take(loader->arena, bytes, 1);
     if (loader->stream != NULL) {
         sa_tensor_read_f32(tensor, 0, tensor->count, loader->host);
-        const void *source = sa_stream_reach(loader->stream, loader->host, tensor->count * sizeof(float), loader->staging);
+        const void *source =
+            sa_stream_reach(loader->stream, loader->host, tensor->count * sizeof(float), loader->staging);
         loader->ops->rel_pack(loader->stream, &(sa_rel_pack_args){.size = size,
                                                                   .head_dim = head_dim,
                                                                   .source = source,
@@ -142,8 +143,9 @@ void *sa_load_rel(sa_loader *loader, const sa_tensor *tensor)
     return packed;
 }
 
-void sa_linear_run(const sa_linear *linear, const sa_ops *ops, sa_stream *stream, sa_dtype precision, size_t m,
-                   const void *a, sa_activation act, const float *residual, void *c, sa_dtype c_dtype)
+void sa_linear_run(const sa_linear *linear, const sa_ops *ops, sa_stream *stream, sa_dtype precision,
+                   size_t m, const void *a, sa_activation act, const float *residual, void *c,
+                   sa_dtype c_dtype)
 {
     ops->gemm(stream, &(sa_gemm_args){.m = m,
                                       .n = linear->n,

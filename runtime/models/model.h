@@ -1,8 +1,9 @@
 /*
  * What the models share: layers as the ops want them, and the loader that fills them from a file.
  *
- * A model takes all its weights from one arena, twice: once measuring (nothing is read), once for real. Struct, shapes
- * and expectations come from the model's table of tensors (sam_tensors.h); the loader only packs what stands there.
+ * A model takes all its weights from one arena, twice: once measuring (nothing is read), once for real.
+ * Struct, shapes and expectations come from the model's table of tensors (sam_tensors.h); the loader only
+ * packs what stands there.
  */
 #ifndef SA_MODELS_MODEL_H
 #define SA_MODELS_MODEL_H
@@ -38,7 +39,10 @@ typedef struct {
 sa_linear sa_load_linear(sa_loader *loader, const sa_tensor *weight, const sa_tensor *bias);
 /* A convolution's [out, in, kh, kw] as the gemm over im2col rows: columns in the order kh, kw, in. */
 sa_linear sa_load_convolution(sa_loader *loader, const sa_tensor *weight, const sa_tensor *bias);
-/* A transposed convolution's [in, out, kh, kw], stride = kernel: rows in the order kh, kw, out; bias repeated. */
+/*
+ * A transposed convolution's [in, out, kh, kw], stride = kernel: rows in the order kh, kw, out; bias
+ * repeated.
+ */
 sa_linear sa_load_transposed(sa_loader *loader, const sa_tensor *weight, const sa_tensor *bias);
 sa_norm sa_load_norm(sa_loader *loader, const sa_tensor *weight, const sa_tensor *bias, float eps);
 /* Any tensor as f32. */
@@ -50,8 +54,9 @@ void *sa_load_rel(sa_loader *loader, const sa_tensor *tensor);
 size_t sa_loader_host_floats(const sa_tensor *tensor);
 
 /* c [m, n] = act(a [m, k] w^T + bias) + residual, rows contiguous; residual may be NULL or c. */
-void sa_linear_run(const sa_linear *linear, const sa_ops *ops, sa_stream *stream, sa_dtype precision, size_t m,
-                   const void *a, sa_activation act, const float *residual, void *c, sa_dtype c_dtype);
+void sa_linear_run(const sa_linear *linear, const sa_ops *ops, sa_stream *stream, sa_dtype precision,
+                   size_t m, const void *a, sa_activation act, const float *residual, void *c,
+                   sa_dtype c_dtype);
 void sa_norm_run(const sa_norm *norm, const sa_ops *ops, sa_stream *stream, size_t rows, const float *x,
                  sa_activation act, void *y, sa_dtype y_dtype);
 

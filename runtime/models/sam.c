@@ -1,6 +1,6 @@
 /*
- * SAM as a segmenter: opening, memory, and what surrounds the two forwards: the picture's way into the frame, the
- * clicks' way into tokens, and the logits' way back to masks (MODEL_SPECS 2.6, 2.7).
+ * SAM as a segmenter: opening, memory, and what surrounds the two forwards: the picture's way into the frame,
+ * the clicks' way into tokens, and the logits' way back to masks (MODEL_SPECS 2.6, 2.7).
  */
 #include <math.h>
 #include <stdio.h>
@@ -43,7 +43,10 @@ static void plan_slots(sa_sam *sam, sa_arena *arena)
     sam->slot_q = sa_arena_take(arena, rows * sam->inner, t);
 }
 
-/* The largest picture decides: its rows resized across, its mask's rows and words (limits of sa_image_limits). */
+/*
+ * The largest picture decides: its rows resized across, its mask's rows and words (limits of
+ * sa_image_limits).
+ */
 static void plan_picture(sa_sam *sam, sa_arena *arena)
 {
     const sa_segmenter_options *o = &sam->options;
@@ -82,7 +85,8 @@ static sa_status read_config(sa_sam *sam, const char *path, const sa_weights *we
 }
 
 /* newH, newW of MODEL_SPECS 2.6; a very long picture keeps at least one row. */
-static void size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height, size_t *new_width)
+static void size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height,
+                          size_t *new_width)
 {
     double scale = (double)sam->config.vision.image_size / (double)(height > width ? height : width);
     *new_height = (size_t)((double)height * scale + 0.5);
@@ -91,9 +95,11 @@ static void size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t
     *new_width = *new_width == 0 ? 1 : *new_width;
 }
 
-static sa_resize_u8_args resize_args(const sa_sam *sam, const uint8_t *in, size_t height, size_t width, uint8_t *out)
+static sa_resize_u8_args resize_args(const sa_sam *sam, const uint8_t *in, size_t height, size_t width,
+                                     uint8_t *out)
 {
-    sa_resize_u8_args args = {.in = in, .in_height = height, .in_width = width, .in_stride = width * 3, .out = out};
+    sa_resize_u8_args args = {
+        .in = in, .in_height = height, .in_width = width, .in_stride = width * 3, .out = out};
     size_in_frame(sam, height, width, &args.out_height, &args.out_width);
     args.out_stride = args.out_width * 3;
     args.channels = 3;
@@ -117,8 +123,8 @@ static sa_status plan_resize(sa_sam *sam, sa_error *err)
     return SA_OK;
 }
 
-static sa_status take_device_memory(sa_sam *sam, void (*plan)(sa_sam *, sa_arena *), const char *what, void **memory,
-                                    size_t *bytes, sa_error *err)
+static sa_status take_device_memory(sa_sam *sam, void (*plan)(sa_sam *, sa_arena *), const char *what,
+                                    void **memory, size_t *bytes, sa_error *err)
 {
     sa_arena arena = sa_arena_measure();
     plan(sam, &arena);
@@ -164,17 +170,31 @@ static void set_sizes(sa_sam *sam)
     sam->max_tokens = sam->mask_tokens + TOKENS_BESIDE_CLICKS + sam->options.max_clicks;
 }
 
+/* bf16 products take values in pairs: every size that a sum runs over must be even. */
 static sa_status check_precision(const sa_sam *sam, sa_error *err)
 {
-    if (sam->options.precision == SA_F32) {
-        return SA_OK;
-    }
     const sa_sam_config *config = &sam->config;
-    size_t odd = config->vision.patch_size | config->vision.hidden / config->vision.heads |
-                 sam->inner / config->decoder.heads | config->prompt.mask_channels / 4;
-    if (odd % 2 != 0) {
-        return sa_fail(err, SA_BAD_USAGE, sam->path, "use --precision f32",
-                       "bf16 needs an even patch size, even head sizes and mask channels");
+    char file[sizeof sam->path + 16];
+    snprintf(file, sizeof file, "%s%s", sam->path, sa_file_is_directory(sam->path) ? "/config.json" : "");
+    const struct {
+        const char *key, *what;
+        size_t size;
+    } sizes[] = {
+        {"vision_config.patch_size", "", config->vision.patch_size},
+        {"vision_config.hidden_size", " / num_attention_heads", config->vision.hidden / config->vision.heads},
+        {"vision_config.mlp_dim", "", config->vision.mlp_dim},
+        {"prompt_encoder_config.mask_input_channels", " / 4", config->prompt.mask_channels / 4},
+        {"mask_decoder_config.hidden_size", " / attention_downsample_rate / num_attention_heads",
+         sam->inner / config->decoder.heads},
+        {"mask_decoder_config.mlp_dim", "", config->decoder.mlp_dim},
+        {"mask_decoder_config.iou_head_hidden_dim", "", config->decoder.iou_hidden},
+    };
+    for (size_t i = 0; sam->options.precision == SA_BF16 && i < sizeof sizes / sizeof *sizes; i++) {
+        if (sizes[i].size % 2 != 0) {
+            return sa_fail(err, SA_BAD_USAGE, file, "use --precision f32",
+                           "bf16 needs an even %s%s, and it is %zu", sizes[i].key, sizes[i].what,
+                           sizes[i].size);
+        }
     }
     return SA_OK;
 }
@@ -185,8 +205,10 @@ static sa_status open_model(sa_sam *sam, const sa_weights *weights, sa_error *er
     SA_TRY(check_precision(sam, err));
     SA_TRY(take_host_memory(sam, err));
     SA_TRY(sam_load(sam, weights, err));
-    SA_TRY(take_device_memory(sam, plan_slots, "picture embeddings", &sam->slot_memory, &sam->slot_bytes, err));
-    SA_TRY(take_device_memory(sam, plan_buffers, "activations", &sam->buffer_memory, &sam->buffer_bytes, err));
+    SA_TRY(
+        take_device_memory(sam, plan_slots, "picture embeddings", &sam->slot_memory, &sam->slot_bytes, err));
+    SA_TRY(
+        take_device_memory(sam, plan_buffers, "activations", &sam->buffer_memory, &sam->buffer_bytes, err));
     sam_place_grid(sam);
     return SA_OK;
 }
@@ -232,8 +254,8 @@ static sa_status check_picture(const sa_sam *sam, const sa_image *picture, sa_er
                 picture->height <= o->max_side && picture->width <= o->max_side && pixels > 0;
     if (!fits) {
         return sa_fail(err, SA_BAD_INPUT, NULL, "raise --max-pixels or scale the picture down",
-                       "a picture of %zu x %zu pixels is beyond the limit of %zu pixels, %zu a side", picture->width,
-                       picture->height, o->max_pixels, o->max_side);
+                       "a picture of %zu x %zu pixels is beyond the limit of %zu pixels, %zu a side",
+                       picture->width, picture->height, o->max_pixels, o->max_side);
     }
     return SA_OK;
 }
@@ -242,7 +264,8 @@ static sa_status check_picture(const sa_sam *sam, const sa_image *picture, sa_er
 static void place_picture(sa_sam *sam, const sa_image *picture, size_t index, sam_slot *slot)
 {
     size_t frame = sam->config.vision.image_size, frame_bytes = frame * frame * 3;
-    uint8_t *host = sam->host_pixels + index * frame_bytes, *device = sam->encode.pixels + index * frame_bytes;
+    uint8_t *host = sam->host_pixels + index * frame_bytes,
+            *device = sam->encode.pixels + index * frame_bytes;
     sa_resize_u8_args args = resize_args(sam, picture->pixels, picture->height, picture->width, host);
     sa_resize_u8_run(&args, sam->resize_memory, sa_device_pool(sam->device));
     sa_stream_upload(sam->stream, device, host, args.out_height * args.out_stride);
@@ -255,8 +278,8 @@ static void place_picture(sa_sam *sam, const sa_image *picture, size_t index, sa
     sam->widths[index] = args.out_width;
 }
 
-static sa_status sam_encode_pictures(void *self, const sa_image *const *pictures, const size_t *slots, size_t count,
-                                     sa_error *err)
+static sa_status sam_encode_pictures(void *self, const sa_image *const *pictures, const size_t *slots,
+                                     size_t count, sa_error *err)
 {
     sa_sam *sam = self;
     for (size_t i = 0; i < count; i++) {
@@ -295,7 +318,9 @@ static void put_vector(sa_sam *sam, size_t row, int32_t table_row)
     sam->kind[row] = -table_row - 2;
 }
 
-/* Tokens in the model's order: IoU, masks, clicks, then the box or (if anything was clicked) a padding point. */
+/*
+ * Tokens in the model's order: IoU, masks, clicks, then the box or (if anything was clicked) a padding point.
+ */
 static size_t put_tokens(sa_sam *sam, const sa_segmenter_query *query, size_t row)
 {
     const sa_prompt *prompt = &query->prompt;
@@ -322,11 +347,13 @@ static sa_status check_query(const sa_sam *sam, const sa_segmenter_query *query,
     SA_ASSERT(query->slot < sam->options.slots && sam->slots[query->slot].filled);
     const sa_prompt *prompt = &query->prompt;
     if (prompt->click_count > sam->options.max_clicks) {
-        return sa_fail(err, SA_BAD_INPUT, NULL, "raise --max-clicks", "%zu clicks on one object; the limit is %zu",
-                       prompt->click_count, sam->options.max_clicks);
+        return sa_fail(err, SA_BAD_INPUT, NULL, "give fewer clicks",
+                       "%zu clicks on one object; the limit is %zu", prompt->click_count,
+                       sam->options.max_clicks);
     }
     if (prompt->click_count == 0 && !prompt->has_box && query->state.values == NULL) {
-        return sa_fail(err, SA_BAD_INPUT, NULL, "give a click, a box or a mask", "there is nothing to segment by");
+        return sa_fail(err, SA_BAD_INPUT, NULL, "give a click, a box or a mask",
+                       "there is nothing to segment by");
     }
     return SA_OK;
 }
@@ -342,7 +369,8 @@ static void send_prompts(sa_sam *sam, const sa_segmenter_query *queries, size_t 
                                        .tokens = tokens,
                                        .has_mask = queries[i].state.values != NULL};
         if (sam->prompts[i].has_mask) {
-            sa_stream_upload(sam->stream, sam->decode.low + i * state, queries[i].state.values, state * sizeof(float));
+            sa_stream_upload(sam->stream, sam->decode.low + i * state, queries[i].state.values,
+                             state * sizeof(float));
         }
         *rows += tokens;
     }
@@ -351,7 +379,8 @@ static void send_prompts(sa_sam *sam, const sa_segmenter_query *queries, size_t 
 }
 
 /* Logits of one candidate to a mask of the picture's size, on the device, then to the caller. */
-static sa_status read_mask(sa_sam *sam, const sam_slot *slot, const float *logits, sa_mask *mask, sa_error *err)
+static sa_status read_mask(sa_sam *sam, const sam_slot *slot, const float *logits, sa_mask *mask,
+                           sa_error *err)
 {
     SA_ASSERT(mask->height == slot->height && mask->width == slot->width);
     sam->ops->mask_resize(sam->stream, &(sa_mask_resize_args){.low_side = sam->low_side,
@@ -364,11 +393,13 @@ static sa_status read_mask(sa_sam *sam, const sam_slot *slot, const float *logit
                                                               .low = logits,
                                                               .bits = sam->bits,
                                                               .workspace = sam->mask_resize_memory});
-    sa_stream_download(sam->stream, mask->bits, sam->bits, mask->height * mask->stride_words * sizeof(uint64_t));
+    sa_stream_download(sam->stream, mask->bits, sam->bits,
+                       mask->height * mask->stride_words * sizeof(uint64_t));
     return sa_stream_wait(sam->stream, err);
 }
 
-static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa_segmenter_answer *answer, sa_error *err)
+static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa_segmenter_answer *answer,
+                             sa_error *err)
 {
     size_t state = sam->low_side * sam->low_side;
     answer->candidates = sam->masks;
@@ -394,8 +425,8 @@ static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa
     return sa_stream_wait(sam->stream, err);
 }
 
-static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers, size_t count,
-                           sa_error *err)
+static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
+                           size_t count, sa_error *err)
 {
     sa_sam *sam = self;
     for (size_t i = 0; i < count; i++) {
@@ -404,7 +435,8 @@ static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_seg
     size_t rows = 0;
     send_prompts(sam, queries, count, &rows);
     sam_decode(sam, sam->prompts, count, rows);
-    sa_stream_download(sam->stream, sam->host_scores, sam->decode.scores, count * sam->mask_tokens * sizeof(float));
+    sa_stream_download(sam->stream, sam->host_scores, sam->decode.scores,
+                       count * sam->mask_tokens * sizeof(float));
     SA_TRY(sa_stream_wait(sam->stream, err));
     for (size_t i = 0; i < count; i++) {
         SA_TRY(read_answer(sam, &sam->slots[queries[i].slot], i, &answers[i], err));
@@ -472,10 +504,13 @@ static sa_segmenter_costs sam_costs(const void *self)
     double layer = 2.0 * hidden * (4.0 * hidden + 2.0 * (double)config->vision.mlp_dim);
     double encode = tokens * (2.0 * 3.0 * patch * patch * hidden + (double)config->vision.layers * layer);
     encode += attention_flops(sam) + tokens * 2.0 * c * (hidden + 9.0 * c);
-    /* Of a click: the image side of all layers but the first, which is kept with the slot; upscaling; masks. */
+    /*
+     * Of a click: the image side of all layers but the first, which is kept with the slot; upscaling; masks.
+     */
     double layers = (double)config->decoder.layers;
     double image_side = 2.0 * c * inner * (3.0 * (layers - 1.0) + layers + 2.0);
-    double upscale = 2.0 * c * c + 4.0 * 2.0 * (c / 4.0) * (c / 2.0) + 16.0 * 2.0 * (c / 8.0) * (double)sam->masks;
+    double upscale =
+        2.0 * c * c + 4.0 * 2.0 * (c / 4.0) * (c / 2.0) + 16.0 * 2.0 * (c / 8.0) * (double)sam->masks;
     return (sa_segmenter_costs){.encode = encode,
                                 .click = tokens * (image_side + upscale),
                                 .weight_bytes = sam->weight_bytes,

@@ -1,15 +1,16 @@
 /*
- * SAM (Segment Anything, Kirillov et al. 2023; MODEL_SPECS section 2) as the engine holds it: weights, memory, slots.
- * Inside of runtime/models; the rest of the program sees segmenter.h.
+ * SAM (Segment Anything, Kirillov et al. 2023; MODEL_SPECS section 2) as the engine holds it: weights,
+ * memory, slots. Inside of runtime/models; the rest of the program sees segmenter.h.
  *
  *   sam_load.c    weights from a file into one device block
  *   sam_encode.c  picture -> embedding, the forward of the image encoder
- *   sam_decode.c  embedding + clicks -> mask logits and scores, the forward of prompt encoder and mask decoder
+ *   sam_decode.c  embedding + clicks -> mask logits and scores, the forward of prompts and decoder
  *   sam.c         memory plan, pre- and postprocessing, the segmenter interface
  *
- * Axes: B pictures, N prompts, T tokens of a prompt (1 + masks + clicks), g grid side (64), G = g*g, D hidden of the
- * encoder, C channels of embedding and decoder, s = 4g side of the low-resolution masks, M masks that are returned.
- * "t" marks buffers in the working precision; the residual streams (x, tokens, keys) are f32 in any precision.
+ * Axes: B pictures, N prompts, T tokens of a prompt (1 + masks + clicks), g grid side (64), G = g*g, D hidden
+ * of the encoder, C channels of embedding and decoder, s = 4g side of the low-resolution masks, M masks that
+ * are returned. "t" marks buffers in the working precision; the residual streams (x, tokens, keys) are f32 in
+ * any precision.
  */
 #ifndef SA_MODELS_SAM_H
 #define SA_MODELS_SAM_H
@@ -19,7 +20,15 @@
 #include "runtime/models/segmenter.h"
 
 /* Rows of the table of point_encode: what a token's position is marked with, or what stands in its place. */
-enum { SAM_NEGATIVE = 0, SAM_POSITIVE, SAM_BOX_FIRST, SAM_BOX_SECOND, SAM_NOT_A_POINT, SAM_IOU_TOKEN, SAM_MASK_TOKENS };
+enum {
+    SAM_NEGATIVE = 0,
+    SAM_POSITIVE,
+    SAM_BOX_FIRST,
+    SAM_BOX_SECOND,
+    SAM_NOT_A_POINT,
+    SAM_IOU_TOKEN,
+    SAM_MASK_TOKENS
+};
 
 typedef struct {
     sa_norm norm1, norm2;
@@ -166,7 +175,10 @@ void sam_place_grid(sa_sam *sam);
 void sam_encode_plan(sa_sam *sam, sa_arena *arena);
 void sam_decode_plan(sa_sam *sam, sa_arena *arena);
 
-/* encode.pixels -> embedding rows of the slots; pictures [count] described by pixel_pointers, heights, widths. */
+/*
+ * encode.pixels -> embedding rows of the slots; pictures [count] described by pixel_pointers, heights,
+ * widths.
+ */
 void sam_encode(sa_sam *sam, const size_t *slots, size_t count);
 /* Layer 0's image side of one slot, as every prompt without a mask needs it. */
 void sam_prepare_slot(sa_sam *sam, size_t slot);

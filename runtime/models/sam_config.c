@@ -25,7 +25,8 @@ static void keep(reader *r, sa_status status, const sa_error *why)
 {
     r->status = status;
     if (status != SA_OK) {
-        sa_fail(r->err, status, r->file, bad_config, "%s%s%s", r->part, r->part[0] != '\0' ? ": " : "", why->reason);
+        sa_fail(r->err, status, r->file, bad_config, "%s%s%s", r->part, r->part[0] != '\0' ? ": " : "",
+                why->reason);
     }
 }
 
@@ -34,7 +35,8 @@ static size_t read_bounded(reader *r, const char *key, size_t least, size_t most
     int64_t value = (int64_t)otherwise;
     sa_error why = {0};
     if (r->status == SA_OK) {
-        keep(r, sa_json_get_int(r->object, r->file, key, false, (int64_t)least, (int64_t)most, &value, &why), &why);
+        keep(r, sa_json_get_int(r->object, r->file, key, false, (int64_t)least, (int64_t)most, &value, &why),
+             &why);
     }
     return (size_t)value;
 }
@@ -49,8 +51,9 @@ static void read_repeated(reader *r, const char *key, size_t only)
 {
     size_t value = read_size(r, key, only);
     if (r->status == SA_OK && value != only) {
-        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, bad_config, "%s%skey \"%s\" is %zu, but must be %zu",
-                            r->part, r->part[0] != '\0' ? ": " : "", key, value, only);
+        r->status =
+            sa_fail(r->err, SA_BAD_INPUT, r->file, bad_config, "%s%skey \"%s\" is %zu, but must be %zu",
+                    r->part, r->part[0] != '\0' ? ": " : "", key, value, only);
     }
 }
 
@@ -71,7 +74,8 @@ static bool read_flag(reader *r, const char *key, bool otherwise)
         return otherwise;
     }
     if (!json_is_boolean(value) && r->status == SA_OK) {
-        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "write true or false", "key \"%s\" is no flag", key);
+        r->status =
+            sa_fail(r->err, SA_BAD_INPUT, r->file, "write true or false", "key \"%s\" is no flag", key);
     }
     return json_is_true(value);
 }
@@ -100,13 +104,16 @@ static void read_part_type(reader *r, const char *only)
 }
 
 /* A section of the configuration; an absent one reads as empty, so that every key takes its default. */
-static reader section(const json_t *config, const char *key, const char *file, const json_t *empty, sa_error *err)
+static reader section(const json_t *config, const char *key, const char *file, const json_t *empty,
+                      sa_error *err)
 {
-    reader r = {.object = json_object_get(config, key), .file = file, .part = key, .err = err, .status = SA_OK};
+    reader r = {
+        .object = json_object_get(config, key), .file = file, .part = key, .err = err, .status = SA_OK};
     if (r.object == NULL || json_is_null(r.object)) {
         r.object = empty;
     } else if (!json_is_object(r.object)) {
-        r.status = sa_fail(err, SA_BAD_INPUT, file, "see a config.json of transformers", "\"%s\" is no object", key);
+        r.status =
+            sa_fail(err, SA_BAD_INPUT, file, "see a config.json of transformers", "\"%s\" is no object", key);
     }
     return r;
 }
@@ -121,7 +128,8 @@ static void read_global_layers(reader *r, sa_sam_vision_config *vision)
             vision->global[usual[i]] = true;
         }
     } else if (!json_is_array(list) && r->status == SA_OK) {
-        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "list layers from 0 on", "global_attn_indexes is no list");
+        r->status =
+            sa_fail(r->err, SA_BAD_INPUT, r->file, "list layers from 0 on", "global_attn_indexes is no list");
     }
     for (size_t i = 0; i < count && r->status == SA_OK; i++) {
         const json_t *item = json_array_get(list, i);
@@ -135,8 +143,8 @@ static void read_global_layers(reader *r, sa_sam_vision_config *vision)
     }
 }
 
-static sa_status read_vision(const json_t *config, const char *file, const json_t *empty, sa_sam_vision_config *v,
-                             sa_error *err)
+static sa_status read_vision(const json_t *config, const char *file, const json_t *empty,
+                             sa_sam_vision_config *v, sa_error *err)
 {
     reader r = section(config, "vision_config", file, empty, err);
     v->image_size = read_size(&r, "image_size", 1024);
@@ -161,10 +169,11 @@ static sa_status read_vision(const json_t *config, const char *file, const json_
     read_fixed(&r, "hidden_act", "gelu");
     read_part_type(&r, "sam_vision_model");
     read_repeated(&r, "num_channels", 3);
-    read_repeated(&r, "num_pos_feats", v->output_channels / 2); /* the encoding of a point is as wide as a token */
+    /* the encoding of a point is as wide as a token */
+    read_repeated(&r, "num_pos_feats", v->output_channels / 2);
     if (r.status == SA_OK && v->layers > SA_SAM_MOST_LAYERS) {
-        return sa_fail(err, SA_BAD_INPUT, file, "use a smaller model", "%zu layers; at most %d are possible", v->layers,
-                       SA_SAM_MOST_LAYERS);
+        return sa_fail(err, SA_BAD_INPUT, file, "use a smaller model", "%zu layers; at most %d are possible",
+                       v->layers, SA_SAM_MOST_LAYERS);
     }
     read_global_layers(&r, v);
     return r.status;
@@ -187,13 +196,14 @@ static sa_status read_prompt(const json_t *config, const char *file, const json_
         read_repeated(&r, "image_embedding_size", v->image_size / v->patch_size);
     }
     if (r.status == SA_OK && read_size(&r, "num_point_embeddings", 4) != 4) {
-        return sa_fail(err, SA_BAD_INPUT, file, "use a model of the standard kind", "num_point_embeddings must be 4");
+        return sa_fail(err, SA_BAD_INPUT, file, "use a model of the standard kind",
+                       "num_point_embeddings must be 4");
     }
     return r.status;
 }
 
-static sa_status read_decoder(const json_t *config, const char *file, const json_t *empty, sa_sam_decoder_config *d,
-                              sa_error *err)
+static sa_status read_decoder(const json_t *config, const char *file, const json_t *empty,
+                              sa_sam_decoder_config *d, sa_error *err)
 {
     reader r = section(config, "mask_decoder_config", file, empty, err);
     d->hidden = read_size(&r, "hidden_size", 256);
@@ -224,29 +234,35 @@ sa_status sa_sam_config_check(const sa_sam_config *config, const char *name, sa_
     const sa_sam_prompt_config *p = &config->prompt;
     const sa_sam_decoder_config *d = &config->decoder;
     if (v->image_size > 8192 || v->image_size % v->patch_size != 0 || v->image_size / v->patch_size > 512) {
-        return bad_sizes(name, err, "image_size must be a multiple of patch_size, at most 8192 and 512 patches a side");
+        return bad_sizes(name, err,
+                         "image_size must be a multiple of patch_size, at most 8192 and 512 patches a side");
     }
     if (v->hidden % v->heads != 0 || v->hidden / v->heads > 128) {
-        return bad_sizes(name, err, "hidden_size must be a multiple of num_attention_heads, at most 128 for each");
+        return bad_sizes(name, err,
+                         "hidden_size must be a multiple of num_attention_heads, at most 128 for each");
     }
     if (v->window > 512) {
         return bad_sizes(name, err, "window_size is larger than 512");
     }
     if (p->hidden != v->output_channels || d->hidden != v->output_channels) {
-        return bad_sizes(name, err, "output_channels and the hidden_size of prompt encoder and mask decoder differ");
+        return bad_sizes(name, err,
+                         "output_channels and the hidden_size of prompt encoder and mask decoder differ");
     }
     if (d->hidden % 8 != 0 || d->hidden % d->downsample_rate != 0 || d->hidden % d->heads != 0 ||
         d->hidden / d->downsample_rate % d->heads != 0 || d->hidden / d->heads > 128) {
-        return bad_sizes(name, err, "the mask decoder's hidden_size does not divide by 8, its heads and its rate");
+        return bad_sizes(name, err,
+                         "the mask decoder's hidden_size does not divide by 8, its heads and its rate");
     }
     if (p->mask_channels % 4 != 0 || p->mask_channels > 1024) {
         return bad_sizes(name, err, "mask_input_channels must be a multiple of 4, at most 1024");
     }
     if (d->multimask_outputs > 4 || d->layers > 8 || d->iou_depth < 2 || d->iou_depth > 8) {
-        return bad_sizes(name, err, "at most 4 masks, 8 decoder layers and 2 to 8 layers of the IoU head are possible");
+        return bad_sizes(name, err,
+                         "at most 4 masks, 8 decoder layers and 2 to 8 layers of the IoU head are possible");
     }
-    if (!(v->eps > 0.0f && p->eps > 0.0f && d->eps > 0.0f)) {
-        return bad_sizes(name, err, "layer_norm_eps must be above 0");
+    if (!(v->eps > 0.0f && p->eps > 0.0f && d->eps > 0.0f && v->eps <= 1.0f && p->eps <= 1.0f &&
+          d->eps <= 1.0f)) {
+        return bad_sizes(name, err, "layer_norm_eps must be above 0 and at most 1");
     }
     return SA_OK;
 }
@@ -276,7 +292,8 @@ static void read_triple(reader *r, const char *key, float *out)
 }
 
 /* Lengths in the section `key` that must be the model's image size. */
-static sa_status check_frame(const reader *r, const char *key, const char *first, const char *second, size_t only)
+static sa_status check_frame(const reader *r, const char *key, const char *first, const char *second,
+                             size_t only)
 {
     const json_t *object = json_object_get(r->object, key);
     if (object == NULL || json_is_null(object)) {
@@ -291,16 +308,18 @@ static sa_status check_frame(const reader *r, const char *key, const char *first
 static sa_status check_preprocess(reader *r, const sa_sam_config *config)
 {
     if (r->status == SA_OK && read_size(r, "resample", 2) != 2) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->file, "use bilinear", "only resample 2 (bilinear) is supported");
+        return sa_fail(r->err, SA_BAD_INPUT, r->file, "use bilinear",
+                       "only resample 2 (bilinear) is supported");
     }
-    if (!read_flag(r, "do_resize", true) || !read_flag(r, "do_normalize", true) || !read_flag(r, "do_pad", true) ||
-        !read_flag(r, "do_rescale", true)) {
+    if (!read_flag(r, "do_resize", true) || !read_flag(r, "do_normalize", true) ||
+        !read_flag(r, "do_pad", true) || !read_flag(r, "do_rescale", true)) {
         return sa_fail(r->err, SA_BAD_INPUT, r->file, "set them to true",
                        "do_resize, do_rescale, do_normalize and do_pad cannot be switched off");
     }
     double rescale = read_real(r, "rescale_factor", 1.0 / 255.0);
     if (r->status == SA_OK && !(rescale > 0.0039 && rescale < 0.00393)) {
-        return sa_fail(r->err, SA_BAD_INPUT, r->file, "use 1/255", "rescale_factor %g is not supported", rescale);
+        return sa_fail(r->err, SA_BAD_INPUT, r->file, "use 1/255", "rescale_factor %g is not supported",
+                       rescale);
     }
     SA_TRY(r->status);
     SA_TRY(check_frame(r, "size", "longest_edge", "longest_edge", config->vision.image_size));
@@ -363,8 +382,9 @@ sa_status sa_sam_config_read(const char *directory, sa_sam_config *config, sa_er
     memset(config, 0, sizeof *config);
     SA_TRY(sa_file_join(path, sizeof path, directory, "config.json", err));
     SA_TRY(sa_json_read(path, MOST_CONFIG_BYTES, &json, err));
-    sa_status status = json_is_object(json) ? read_sections(json, path, config, err)
-                                            : sa_fail(err, SA_BAD_INPUT, path, wrong_model, "this is no JSON object");
+    sa_status status = json_is_object(json)
+                           ? read_sections(json, path, config, err)
+                           : sa_fail(err, SA_BAD_INPUT, path, wrong_model, "this is no JSON object");
     json_decref(json);
     SA_TRY(status);
     SA_TRY(sa_sam_config_check(config, path, err));

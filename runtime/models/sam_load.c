@@ -46,10 +46,13 @@ static void load_vision(sa_sam *sam, sa_loader *l, const sa_sam_tensors *t)
     w->neck_norm2 = norm(l, &t->neck_norm2, 1e-6f);
 }
 
-/* The rows that point_encode adds or puts in place of a point, in the order of SAM_NEGATIVE .. SAM_MASK_TOKENS. */
+/*
+ * The rows that point_encode adds or puts in place of a point, in the order of SAM_NEGATIVE ..
+ * SAM_MASK_TOKENS.
+ */
 static float *load_token_table(sa_loader *l, const sa_sam_tensors *t, size_t channels, size_t mask_tokens)
 {
-    const sa_tensor *rows[] = {t->point[0], t->point[1],    t->point[2],   t->point[3],
+    const sa_tensor *rows[] = {t->point[0],    t->point[1],  t->point[2],   t->point[3],
                                t->not_a_point, t->iou_token, t->mask_tokens};
     float *table = sa_arena_take(l->arena, (SAM_MASK_TOKENS + mask_tokens) * channels, sizeof(float));
     if (l->stream == NULL) {
@@ -145,7 +148,8 @@ static sa_status make_layers(sa_sam *sam, sa_error *err)
     return SA_OK;
 }
 
-static sa_status load_into_memory(sa_sam *sam, sa_loader *loader, const sa_sam_tensors *tensors, sa_error *err)
+static sa_status load_into_memory(sa_sam *sam, sa_loader *loader, const sa_sam_tensors *tensors,
+                                  sa_error *err)
 {
     sa_arena measuring = sa_arena_measure();
     loader->arena = &measuring;
@@ -169,6 +173,22 @@ static size_t largest_tensor(const sa_weights *weights)
     return most;
 }
 
+/* One value that is none spoils every mask, or disappears in a relu: neither may pass for an answer. */
+static sa_status check_finite(const sa_weights *weights, sa_error *err)
+{
+    for (size_t i = 0; i < sa_weights_count(weights); i++) {
+        const sa_tensor *tensor = sa_weights_at(weights, i);
+        size_t bad = sa_tensor_count_nonfinite(tensor);
+        sa_weights_release(weights, tensor); /* its pages must not add to those of the loaded weights */
+        if (bad > 0) {
+            return sa_fail(err, SA_BAD_INPUT, sa_weights_path(weights),
+                           "download or convert it again; segagent weights verify lists all such tensors",
+                           "tensor \"%s\": %zu values are infinite or not a number", tensor->name, bad);
+        }
+    }
+    return SA_OK;
+}
+
 sa_status sam_load(sa_sam *sam, const sa_weights *weights, sa_error *err)
 {
     sa_sam_tensors *tensors = malloc(sizeof *tensors);
@@ -179,10 +199,14 @@ sa_status sam_load(sa_sam *sam, const sa_weights *weights, sa_error *err)
                            : sa_sam_tensors_match(&sam->config, weights, tensors, &report, err);
     sa_weights_report_free(&report);
     if (status == SA_OK) {
+        status = check_finite(weights, err);
+    }
+    if (status == SA_OK) {
         status = make_layers(sam, err);
     }
     if (status == SA_OK) {
-        sa_loader loader = {.ops = sam->ops, .weights = weights, .precision = sam->options.precision, .host = host};
+        sa_loader loader = {
+            .ops = sam->ops, .weights = weights, .precision = sam->options.precision, .host = host};
         status = load_into_memory(sam, &loader, tensors, err);
     }
     free(host);

@@ -1,6 +1,6 @@
 /*
- * The table is written once, as a walk over the model that visits every tensor with both names, its shape and the field
- * it belongs to. The walk runs once to count and once to fill.
+ * The table is written once, as a walk over the model that visits every tensor with both names, its shape and
+ * the field it belongs to. The walk runs once to count and once to fill.
  */
 #include "runtime/models/sam_tensors.h"
 
@@ -54,8 +54,8 @@ static void compose(char out[128], const char *prefix, const char *name, const c
 }
 
 /* One tensor: PREFIX NAME SUFFIX, in both spellings. */
-static void visit_part(walk *w, const sa_tensor **field, const char *name, const char *original, const char *suffix,
-                       shape s)
+static void visit_part(walk *w, const sa_tensor **field, const char *name, const char *original,
+                       const char *suffix, shape s)
 {
     if (w->wants != NULL) {
         sa_tensor_want *want = &w->wants[w->count];
@@ -74,7 +74,8 @@ static void visit(walk *w, const sa_tensor **field, const char *name, const char
 }
 
 /* NAME.weight of shape s and NAME.bias [bias]; bias 0 means none. */
-static void visit_pair(walk *w, sa_sam_pair *pair, const char *name, const char *original, shape s, size_t bias)
+static void visit_pair(walk *w, sa_sam_pair *pair, const char *name, const char *original, shape s,
+                       size_t bias)
 {
     visit_part(w, &pair->weight, name, original, ".weight", s);
     if (bias != 0) {
@@ -82,7 +83,8 @@ static void visit_pair(walk *w, sa_sam_pair *pair, const char *name, const char 
     }
 }
 
-static void visit_linear(walk *w, sa_sam_pair *pair, const char *name, const char *original, size_t n, size_t k)
+static void visit_linear(walk *w, sa_sam_pair *pair, const char *name, const char *original, size_t n,
+                         size_t k)
 {
     visit_pair(w, pair, name, original, shape2(n, k), n);
 }
@@ -131,8 +133,8 @@ static void walk_prompt(walk *w, const sa_sam_prompt_config *c, sa_sam_tensors *
 {
     size_t d = c->hidden, wide = c->mask_channels, narrow = c->mask_channels / 4;
     enter(w, "prompt_encoder.", "prompt_encoder.");
-    visit(w, &t->gaussian, "shared_embedding.positional_embedding", "pe_layer.positional_encoding_gaussian_matrix",
-          shape2(2, d / 2));
+    visit(w, &t->gaussian, "shared_embedding.positional_embedding",
+          "pe_layer.positional_encoding_gaussian_matrix", shape2(2, d / 2));
     if (w->wants != NULL) { /* transformers ties two modules: a file may hold either name or both */
         sa_tensor_want *want = &w->wants[w->count - 1];
         snprintf(want->alias, sizeof want->alias, "shared_image_embedding.positional_embedding");
@@ -180,7 +182,9 @@ static void walk_layer(walk *w, const sa_sam_decoder_config *c, size_t i, sa_sam
     walk_attention(w, &t->from_image, "cross_attn_image_to_token", d, inner);
 }
 
-/* `depth` linears d -> hidden -> ... -> out: proj_in, layers.0 .., proj_out, or layers.0 .. in the original. */
+/*
+ * `depth` linears d -> hidden -> ... -> out: proj_in, layers.0 .., proj_out, or layers.0 .. in the original.
+ */
 static void walk_mlp(walk *w, sa_sam_mlp_tensors *t, size_t depth, size_t d, size_t hidden, size_t out)
 {
     for (size_t i = 0; i < depth; i++) {
@@ -212,7 +216,8 @@ static void walk_decoder(walk *w, const sa_sam_decoder_config *c, sa_sam_tensors
     visit_norm(w, &t->up_norm, "upscale_layer_norm", "1", d / 4);
     visit_pair(w, &t->up2, "upscale_conv2", "3", shape4(d / 4, d / 8, 2, 2), d / 8);
     for (size_t i = 0; i < masks; i++) {
-        enter_numbered(w, "mask_decoder.output_hypernetworks_mlps", "mask_decoder.output_hypernetworks_mlps", i);
+        enter_numbered(w, "mask_decoder.output_hypernetworks_mlps", "mask_decoder.output_hypernetworks_mlps",
+                       i);
         walk_mlp(w, &t->hyper[i], 3, d, d, d / 8);
     }
     enter(w, "mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.");
@@ -240,7 +245,8 @@ static sa_status plan(const sa_sam_config *config, sa_sam_tensors *tensors, walk
     return SA_OK;
 }
 
-sa_status sa_sam_tensors_plan(const sa_sam_config *config, sa_tensor_want **wants, size_t *count, sa_error *err)
+sa_status sa_sam_tensors_plan(const sa_sam_config *config, sa_tensor_want **wants, size_t *count,
+                              sa_error *err)
 {
     sa_sam_tensors *fields = calloc(1, sizeof *fields); /* addresses only; the wants do not keep them */
     if (fields == NULL) {
@@ -256,8 +262,8 @@ sa_status sa_sam_tensors_plan(const sa_sam_config *config, sa_tensor_want **want
     return status;
 }
 
-sa_status sa_sam_tensors_match(const sa_sam_config *config, const sa_weights *weights, sa_sam_tensors *tensors,
-                               sa_weights_report *report, sa_error *err)
+sa_status sa_sam_tensors_match(const sa_sam_config *config, const sa_weights *weights,
+                               sa_sam_tensors *tensors, sa_weights_report *report, sa_error *err)
 {
     walk w;
     memset(tensors, 0, sizeof *tensors);

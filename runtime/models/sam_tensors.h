@@ -1,6 +1,6 @@
 /*
- * Every tensor of a SAM, named once: the table that sa_weights_match() fills, and the same tensors as fields for the
- * loader. MODEL_SPECS 2.8.
+ * Every tensor of a SAM, named once: the table that sa_weights_match() fills, and the same tensors as fields
+ * for the loader. MODEL_SPECS 2.8.
  */
 #ifndef SA_MODELS_SAM_TENSORS_H
 #define SA_MODELS_SAM_TENSORS_H
@@ -46,13 +46,14 @@ typedef struct {
 } sa_sam_tensors;
 
 /*
- * The expectations of a config, in a fixed order; *wants is malloc'd, the caller frees it. Used alone by `weights verify`
- * and `weights convert`.
+ * The expectations of a config, in a fixed order; *wants is malloc'd, the caller frees it. Used alone by
+ * `weights verify` and `weights convert`.
  */
-sa_status sa_sam_tensors_plan(const sa_sam_config *config, sa_tensor_want **wants, size_t *count, sa_error *err);
+sa_status sa_sam_tensors_plan(const sa_sam_config *config, sa_tensor_want **wants, size_t *count,
+                              sa_error *err);
 
 /* Plans, matches (errors and report of sa_weights_match) and fills the fields. */
-sa_status sa_sam_tensors_match(const sa_sam_config *config, const sa_weights *weights, sa_sam_tensors *tensors,
-                               sa_weights_report *report, sa_error *err);
+sa_status sa_sam_tensors_match(const sa_sam_config *config, const sa_weights *weights,
+                               sa_sam_tensors *tensors, sa_weights_report *report, sa_error *err);
 
 #endif

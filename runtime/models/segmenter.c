@@ -26,7 +26,8 @@ sa_segmenter_options sa_segmenter_default_options(void)
 sa_status sa_segmenter_open(sa_segmenter **out, sa_device *device, const char *path,
                             const sa_segmenter_options *options, sa_error *err)
 {
-    SA_ASSERT(options->slots >= 1 && options->batch >= 1 && options->max_clicks >= 1 && options->max_pixels >= 1);
+    SA_ASSERT(options->slots >= 1 && options->batch >= 1 && options->max_clicks >= 1 &&
+              options->max_pixels >= 1);
     SA_ASSERT(options->precision == SA_F32 || options->precision == SA_BF16);
     sa_segmenter *segmenter = calloc(1, sizeof *segmenter);
     if (segmenter == NULL) {
@@ -89,8 +90,8 @@ sa_status sa_segmenter_encode(sa_segmenter *segmenter, const sa_image *const *pi
     return segmenter->class->encode(segmenter->self, pictures, slots, count, err);
 }
 
-sa_status sa_segmenter_click(sa_segmenter *segmenter, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
-                             size_t count, sa_error *err)
+sa_status sa_segmenter_click(sa_segmenter *segmenter, const sa_segmenter_query *queries,
+                             sa_segmenter_answer *answers, size_t count, sa_error *err)
 {
     SA_ASSERT(count <= segmenter->options.batch);
     return segmenter->class->click(segmenter->self, queries, answers, count, err);
@@ -102,7 +103,8 @@ sa_status sa_segmenter_read_embedding(sa_segmenter *segmenter, size_t slot, floa
     return segmenter->class->read_embedding(segmenter->self, slot, out, err);
 }
 
-void sa_segmenter_state_from_mask(const sa_segmenter *segmenter, size_t slot, const sa_mask *mask, float *state)
+void sa_segmenter_state_from_mask(const sa_segmenter *segmenter, size_t slot, const sa_mask *mask,
+                                  float *state)
 {
     segmenter->class->state_from_mask(segmenter->self, slot, mask, state);
 }

@@ -1,13 +1,13 @@
 /*
- * Interactive segmenters: from a picture and clicks to a mask. One interface for SAM (encodes the picture once, then
- * decodes clicks cheaply) and for SimpleClick (runs its whole network on picture, previous probabilities and clicks at
- * every click): what differs is only what a picture and a state hold inside.
+ * Interactive segmenters: from a picture and clicks to a mask. One interface for SAM (encodes the picture
+ * once, then decodes clicks cheaply) and for SimpleClick (runs its whole network on picture, previous
+ * probabilities and clicks at every click): what differs is only what a picture and a state hold inside.
  *
  *   open -> [ encode pictures into slots ] -> [ click: (slot, prompt, previous state) -> candidates ] -> mask
  *
- * All memory is taken when the segmenter is opened; encode and click allocate nothing. Every call takes a batch, and
- * an item's result is the same bit for bit in any batch and with any number of threads. A segmenter is used by one
- * thread at a time.
+ * All memory is taken when the segmenter is opened; encode and click allocate nothing. Every call takes a
+ * batch, and an item's result is the same bit for bit in any batch and with any number of threads. A
+ * segmenter is used by one thread at a time.
  *
  * Coordinates are x,y pixels of the upright picture; 0,0 is its top left pixel.
  */
@@ -27,10 +27,10 @@
 typedef struct sa_segmenter sa_segmenter;
 
 typedef struct {
-    sa_dtype precision; /* SA_F32 or SA_BF16: storage of weights and activations; sums are f32 */
-    size_t slots;       /* pictures held encoded at one time, >= 1 */
-    size_t batch;       /* items of one encode or click call, >= 1 */
-    size_t max_clicks;  /* of one prompt, >= 1 */
+    sa_dtype precision;          /* SA_F32 or SA_BF16: storage of weights and activations; sums are f32 */
+    size_t slots;                /* pictures held encoded at one time, >= 1 */
+    size_t batch;                /* items of one encode or click call, >= 1 */
+    size_t max_clicks;           /* of one prompt, >= 1 */
     size_t max_pixels, max_side; /* of one picture: memory for it is taken at open */
 } sa_segmenter_options;
 
@@ -51,8 +51,9 @@ typedef struct {
 } sa_prompt;
 
 /*
- * Where a prompt's earlier steps left off, to be fed back: SAM: the chosen mask's low-resolution logits [s,s];
- * SimpleClick: the previous probability map. NULL values mean a first step. Forking a state is copying these floats.
+ * Where a prompt's earlier steps left off, to be fed back: SAM: the chosen mask's low-resolution logits
+ * [s,s]; SimpleClick: the previous probability map. NULL values mean a first step. Forking a state is copying
+ * these floats.
  */
 typedef struct {
     const float *values; /* host, sa_segmenter_state_size() floats, or NULL */
@@ -65,8 +66,9 @@ typedef struct {
 } sa_segmenter_query;
 
 /*
- * One item's answer; the caller owns the memory. `scores` and `states` are filled for every candidate in the model's
- * order; `masks[i]` only where the caller gives a mask of the picture's size. best = arg max of scores, first on ties.
+ * One item's answer; the caller owns the memory. `scores` and `states` are filled for every candidate in the
+ * model's order; `masks[i]` only where the caller gives a mask of the picture's size. best = arg max of
+ * scores, first on ties.
  */
 typedef struct {
     size_t candidates;
@@ -74,8 +76,8 @@ typedef struct {
     float scores[SA_SEGMENTER_MAX_CANDIDATES];
     float *states[SA_SEGMENTER_MAX_CANDIDATES];  /* host, state_size floats each, or NULL if not wanted */
     sa_mask *masks[SA_SEGMENTER_MAX_CANDIDATES]; /* or NULL if not wanted */
-    sa_mask *best_mask; /* receives the best candidate's mask; or NULL */
-    float *best_state;  /* receives the best candidate's state; or NULL */
+    sa_mask *best_mask;                          /* receives the best candidate's mask; or NULL */
+    float *best_state;                           /* receives the best candidate's state; or NULL */
 } sa_segmenter_answer;
 
 /* Opens a model directory (config.json names the kind) or an original SAM .pth on `device`. */
@@ -83,7 +85,7 @@ sa_status sa_segmenter_open(sa_segmenter **segmenter, sa_device *device, const c
                             const sa_segmenter_options *options, sa_error *err);
 void sa_segmenter_close(sa_segmenter *segmenter);
 
-const char *sa_segmenter_kind(const sa_segmenter *segmenter); /* "sam" */
+const char *sa_segmenter_kind(const sa_segmenter *segmenter);  /* "sam" */
 size_t sa_segmenter_candidates(const sa_segmenter *segmenter); /* masks per answer */
 size_t sa_segmenter_state_side(const sa_segmenter *segmenter); /* s of the [s,s] state */
 size_t sa_segmenter_state_size(const sa_segmenter *segmenter); /* floats: s*s */
@@ -95,17 +97,18 @@ sa_status sa_segmenter_encode(sa_segmenter *segmenter, const sa_image *const *pi
                               size_t count, sa_error *err);
 
 /* Answers queries[i] in answers[i], count <= options.batch. Every slot must have been encoded. */
-sa_status sa_segmenter_click(sa_segmenter *segmenter, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
-                             size_t count, sa_error *err);
+sa_status sa_segmenter_click(sa_segmenter *segmenter, const sa_segmenter_query *queries,
+                             sa_segmenter_answer *answers, size_t count, sa_error *err);
 
 /* A slot's embedding as f32 [C, g, g] on the host, for tests and comparisons with other programs. */
 sa_status sa_segmenter_read_embedding(sa_segmenter *segmenter, size_t slot, float *out, sa_error *err);
 
 /*
- * A state from a mask of the picture in `slot` (a mask image given as the start): SAM: the mask resized like the picture,
- * as logits of +-10.
+ * A state from a mask of the picture in `slot` (a mask image given as the start): SAM: the mask resized like
+ * the picture, as logits of +-10.
  */
-void sa_segmenter_state_from_mask(const sa_segmenter *segmenter, size_t slot, const sa_mask *mask, float *state);
+void sa_segmenter_state_from_mask(const sa_segmenter *segmenter, size_t slot, const sa_mask *mask,
+                                  float *state);
 
 /* Flops of the useful work, padding excluded: of one encode, and of one click with `tokens` prompt tokens. */
 typedef struct {

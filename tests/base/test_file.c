@@ -123,7 +123,7 @@ static void test_read_and_limits(void **state)
     check_content(path, "hello");
     assert_int_equal(read_limited(path, 5, &err), SA_OK);
     assert_int_equal(read_limited(path, SIZE_MAX, &err), SA_OK);
-    assert_int_equal(read_limited(path, 4, &err), SA_BAD_INPUT);
+    assert_int_equal(read_limited(path, 4, &err), SA_NO_ROOM);
     assert_string_equal(err.file, path);
     assert_non_null(strstr(err.reason, "larger than the 4 bytes"));
 }
@@ -149,7 +149,7 @@ static void test_read_proc(void **state)
     (void)state;
     sa_error err;
     assert_int_equal(read_limited("/proc/self/status", 1 << 20, &err), SA_OK);
-    assert_int_equal(read_limited("/proc/self/status", 10, &err), SA_BAD_INPUT);
+    assert_int_equal(read_limited("/proc/self/status", 10, &err), SA_NO_ROOM);
 }
 
 typedef struct {
@@ -216,7 +216,7 @@ static void test_read_standard_input(void **state)
     close(ends[0]);
     size_t got;
     sa_error err;
-    assert_int_equal(read_fed("-", ends[1], 5000, 4999, &got, &err), SA_BAD_INPUT);
+    assert_int_equal(read_fed("-", ends[1], 5000, 4999, &got, &err), SA_NO_ROOM);
     assert_string_equal(err.file, "standard input");
     dup2(saved, STDIN_FILENO);
     close(saved);

@@ -128,7 +128,7 @@ static void test_read_file(void **state)
     fclose(stream);
     assert_int_equal(sa_json_read(path, 10, &value, &err), SA_OK);
     json_decref(value);
-    assert_int_equal(sa_json_read(path, 9, &value, &err), SA_BAD_INPUT);
+    assert_int_equal(sa_json_read(path, 9, &value, &err), SA_NO_ROOM);
     remove(path);
 }
 

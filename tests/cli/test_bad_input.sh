@@ -93,8 +93,11 @@ printf '\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x75\x30\0\0\x75\x30\x08\x02\0\0\0\x3c\
 printf '\0\0\0\0IEND\xae\x42\x60\x82' >>"$F/huge.png"
 run click --segmenter "$MODEL" --image "$F/huge.png" --point 1,1
 check "a huge picture is refused with 2 or 3" test $CODE -eq 2 -o $CODE -eq 3
-click 3 'max-pixels|pixels' --point 1,1 --max-pixels 1000
-click 2 'larger than the 1000 bytes' --point 1,1 --max-file-bytes 1000
+click 3 'too large: 320x240 pixels.*--max-pixels' --point 1,1 --max-pixels 1000
+click 3 'too large: 320x240 pixels.*--max-side' --point 1,1 --max-side 319
+click 2 'whole number from 1 to 1048576' --point 1,1 --max-side 1048577 # more cannot be resized
+click 3 'more than 0 MiB.*--max-memory' --point 1,1 --max-memory 1000
+click 3 'larger than the 1000 bytes' --point 1,1 --max-file-bytes 1000
 
 # ---- masks ----
 mask() { click "$1" "$2" --point 1,1 --mask "$3"; }
@@ -128,6 +131,30 @@ model 2 '' "$F/odd-model"
 echo '{"model_type":"bert"}' >"$F/odd-model/config.json"
 model 2 '' "$F/odd-model"
 
+# One value that is not a number: a relu could swallow it, so the model is not even opened.
+mkdir "$F/nan-model" "$F/odd-sizes"
+cp $MODEL/*.json "$F/nan-model"
+{ head -c -4 $MODEL/model.safetensors && printf '\xff\xff\xff\xff'; } >"$F/nan-model/model.safetensors"
+model 2 'tensor ".+": [12] values are infinite or not a number \(.*segagent weights verify' "$F/nan-model"
+# Sizes that bf16 cannot pair up: config.json, the key and the way out. (f32 gets as far as the tensors.)
+cp $MODEL/model.safetensors "$F/odd-sizes"
+odd() {
+    echo "{\"model_type\":\"sam\",\"$1\":{$3}}" >"$F/odd-sizes/config.json"
+    refuses 2 "odd-sizes/config.json: bf16 needs an even $1.$2, and it is [0-9]*[13579] \(use --precision f32\)" \
+        click --segmenter "$F/odd-sizes" --image "$IMAGE" --point 1,1 --precision bf16 "${out[@]}"
+    refuses 2 'tensors do not fit' \
+        click --segmenter "$F/odd-sizes" --image "$IMAGE" --point 1,1 --precision f32 "${out[@]}"
+}
+odd vision_config patch_size '"image_size":1020,"patch_size":15'
+odd vision_config 'hidden_size / num_attention_heads' '"hidden_size":60'
+odd vision_config mlp_dim '"mlp_dim":127'
+odd prompt_encoder_config 'mask_input_channels / 4' '"mask_input_channels":4'
+odd mask_decoder_config 'hidden_size / attention_downsample_rate / num_attention_heads' '"num_attention_heads":128'
+odd mask_decoder_config mlp_dim '"mlp_dim":33'
+odd mask_decoder_config iou_head_hidden_dim '"iou_head_hidden_dim":33'
+printf '%070d' 0 | tr 0 '[' >"$F/odd-sizes/config.json"
+model 2 'nested deeper than 64 \(correct the file\)' "$F/odd-sizes"
+
 # ---- rows ----
 rows() { refuses "$1" "$2" click --segmenter "$MODEL" --clicks "$3"; }
 rows 2 'No such file' "$F/none.jsonl"
@@ -136,15 +163,22 @@ rows 2 'no rows' "$F/empty.jsonl"
 rows 2 'directory' "$F"
 
 # ---- outputs ----
+cp "$IMAGE" "$F/same.jpg"
 refuses 3 'cannot write' click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --out "$F/none/m.png"
 refuses 2 'name it .png' click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --out "$T/m.jpg"
 refuses 2 'no known picture format' click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --overlay "$T/m.gif"
 refuses 2 'it is a directory' click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --overlay "$T"
+refuses 2 'overwrite the picture' click --segmenter "$MODEL" --image "$F/same.jpg" --point 1,1 --overlay "$F/./same.jpg"
+check "the picture is as it was" cmp -s "$IMAGE" "$F/same.jpg"
+refuses 2 'overwrite .* another output' click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --out "$T/m.png" --overlay "$T/m.png"
 refuses 2 'two results' click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --out - --save-logits -
 if [ -w /dev/full ]; then
     "$SEGAGENT_BINARY" click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --json >/dev/full 2>"$SCRATCH/err"
     check "a full disk under standard output: exit 3" test $? -eq 3
     check "and it says so" grep -q '^segagent: standard output: ' "$SCRATCH/err"
+    "$SEGAGENT_BINARY" click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --out - >/dev/full 2>"$SCRATCH/err"
+    check "the same for a mask: exit 3" test $? -eq 3
+    check "said once" test "$(wc -l <"$SCRATCH/err")" -eq 1
 fi
 
 # ---- environment ----

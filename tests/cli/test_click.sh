@@ -49,6 +49,8 @@ npy_body "$SCRATCH/all.npy" | tail -c +$((best * 64 * 64 * 4 + 1)) | head -c $((
 check "the kept logits are number best" cmp -s "$SCRATCH/best.raw" "$SCRATCH/kept.raw"
 "$SEGAGENT_BINARY" click --segmenter "$MODEL" --image "$IMAGE" --point 160,120 --out - >"$SCRATCH/stdout.png"
 check "--out - is the same mask" cmp -s "$SCRATCH/mask.png" "$SCRATCH/stdout.png"
+# A device is written to where it is, though nobody may make files beside it (root may, so this tests others).
+click --point 160,120 --save-logits /dev/null
 check "no temporary files stay" test -z "$(find "$SCRATCH" -name '*.tmp*' -o -name '.*.??????')"
 
 # ---- a first mask, in all its forms ----
@@ -104,6 +106,7 @@ check "some rows failed: exit 1" test $CODE -eq 1
 check "one line a row" test "$(wc -l <"$SCRATCH/out")" -eq 15
 check "seven rows failed" test "$(grep -c '"error":{"file":' "$SCRATCH/out")" -eq 7
 check "seven lines on standard error" test "$(grep -c '^segagent: ' "$SCRATCH/err")" -eq 7
+check "each with a way out" test "$(grep -c '^segagent: .*)$' "$SCRATCH/err")" -eq 7
 check "the input's order" test "$(sed -E 's/^\{"image":("[^"]*"|null).*/\1/' "$SCRATCH/out" | tr -d '"\n' | sed 's/\.jpg\|\.png//g')" = \
     "abamissinganullcutabaaaanullb"
 check "an error names the line" grep -q 'clicks.jsonl:4: the click 1000,1 is outside' "$SCRATCH/err"

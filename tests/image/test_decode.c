@@ -257,6 +257,8 @@ static void test_limits(void **state)
         less.max_file_bytes -= which == 3;
         assert_int_equal(sa_image_decode("j", bytes, size, &less, &image, NULL), SA_NO_ROOM);
         assert_null(image.pixels);
+        assert_int_equal(sa_image_read(GOLDEN "/rgb_420.jpg", &less, &image, NULL), SA_NO_ROOM);
+        assert_null(image.pixels);
     }
     free(bytes);
 }
@@ -360,13 +362,22 @@ static void test_large_png(void **state)
     check_large(false);
 }
 
-/* Fixed-code deflate of zeros: one literal, then matches of 258 at distance 1, each 13 bits of which 8 are code 285. */
+/*
+ * Fixed-code deflate of zeros: one literal, then matches of 258 at distance 1, each 13 bits of which 8 are
+ * code 285.
+ */
 static size_t put_zeros(uint8_t *out, size_t matches)
 {
     size_t bit = 16;
     memcpy(out, "\x78\x9c", 2);
-    /* last block, fixed code; literal 0 is 00110000, 285 is 11000101, distance 1 is 00000, highest bit first */
-    static const char start[] = "110" "00110000", match[] = "11000101" "00000", end[] = "0000000";
+    /*
+     * last block, fixed code; literal 0 is 00110000, 285 is 11000101, distance 1 is 00000, highest bit first
+     */
+    static const char start[] = "110"
+                                "00110000",
+                      match[] = "11000101"
+                                "00000",
+                      end[] = "0000000";
     for (size_t i = 0; i < matches + 2; i++) {
         for (const char *c = i == 0 ? start : i <= matches ? match : end; *c; c++, bit++) {
             out[bit / 8] |= (uint8_t)((*c - '0') << bit % 8);
@@ -381,13 +392,20 @@ static sa_status decode_zeros(size_t matches, size_t max_memory, sa_error *err)
     unsigned char *png = golden_bytes("size_3x2_adam7.png", &size), *bomb = calloc(1, room + 57);
     assert_non_null(bomb);
     size_t packed = put_zeros(bomb + 41, matches);
-    unsigned char frame[8] = {(unsigned char)(packed >> 24), (unsigned char)(packed >> 16),
-                              (unsigned char)(packed >> 8), (unsigned char)packed, 'I', 'D', 'A', 'T'};
+    unsigned char frame[8] = {(unsigned char)(packed >> 24),
+                              (unsigned char)(packed >> 16),
+                              (unsigned char)(packed >> 8),
+                              (unsigned char)packed,
+                              'I',
+                              'D',
+                              'A',
+                              'T'};
     memcpy(bomb, png, 33);
     memcpy(bomb + 33, frame, 8);
     memcpy(bomb + 45 + packed, png + size - 12, 12);
     fix_checksums(bomb, 57 + packed);
-    sa_image_limits limits = {.max_pixels = 6, .max_side = 3, .max_file_bytes = 1 << 24, .max_memory = max_memory};
+    sa_image_limits limits = {
+        .max_pixels = 6, .max_side = 3, .max_file_bytes = 1 << 24, .max_memory = max_memory};
     sa_image image;
     sa_status status = sa_image_decode("bomb", bomb, 57 + packed, &limits, &image, err);
     sa_image_free(&image);
@@ -396,7 +414,10 @@ static sa_status decode_zeros(size_t matches, size_t max_memory, sa_error *err)
     return status;
 }
 
-/* A PNG whose data unpack to 64 MiB where its header calls for some bytes: refused, by what it is or for its memory. */
+/*
+ * A PNG whose data unpack to 64 MiB where its header calls for some bytes: refused, by what it is or for its
+ * memory.
+ */
 static void test_png_bomb(void **state)
 {
     (void)state;

@@ -25,8 +25,8 @@
  */
 #define EXP2_ERROR (1.5 * 1.41421357 * U32 + 2e-9)
 /*
- * vf_gelu, per |x|: the fit of the tail, 3.9e-8, and rounding: the polynomial and the exponential move the tail, at
- * most 1/2, by 1 U32 each after the halving; x - x * tail by 1 U32 of
+ * vf_gelu, per |x|: the fit of the tail, 3.9e-8, and rounding: the polynomial and the exponential move the
+ * tail, at most 1/2, by 1 U32 each after the halving; x - x * tail by 1 U32 of
  * the result.
  */
 #define GELU_ERROR (0.4e-7 + 3 * U32)

@@ -1,6 +1,6 @@
 /*
- * The golden cases of tests/golden/sam: a tiny checkpoint with inputs and what transformers (or segment_anything) made of
- * them in f32. Written by weights_tools/golden/make_sam.py; names of tensors there.
+ * The golden cases of tests/golden/sam: a tiny checkpoint with inputs and what transformers (or
+ * segment_anything) made of them in f32. Written by weights_tools/golden/make_sam.py; names of tensors there.
  */
 #ifndef SA_TESTS_MODELS_GOLDEN_H
 #define SA_TESTS_MODELS_GOLDEN_H

@@ -1,14 +1,16 @@
 /*
- * SAM as a whole against the golden cases, in every precision and on every level that this machine has; and what must
- * hold without a reference: the same bits in any batch and with any number of threads, no allocation after start-up.
+ * SAM as a whole against the golden cases, in every precision and on every level that this machine has; and
+ * what must hold without a reference: the same bits in any batch and with any number of threads, no
+ * allocation after start-up.
  *
- * Tolerances. f32: the issue's, 1e-4 of the largest value of the embedding, 1e-4 in the scores, 99.95 % of the pixels.
- * bf16: weights and activations carry 8 bits, relative error 2^-9 at each rounding. Along the residual stream (kept in
- * f32) the errors of the ~4 roundings of each of L layers add like a random walk: 2^-9 * sqrt(4 L), 2 % for the ViTs'
- * depths and less for these; 2 % of the largest value bounds the worst of some thousand elements of a tiny net too. The
- * scores pass through three more layers: 0.03. Masks: a pixel flips where |logit| is below the logits' error, some 2 % of
- * the largest; these random nets draw long borders through small pictures, and that many of their pixels lie within a
- * 2 % band around 0. Seen over all cases and levels: 98.3 % agree at worst; 97.5 % are asked for.
+ * Tolerances. f32: the issue's, 1e-4 of the largest value of the embedding, 1e-4 in the scores, 99.95 % of
+ * the pixels. bf16: weights and activations carry 8 bits, relative error 2^-9 at each rounding. Along the
+ * residual stream (kept in f32) the errors of the ~4 roundings of each of L layers add like a random walk:
+ * 2^-9 * sqrt(4 L), 2 % for the ViTs' depths and less for these; 2 % of the largest value bounds the worst of
+ * some thousand elements of a tiny net too. The scores pass through three more layers: 0.03. Masks: a pixel
+ * flips where |logit| is below the logits' error, some 2 % of the largest; these random nets draw long
+ * borders through small pictures, and that many of their pixels lie within a 2 % band around 0. Seen over all
+ * cases and levels: 98.3 % agree at worst; 97.5 % are asked for.
  */
 #include <math.h>
 #include <stdio.h>
@@ -330,7 +332,8 @@ static void test_invariance(void **state)
 }
 
 /* Every allocation of the program passes here while `counting`. */
-static volatile size_t allocations; /* volatile: compilers take malloc for a function that changes nothing of ours */
+static volatile size_t
+    allocations; /* volatile: compilers take malloc for a function that changes nothing of ours */
 static volatile bool counting;
 
 void *__real_malloc(size_t size);
@@ -395,8 +398,10 @@ static void test_no_allocation_after_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_f32),         cmocka_unit_test(test_golden_bf16),
-        cmocka_unit_test(test_planted_faults),     cmocka_unit_test(test_invariance),
+        cmocka_unit_test(test_golden_f32),
+        cmocka_unit_test(test_golden_bf16),
+        cmocka_unit_test(test_planted_faults),
+        cmocka_unit_test(test_invariance),
         cmocka_unit_test(test_no_allocation_after_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

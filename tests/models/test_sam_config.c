@@ -172,6 +172,7 @@ static void test_refused_sizes(void **state)
     refuse(SAM(",\"vision_config\":{\"mlp_ratio\":-1}"), NULL, "mlp_ratio");
     refuse(SAM(",\"vision_config\":{\"mlp_ratio\":1e300}"), NULL, "mlp_ratio");
     refuse(SAM(",\"vision_config\":{\"layer_norm_eps\":0}"), NULL, "layer_norm_eps");
+    refuse(SAM(",\"mask_decoder_config\":{\"layer_norm_eps\":1e300}"), NULL, "layer_norm_eps");
     refuse(SAM(",\"vision_config\":{\"output_channels\":128,\"num_pos_feats\":64}"), NULL, "differ");
     refuse(SAM(",\"prompt_encoder_config\":{\"image_size\":512}"), NULL, "image_size");
     refuse(SAM(",\"prompt_encoder_config\":{\"image_embedding_size\":32}"), NULL, "image_embedding_size");
