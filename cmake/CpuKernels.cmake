@@ -12,6 +12,11 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     set(cpu_isa_flags_avx512bf16 ${cpu_isa_flags_avx512} -mavx512bf16)
 endif()
 
+# No fuzz harness reaches the kernels, and clang takes minutes over them with sanitizers.
+if(SEGAGENT_FUZZ)
+    set_source_files_properties(${cpu_op_sources} PROPERTIES COMPILE_OPTIONS -fno-sanitize=all)
+endif()
+
 add_library(segagent_cpu_kernels STATIC ${cpu_common_sources})
 target_link_libraries(segagent_cpu_kernels PUBLIC segagent_options)
 foreach(level ${cpu_isa_levels})

@@ -1,4 +1,5 @@
-# DNNL::DNNL, oneDNN from Debian's libdnnl-dev (2.6 or 3.x) or from a prefix given with CMAKE_PREFIX_PATH.
+# DNNL::DNNL, oneDNN 2.6 (Debian's libdnnl-dev) or 3.x; -DDNNL_ROOT=PREFIX names the prefix of another one. CMake looks
+# there first by itself; of a folder that was configured before, delete the cache.
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
 find_library(DNNL_LIBRARY dnnl)
 include(FindPackageHandleStandardArgs)

@@ -2,7 +2,8 @@
 find_path(Jansson_INCLUDE_DIR jansson.h)
 find_library(Jansson_LIBRARY jansson)
 include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(Jansson DEFAULT_MSG Jansson_LIBRARY Jansson_INCLUDE_DIR)
+find_package_handle_standard_args(Jansson REQUIRED_VARS Jansson_LIBRARY Jansson_INCLUDE_DIR
+    REASON_FAILURE_MESSAGE "Debian has it in libjansson-dev")
 if(Jansson_FOUND AND NOT TARGET Jansson::Jansson)
     add_library(Jansson::Jansson UNKNOWN IMPORTED)
     set_target_properties(Jansson::Jansson PROPERTIES IMPORTED_LOCATION ${Jansson_LIBRARY}

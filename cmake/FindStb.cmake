@@ -1,7 +1,8 @@
 # Stb::Stb, the headers of Debian's libstb-dev: stb_image.h (PNG, BMP, PNM reading) and stb_image_write.h (PNG writing).
 find_path(Stb_INCLUDE_DIR stb_image.h PATH_SUFFIXES stb)
 include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(Stb DEFAULT_MSG Stb_INCLUDE_DIR)
+find_package_handle_standard_args(Stb REQUIRED_VARS Stb_INCLUDE_DIR
+    REASON_FAILURE_MESSAGE "Debian has it in libstb-dev")
 if(Stb_FOUND)
     # "/* stb_image - v2.27 - public domain ..."; the header has no macro for it.
     file(STRINGS ${Stb_INCLUDE_DIR}/stb_image.h Stb_VERSION REGEX "stb_image - v[0-9.]+" LIMIT_COUNT 1)

@@ -111,6 +111,16 @@ static void test_open_and_close(void **state)
     for (int i = 0; i < 50; i++) { /* closing while the workers are still starting */
         sa_pool_close(open_pool(i % MOST_WORKERS + 1));
     }
+    for (int i = 0; i < 500; i++) { /* closing while some workers have not yet looked at the only job */
+        sa_pool *pool = open_pool(i % MOST_WORKERS + 1);
+        job *j = calloc(1, sizeof *j);
+        assert_non_null(j);
+        j->threads = MOST_WORKERS;
+        sa_pool_run(pool, 3, count_task, j);
+        sa_pool_close(pool);
+        check_job(j, 3, 1);
+        free(j);
+    }
     sa_pool_close(NULL);
     sa_pool *pool = open_pool(0);
     assert_true(sa_pool_threads(pool) >= 1);
