@@ -24,6 +24,8 @@
  * 1/sqrt(2).
  */
 #define EXP2_ERROR (1.5 * 1.41421357 * U32 + 2e-9)
+/* vf_exp2_negative_short: 1.05e-4 of the polynomial; rounding is nothing beside it. */
+#define EXP2_SHORT_ERROR 1.1e-4
 /*
  * vf_gelu, per |x|: the fit of the tail, 3.9e-8, and rounding: the polynomial and the exponential move the
  * tail, at most 1/2, by 1 U32 each after the halving; x - x * tail by 1 U32 of
@@ -108,7 +110,8 @@ static inline tolerance tolerance_layernorm(size_t d, double condition, sa_activ
 static inline tolerance tolerance_attention(size_t d, size_t keys, double score, sa_dtype dtype)
 {
     double scores = sum_error((double)d, score) / sqrt((double)d) + 4.0 * U32 * PEAK * score;
-    double relative = 2.0 * (scores + EXP2_ERROR) + U32 * (sqrt((double)keys) + 4.0);
+    double exponential = dtype == SA_BF16 ? EXP2_SHORT_ERROR : EXP2_ERROR;
+    double relative = 2.0 * (scores + exponential) + U32 * (sqrt((double)keys) + 4.0);
     tolerance t = {.absolute = PEAK * (relative + (dtype == SA_BF16 ? U16 / 2 : 0.0))};
     return tolerance_stored(t, dtype);
 }

@@ -9,6 +9,13 @@ static void probe_exp2_negative(float *y, const float *x, size_t count)
     }
 }
 
+static void probe_exp2_negative_short(float *y, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i += VL) {
+        vf_store(y + i, vf_exp2_negative_short(vf_load(x + i)));
+    }
+}
+
 static void probe_gelu(float *y, const float *x, size_t count)
 {
     for (size_t i = 0; i < count; i += VL) {
@@ -45,6 +52,7 @@ static void probe_from_bf16(float *y, const uint16_t *x, size_t count)
 const vec_probe PROBE(SA_ISA) = {
     .name = TEXT(SA_ISA),
     .exp2_negative = probe_exp2_negative,
+    .exp2_negative_short = probe_exp2_negative_short,
     .gelu = probe_gelu,
     .relu = probe_relu,
     .to_bf16 = probe_to_bf16,

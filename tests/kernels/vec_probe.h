@@ -12,6 +12,7 @@
 typedef struct {
     const char *name;
     void (*exp2_negative)(float *y, const float *x, size_t count);
+    void (*exp2_negative_short)(float *y, const float *x, size_t count);
     void (*gelu)(float *y, const float *x, size_t count);
     void (*relu)(float *y, const float *x, size_t count);
     void (*to_bf16)(uint16_t *y, const float *x, size_t count);

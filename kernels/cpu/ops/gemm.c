@@ -174,6 +174,7 @@ void SA_CPU(gemm)(sa_stream *stream, const sa_gemm_args *args)
     SA_ASSERT(args->n >= 1 && args->k >= 1 && args->lda >= args->k && args->ldc >= args->n);
     SA_ASSERT(args->dtype == SA_F32 || (args->dtype == SA_BF16 && args->k % 2 == 0));
     SA_ASSERT(args->c_dtype == SA_F32 || args->c_dtype == SA_BF16);
+    SA_ASSERT(args->residual == NULL || args->ldr >= args->n);
     if (args->m == 0) {
         return;
     }
