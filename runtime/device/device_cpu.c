@@ -112,6 +112,12 @@ bool sa_device_has_fast_bf16(const sa_device *device)
     return device->level == SA_CPU_AVX512BF16;
 }
 
+size_t sa_device_items_at_once(const sa_device *device)
+{
+    (void)device;
+    return 1;
+}
+
 sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err)
 {
     size_t whole = 0;

@@ -15,6 +15,11 @@
 
 enum { TOKENS_BESIDE_CLICKS = 3 /* a box's two corners, or the padding point, and room for the IoU token */ };
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 static void sam_close(void *self)
 {
     sa_sam *sam = self;
@@ -61,7 +66,7 @@ static void plan_picture(sa_sam *sam, sa_arena *arena)
 
 static void plan_host(sa_sam *sam, sa_arena *arena)
 {
-    size_t n = sam->options.batch, side = sam->config.vision.image_size;
+    size_t n = sam->at_once, side = sam->config.vision.image_size;
     size_t grid = sam->grid * sam->grid, rows = n * sam->max_tokens;
     sam->pixel_pointers = sa_arena_take(arena, n, sizeof *sam->pixel_pointers);
     sam->heights = sa_arena_take(arena, n, sizeof(size_t));
@@ -224,6 +229,8 @@ sa_status sa_sam_open(void **self, sa_device *device, const char *path, const sa
     sam->device = device;
     sam->ops = sa_device_ops(device);
     sam->options = *options;
+    sam->at_once = options->at_once > 0 ? options->at_once : sa_device_items_at_once(device);
+    sam->at_once = least(sam->at_once, options->batch);
     snprintf(sam->path, sizeof sam->path, "%s", path);
     sa_status status = sa_stream_open(&sam->stream, device, err);
     if (status == SA_OK) {
@@ -278,13 +285,9 @@ static void place_picture(sa_sam *sam, const sa_image *picture, size_t index, sa
     sam->widths[index] = args.out_width;
 }
 
-static sa_status sam_encode_pictures(void *self, const sa_image *const *pictures, const size_t *slots,
-                                     size_t count, sa_error *err)
+static sa_status encode_together(sa_sam *sam, const sa_image *const *pictures, const size_t *slots,
+                                 size_t count, sa_error *err)
 {
-    sa_sam *sam = self;
-    for (size_t i = 0; i < count; i++) {
-        SA_TRY(check_picture(sam, pictures[i], err));
-    }
     for (size_t i = 0; i < count; i++) {
         place_picture(sam, pictures[i], i, &sam->slots[slots[i]]);
     }
@@ -295,6 +298,19 @@ static sa_status sam_encode_pictures(void *self, const sa_image *const *pictures
     SA_TRY(sa_stream_wait(sam->stream, err));
     for (size_t i = 0; i < count; i++) {
         sam->slots[slots[i]].filled = true;
+    }
+    return SA_OK;
+}
+
+static sa_status sam_encode_pictures(void *self, const sa_image *const *pictures, const size_t *slots,
+                                     size_t count, sa_error *err)
+{
+    sa_sam *sam = self;
+    for (size_t i = 0; i < count; i++) {
+        SA_TRY(check_picture(sam, pictures[i], err));
+    }
+    for (size_t i = 0; i < count; i += sam->at_once) {
+        SA_TRY(encode_together(sam, pictures + i, slots + i, least(sam->at_once, count - i), err));
     }
     return SA_OK;
 }
@@ -425,13 +441,9 @@ static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa
     return sa_stream_wait(sam->stream, err);
 }
 
-static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
-                           size_t count, sa_error *err)
+static sa_status click_together(sa_sam *sam, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
+                                size_t count, sa_error *err)
 {
-    sa_sam *sam = self;
-    for (size_t i = 0; i < count; i++) {
-        SA_TRY(check_query(sam, &queries[i], err));
-    }
     size_t rows = 0;
     send_prompts(sam, queries, count, &rows);
     sam_decode(sam, sam->prompts, count, rows);
@@ -440,6 +452,19 @@ static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_seg
     SA_TRY(sa_stream_wait(sam->stream, err));
     for (size_t i = 0; i < count; i++) {
         SA_TRY(read_answer(sam, &sam->slots[queries[i].slot], i, &answers[i], err));
+    }
+    return SA_OK;
+}
+
+static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
+                           size_t count, sa_error *err)
+{
+    sa_sam *sam = self;
+    for (size_t i = 0; i < count; i++) {
+        SA_TRY(check_query(sam, &queries[i], err));
+    }
+    for (size_t i = 0; i < count; i += sam->at_once) {
+        SA_TRY(click_together(sam, queries + i, answers + i, least(sam->at_once, count - i), err));
     }
     return SA_OK;
 }

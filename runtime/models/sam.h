@@ -34,7 +34,7 @@ typedef struct {
     sa_norm norm1, norm2;
     sa_linear qkv, proj, lin1, lin2;
     void *rel_h, *rel_w; /* NULL: no relative position */
-    size_t window;        /* 0: global */
+    size_t window;       /* 0: global */
 } sam_block;
 
 typedef struct {
@@ -55,7 +55,7 @@ typedef struct {
 typedef struct {
     /* image encoder */
     sa_linear patch;
-    float *position; /* [G, D] or NULL */
+    float *position;  /* [G, D] or NULL */
     sam_block *block; /* [depth] */
     sa_linear neck1, neck2;
     sa_norm neck_norm1, neck_norm2;
@@ -79,45 +79,45 @@ typedef struct {
 
 /* Buffers of one encode of at most B pictures. */
 typedef struct {
-    uint8_t *pixels;      /* [B, side, side, 3] resized pictures */
-    float *x;             /* [B*G, D] */
-    void *y;              /* [B*G, D] t */
-    void *wide;           /* [B*G, the widest of 3D, mlp, patch row, 9C] t */
-    float *neck;          /* [B*G, C] */
-    void *neck_t;         /* [B*G, C] t */
+    uint8_t *pixels; /* [B, side, side, 3] resized pictures */
+    float *x;        /* [B*G, D] */
+    void *y;         /* [B*G, D] t */
+    void *wide;      /* [B*G, the widest of 3D, mlp, patch row, 9C] t */
+    float *neck;     /* [B*G, C] */
+    void *neck_t;    /* [B*G, C] t */
     void *workspace;
 } sam_encode_buffers;
 
 /* Buffers of one decode of at most N prompts with R token rows in all. */
 typedef struct {
-    float *uv;            /* [R, 2] */
-    int32_t *kind;        /* [R] */
-    float *tokens, *position; /* [R, C] */
+    float *uv;                 /* [R, 2] */
+    int32_t *kind;             /* [R] */
+    float *tokens, *position;  /* [R, C] */
     void *tokens_t, *tokens_p; /* [R, C] t: tokens, tokens + position */
     void *tq, *tk, *tv, *ta;   /* [R, C] t: projections and attention of tokens */
-    void *hidden;         /* [R, mlp] t */
-    float *keys;          /* [N*G, C] */
-    void *keys_t, *keys_p; /* [N*G, C] t: keys, keys + grid position */
-    void *ik, *iv, *iq, *ia; /* [N*G, C/rate] t: projections and attention of the image side */
-    float *low;           /* [N, s, s] states fed back */
-    void *mask_t;         /* mask prompt on its way, t */
-    void *mask_rows;      /* im2col rows, t */
-    float *mask_f;        /* f32 results between */
-    float *up1;           /* [N*G*4, C/4] */
-    void *up1_t;          /* t */
-    void *up2;            /* [N*G*16, C/8] t */
-    void *out_tokens;     /* [N, 1 + mask tokens, C] t */
-    void *mlp_a, *mlp_b;  /* [N, C] t */
-    float *hyper;         /* [N, M, C/8] */
-    float *scores;        /* [N, mask tokens] */
-    float *logits;        /* [N, M, s, s] */
+    void *hidden;              /* [R, mlp] t */
+    float *keys;               /* [N*G, C] */
+    void *keys_t, *keys_p;     /* [N*G, C] t: keys, keys + grid position */
+    void *ik, *iv, *iq, *ia;   /* [N*G, C/rate] t: projections and attention of the image side */
+    float *low;                /* [N, s, s] states fed back */
+    void *mask_t;              /* mask prompt on its way, t */
+    void *mask_rows;           /* im2col rows, t */
+    float *mask_f;             /* f32 results between */
+    float *up1;                /* [N*G*4, C/4] */
+    void *up1_t;               /* t */
+    void *up2;                 /* [N*G*16, C/8] t */
+    void *out_tokens;          /* [N, 1 + mask tokens, C] t */
+    void *mlp_a, *mlp_b;       /* [N, C] t */
+    float *hyper;              /* [N, M, C/8] */
+    float *scores;             /* [N, mask tokens] */
+    float *logits;             /* [N, M, s, s] */
     void *workspace;
 } sam_decode_buffers;
 
 typedef struct {
     bool filled;
-    size_t height, width;           /* of the picture */
-    size_t new_height, new_width;   /* resized, in the frame of side `image_size` */
+    size_t height, width;         /* of the picture */
+    size_t new_height, new_width; /* resized, in the frame of side `image_size` */
 } sam_slot;
 
 typedef struct {
@@ -129,32 +129,33 @@ typedef struct {
     char path[512];
 
     size_t grid, channels, masks, mask_tokens, low_side, inner; /* g, C, M, M + 1, s, C / rate */
-    size_t max_tokens; /* of one prompt */
+    size_t max_tokens;                                          /* of one prompt */
+    size_t at_once; /* pictures or prompts that go through the layers together: B and N at most */
 
     sam_weights weights;
     void *weight_memory, *slot_memory, *buffer_memory;
     size_t weight_bytes, slot_bytes, buffer_bytes;
 
     sam_slot *slots;
-    float *embedding;    /* [slots*G, C] */
+    float *embedding;               /* [slots*G, C] */
     void *slot_k, *slot_v, *slot_q; /* [slots*G, inner] t: layer 0's image side for prompts without a mask */
 
     sam_encode_buffers encode;
     sam_decode_buffers decode;
 
     /* host side of one call, taken at open */
-    const uint8_t **pixel_pointers;                  /* [batch] */
-    size_t *heights, *widths;                        /* [batch] */
-    void *host_memory;                               /* holds the following */
-    uint8_t *host_pixels;                            /* [batch, side, side, 3] */
+    const uint8_t **pixel_pointers; /* [at_once] */
+    size_t *heights, *widths;       /* [at_once] */
+    void *host_memory;              /* holds the following */
+    uint8_t *host_pixels;           /* [at_once, side, side, 3] */
     void *resize_memory;
     size_t resize_bytes;
-    float *uv;                                       /* [batch * max_tokens, 2] */
-    int32_t *kind;                                   /* [batch * max_tokens] */
-    sa_attention_item *items[3];                     /* [batch] of each kind of attention */
-    struct sam_prompt *prompts;                      /* [batch] */
-    float *host_scores;                              /* [batch, mask tokens] */
-    uint64_t *bits;                                  /* device: one mask of the largest picture */
+    float *uv;                   /* [at_once * max_tokens, 2] */
+    int32_t *kind;               /* [at_once * max_tokens] */
+    sa_attention_item *items[3]; /* [at_once] of each kind of attention */
+    struct sam_prompt *prompts;  /* [at_once] */
+    float *host_scores;          /* [at_once, mask tokens] */
+    uint64_t *bits;              /* device: one mask of the largest picture */
     void *mask_resize_memory;
     size_t mask_resize_bytes, bits_words;
 } sa_sam;

@@ -1,14 +1,15 @@
 /*
- * SAM's prompt encoder and mask decoder: embedding and prompts to mask logits and predicted IoU (MODEL_SPECS 2.3 to 2.5;
- * the right half of the paper's figure 4 and figure 14).
+ * SAM's prompt encoder and mask decoder: embedding and prompts to mask logits and predicted IoU
+ * (MODEL_SPECS 2.3 to 2.5; the right half of the paper's figure 4 and figure 14).
  *
  *   clicks, box -> tokens;  embedding + mask prompt -> keys
- *   [ tokens attend to themselves, then to the keys; MLP; keys attend to the tokens ] x layers; tokens to keys once more
- *   keys -> upscaled features;  mask tokens -> hypernetworks;  features x hypernetworks -> logits;  IoU token -> scores
+ *   [ tokens attend to themselves, then to the keys; MLP; keys attend to the tokens ] x layers; tokens to
+ * keys once more keys -> upscaled features;  mask tokens -> hypernetworks;  features x hypernetworks ->
+ * logits;  IoU token -> scores
  *
- * N prompts at a time, each with its own number of tokens: token rows of all prompts stand one after another. What
- * layer 0 computes from the image alone is the same for every prompt without a mask; it is kept with the slot
- * (sam_prepare_slot) and read from there.
+ * N prompts at a time, each with its own number of tokens: token rows of all prompts stand one after another.
+ * What layer 0 computes from the image alone is the same for every prompt without a mask; it is kept with the
+ * slot (sam_prepare_slot) and read from there.
  */
 #include <string.h>
 
@@ -41,8 +42,9 @@ static size_t attention_workspace(const sa_sam *sam)
 void sam_decode_plan(sa_sam *sam, sa_arena *arena)
 {
     sam_decode_buffers *b = &sam->decode;
-    size_t n = sam->options.batch, rows = n * sam->max_tokens, t = sam_size_t(sam), f = sizeof(float);
-    size_t c = sam->channels, g = sam->grid, s = sam->low_side, keys = n * g * g, in = sam->config.prompt.mask_channels;
+    size_t n = sam->at_once, rows = n * sam->max_tokens, t = sam_size_t(sam), f = sizeof(float);
+    size_t c = sam->channels, g = sam->grid, s = sam->low_side, keys = n * g * g,
+           in = sam->config.prompt.mask_channels;
     b->uv = sa_arena_take(arena, most(rows, g * g) * 2, f);
     b->kind = sa_arena_take(arena, most(rows, g * g), sizeof(int32_t));
     b->tokens = sa_arena_take(arena, rows * c, f);
@@ -79,7 +81,8 @@ void sam_decode_plan(sa_sam *sam, sa_arena *arena)
 }
 
 /* y = a + b[r % b_rows], in the working precision or f32. */
-static void add(const sa_sam *sam, size_t rows, const float *a, const float *b, size_t b_rows, void *y, sa_dtype dtype)
+static void add(const sa_sam *sam, size_t rows, const float *a, const float *b, size_t b_rows, void *y,
+                sa_dtype dtype)
 {
     sam->ops->add(sam->stream, &(sa_add_args){.rows = rows,
                                               .d = sam->channels,
@@ -102,8 +105,8 @@ static void project(const sa_sam *sam, const sa_linear *linear, size_t rows, con
 static void project_to_stream(const sa_sam *sam, const sa_linear *linear, size_t rows, const void *x,
                               const float *residual, float *stream)
 {
-    sa_linear_run(linear, sam->ops, sam->stream, sam->options.precision, rows, x, SA_ACT_NONE, residual, stream,
-                  SA_F32);
+    sa_linear_run(linear, sam->ops, sam->stream, sam->options.precision, rows, x, SA_ACT_NONE, residual,
+                  stream, SA_F32);
 }
 
 static void normalise(const sa_sam *sam, const sa_norm *norm, size_t rows, float *stream)
@@ -111,8 +114,8 @@ static void normalise(const sa_sam *sam, const sa_norm *norm, size_t rows, float
     sa_norm_run(norm, sam->ops, sam->stream, rows, stream, SA_ACT_NONE, stream, SA_F32);
 }
 
-static void attend(const sa_sam *sam, const sa_attention_item *items, size_t count, size_t width, const void *q,
-                   const void *k, const void *v, void *out)
+static void attend(const sa_sam *sam, const sa_attention_item *items, size_t count, size_t width,
+                   const void *q, const void *k, const void *v, void *out)
 {
     size_t heads = sam->config.decoder.heads;
     sam->ops->attention(sam->stream, &(sa_attention_args){.count = count,
@@ -162,7 +165,8 @@ static void embed_mask(const sa_sam *sam, const float *low, float *dense)
     project_to_stream(sam, &w->mask3, s * s / 16, b->mask_t, NULL, dense);
 }
 
-/* keys = embedding + dense, for a prompt with a mask; without one, the learned no-mask vector is the dense part. */
+/* keys = embedding + dense, for a prompt with a mask; without one, the learned no-mask vector is the dense
+ * part. */
 static void start_keys(sa_sam *sam, const sam_prompt *prompt, size_t index)
 {
     size_t image = sam->grid * sam->grid;
@@ -204,7 +208,8 @@ void sam_prepare_slot(sa_sam *sam, size_t slot)
     start_keys(sam, &prompt, 0);
     round_keys(sam, image, b->keys, b->keys_t, b->keys_p);
     project_image(sam, &sam->weights.layer[0], image, b->keys_t, b->keys_p,
-                  rows_at(sam->slot_k, slot * image, sam->inner, t), rows_at(sam->slot_v, slot * image, sam->inner, t),
+                  rows_at(sam->slot_k, slot * image, sam->inner, t),
+                  rows_at(sam->slot_v, slot * image, sam->inner, t),
                   rows_at(sam->slot_q, slot * image, sam->inner, t));
 }
 
@@ -258,7 +263,8 @@ static void round_tokens(const sa_sam *sam, size_t rows)
 static void self_attention(sa_sam *sam, const sam_two_way *layer, size_t index, size_t count, size_t rows)
 {
     const sam_decode_buffers *b = &sam->decode;
-    /* The first layer looks at the bare tokens (they are their own position) and replaces them: no residual. */
+    /* The first layer looks at the bare tokens (they are their own position) and replaces them: no residual.
+     */
     const void *queries = index == 0 ? b->tokens_t : b->tokens_p;
     project(sam, &layer->self.q, rows, queries, b->tq);
     project(sam, &layer->self.k, rows, queries, b->tk);
@@ -282,8 +288,8 @@ static void token_mlp(sa_sam *sam, const sam_two_way *layer, size_t rows)
 {
     const sam_decode_buffers *b = &sam->decode;
     add(sam, rows, b->tokens, NULL, 0, b->tokens_t, sam->options.precision);
-    sa_linear_run(&layer->lin1, sam->ops, sam->stream, sam->options.precision, rows, b->tokens_t, SA_ACT_RELU, NULL,
-                  b->hidden, sam->options.precision);
+    sa_linear_run(&layer->lin1, sam->ops, sam->stream, sam->options.precision, rows, b->tokens_t, SA_ACT_RELU,
+                  NULL, b->hidden, sam->options.precision);
     project_to_stream(sam, &layer->lin2, rows, b->hidden, b->tokens, b->tokens);
     normalise(sam, &layer->norm3, rows, b->tokens);
 }
@@ -302,7 +308,8 @@ static void attend_from_image(sa_sam *sam, const sam_two_way *layer, size_t coun
 }
 
 /* y [count, n of the last layer] with row distance ldy; x rows in out_tokens. */
-static void run_mlp(sa_sam *sam, const sam_mlp *mlp, size_t count, const void *x, size_t ldx, float *y, size_t ldy)
+static void run_mlp(sa_sam *sam, const sam_mlp *mlp, size_t count, const void *x, size_t ldx, float *y,
+                    size_t ldy)
 {
     const void *from = x;
     size_t ld = ldx;
@@ -332,8 +339,8 @@ static void read_tokens(sa_sam *sam, const sam_prompt *prompts, size_t count)
     const sam_decode_buffers *b = &sam->decode;
     size_t c = sam->channels, t = sam_size_t(sam), kept = 1 + sam->mask_tokens;
     for (size_t i = 0; i < count; i++) {
-        add(sam, kept, b->tokens + prompts[i].first_token * c, NULL, 0, rows_at(b->out_tokens, i * kept, c, t),
-            sam->options.precision);
+        add(sam, kept, b->tokens + prompts[i].first_token * c, NULL, 0,
+            rows_at(b->out_tokens, i * kept, c, t), sam->options.precision);
     }
     for (size_t m = 0; m < sam->masks; m++) { /* token 1 is mask 0, which multi-mask output leaves out */
         run_mlp(sam, &sam->weights.hyper[m], count, rows_at(b->out_tokens, 2 + m, c, t), kept * c,
@@ -342,7 +349,8 @@ static void read_tokens(sa_sam *sam, const sam_prompt *prompts, size_t count)
     run_mlp(sam, &sam->weights.iou, count, b->out_tokens, kept * c, b->scores, sam->mask_tokens);
 }
 
-/* keys_t -> features [N*G*16, C/8]: two transposed convolutions; see mask_product for the order of the rows. */
+/* keys_t -> features [N*G*16, C/8]: two transposed convolutions; see mask_product for the order of the rows.
+ */
 static void upscale(sa_sam *sam, size_t image_rows)
 {
     const sam_weights *w = &sam->weights;

@@ -32,10 +32,11 @@ void sam_encode_plan(sa_sam *sam, sa_arena *arena)
 {
     sam_encode_buffers *b = &sam->encode;
     const sa_sam_config *config = &sam->config;
-    size_t rows = sam->options.batch * sam->grid * sam->grid, t = sam_size_t(sam);
-    size_t hidden = config->vision.hidden, side = config->vision.image_size, patch = config->vision.patch_size;
+    size_t rows = sam->at_once * sam->grid * sam->grid, t = sam_size_t(sam);
+    size_t hidden = config->vision.hidden, side = config->vision.image_size,
+           patch = config->vision.patch_size;
     size_t wide = most(most(3 * hidden, config->vision.mlp_dim), most(3 * patch * patch, 9 * sam->channels));
-    b->pixels = sa_arena_take(arena, sam->options.batch * side * side * 3, 1);
+    b->pixels = sa_arena_take(arena, sam->at_once * side * side * 3, 1);
     b->x = sa_arena_take(arena, rows * hidden, sizeof(float));
     b->y = sa_arena_take(arena, rows * hidden, t);
     b->wide = sa_arena_take(arena, rows * wide, t);
@@ -43,7 +44,7 @@ void sam_encode_plan(sa_sam *sam, sa_arena *arena)
     b->neck_t = sa_arena_take(arena, rows * sam->channels, t);
     size_t workspace = 0;
     for (size_t i = 0; i < config->vision.layers; i++) {
-        sa_attention_grid_args args = block_attention(sam, &sam->weights.block[i], sam->options.batch);
+        sa_attention_grid_args args = block_attention(sam, &sam->weights.block[i], sam->at_once);
         workspace = most(workspace, sam->ops->attention_grid_workspace(sam->stream, &args));
     }
     b->workspace = sa_arena_take(arena, workspace, 1);
@@ -110,7 +111,8 @@ void sam_encode(sa_sam *sam, const size_t *slots, size_t count)
     }
 
     /* Neck: 1x1 convolution, norm, 3x3 convolution, norm; channels last, so norms are over rows. */
-    ops->add(stream, &(sa_add_args){.rows = rows, .d = w->neck1.k, .a = b->x, .a_rows = rows, .y = b->y, .y_dtype = t});
+    ops->add(stream, &(sa_add_args){
+                         .rows = rows, .d = w->neck1.k, .a = b->x, .a_rows = rows, .y = b->y, .y_dtype = t});
     sa_linear_run(&w->neck1, ops, stream, t, rows, b->y, SA_ACT_NONE, NULL, b->neck, SA_F32);
     sa_norm_run(&w->neck_norm1, ops, stream, rows, b->neck, SA_ACT_NONE, b->neck_t, t);
     ops->im2col(stream, &(sa_im2col_args){.batch = count,
@@ -125,7 +127,7 @@ void sam_encode(sa_sam *sam, const size_t *slots, size_t count)
                                           .y = b->wide});
     sa_linear_run(&w->neck2, ops, stream, t, rows, b->wide, SA_ACT_NONE, NULL, b->neck, SA_F32);
     for (size_t i = 0; i < count; i++) {
-        sa_norm_run(&w->neck_norm2, ops, stream, grid_rows, b->neck + i * grid_rows * sam->channels, SA_ACT_NONE,
-                    sam->embedding + slots[i] * grid_rows * sam->channels, SA_F32);
+        sa_norm_run(&w->neck_norm2, ops, stream, grid_rows, b->neck + i * grid_rows * sam->channels,
+                    SA_ACT_NONE, sam->embedding + slots[i] * grid_rows * sam->channels, SA_F32);
     }
 }

@@ -27,14 +27,18 @@
 typedef struct sa_segmenter sa_segmenter;
 
 typedef struct {
-    sa_dtype precision;          /* SA_F32 or SA_BF16: storage of weights and activations; sums are f32 */
-    size_t slots;                /* pictures held encoded at one time, >= 1 */
-    size_t batch;                /* items of one encode or click call, >= 1 */
-    size_t max_clicks;           /* of one prompt, >= 1 */
+    sa_dtype precision; /* SA_F32 or SA_BF16: storage of weights and activations; sums are f32 */
+    size_t slots;       /* pictures held encoded at one time, >= 1 */
+    size_t batch;       /* items of one encode or click call, >= 1 */
+    size_t at_once;     /* of these, taken through the layers together; 0: as the device likes best */
+    size_t max_clicks;  /* of one prompt, >= 1 */
     size_t max_pixels, max_side; /* of one picture: memory for it is taken at open */
 } sa_segmenter_options;
 
-/* f32, one slot, one item, 256 clicks, the picture limits of sa_image_default_limits(). */
+/*
+ * f32, one slot, one item, at once as the device likes best, 256 clicks, the picture limits of
+ * sa_image_default_limits().
+ */
 sa_segmenter_options sa_segmenter_default_options(void);
 
 typedef struct {

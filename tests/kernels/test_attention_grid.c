@@ -33,7 +33,8 @@ typedef struct {
 
 static void refresh_want(grid_data *data)
 {
-    ref_attention_grid(&data->args, data->qkv.value, data->pad.value, data->rel_h.value, data->rel_w.value, data->want);
+    ref_attention_grid(&data->args, data->qkv.value, data->pad.value, data->rel_h.value, data->rel_w.value,
+                       data->want);
 }
 
 static grid_data make_data(const grid_case *c)

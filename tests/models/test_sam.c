@@ -49,7 +49,9 @@ typedef struct {
     sa_segmenter *segmenter;
 } rig;
 
-static rig open_rig(const char *path, sa_dtype precision, const char *isa, int threads, size_t batch)
+/* `batch` items a call, `at_once` of them through the layers together. */
+static rig open_rig(const char *path, sa_dtype precision, const char *isa, int threads, size_t batch,
+                    size_t at_once)
 {
     rig r;
     sa_error err;
@@ -59,6 +61,7 @@ static rig open_rig(const char *path, sa_dtype precision, const char *isa, int t
     options.precision = precision;
     options.batch = batch;
     options.slots = batch;
+    options.at_once = at_once;
     options.max_pixels = 1 << 20;
     options.max_side = 4096;
     must(sa_segmenter_open(&r.segmenter, r.device, path, &options, &err), &err);
@@ -193,7 +196,7 @@ static bool check_case(rig *r, const golden_case *c, const tolerance *t, const c
 static size_t check_variant(size_t variant, const tolerance *t, const char *isa)
 {
     sa_weights *cases = open_cases(variants[variant][0]);
-    rig r = open_rig(variants[variant][1], t->precision, isa, 2, 1);
+    rig r = open_rig(variants[variant][1], t->precision, isa, 2, 1, 1);
     size_t bad = 0;
     golden_case c;
     int count = 0;
@@ -248,7 +251,7 @@ static void test_planted_faults(void **state)
 {
     (void)state;
     sa_weights *cases = open_cases(variants[0][0]);
-    rig r = open_rig(variants[0][1], SA_F32, NULL, 2, 1);
+    rig r = open_rig(variants[0][1], SA_F32, NULL, 2, 1, 1);
     golden_case c;
     assert_true(golden_read(cases, 0, &c));
     print_message("what follows up to 'end' are expected complaints\n");
@@ -305,11 +308,11 @@ static void run_together(rig *r, golden_case *c, full_answer *full)
     }
 }
 
-static void check_invariance(sa_dtype precision, int threads)
+static void check_invariance(sa_dtype precision, int threads, size_t at_once)
 {
     sa_weights *cases = open_cases(variants[0][0]);
-    rig alone = open_rig(variants[0][1], precision, NULL, 1, 1);
-    rig together = open_rig(variants[0][1], precision, NULL, threads, BATCH);
+    rig alone = open_rig(variants[0][1], precision, NULL, 1, 1, 1);
+    rig together = open_rig(variants[0][1], precision, NULL, threads, BATCH, at_once);
     golden_case c[BATCH];
     full_answer batch[BATCH];
     for (int i = 0; i < BATCH; i++) {
@@ -336,8 +339,11 @@ static void test_invariance(void **state)
 {
     (void)state;
     for (int threads = 1; threads <= 4; threads++) {
-        check_invariance(SA_F32, threads);
-        check_invariance(SA_BF16, threads);
+        check_invariance(SA_F32, threads, BATCH);
+        check_invariance(SA_BF16, threads, BATCH);
+    }
+    for (size_t at_once = 0; at_once < BATCH; at_once++) { /* 0: as the device likes; 2 leaves one over */
+        check_invariance(SA_BF16, 2, at_once);
     }
 }
 
@@ -383,7 +389,7 @@ static void test_no_allocation_after_start(void **state)
 {
     (void)state;
     sa_weights *cases = open_cases(variants[0][0]);
-    rig r = open_rig(variants[0][1], SA_BF16, NULL, 2, 1);
+    rig r = open_rig(variants[0][1], SA_BF16, NULL, 2, 1, 1);
     golden_case c;
     assert_true(golden_read(cases, 3, &c));
     full_answer full;

@@ -1,10 +1,10 @@
 /*
- * The heart of both attention ops: a block of queries against packed keys and values, in the manner of FlashAttention
- * (Dao et al. 2022): keys come in blocks, each block's scores live in a scratch tile, and sums are rescaled when a row's
- * maximum grows. All products run on the micro-kernel of tile.h.
+ * The heart of both attention ops: a block of queries against packed keys and values, in the manner of
+ * FlashAttention (Dao et al. 2022): keys come in blocks, each block's scores live in a scratch tile, and sums
+ * are rescaled when a row's maximum grows. All products run on the micro-kernel of tile.h.
  *
- * Keys stand in columns 0 .. columns-1. They form rows of `width` columns (SAM's key rows; one row for plain attention),
- * padded to whole vectors, and the score of query i with column c starts as
+ * Keys stand in columns 0 .. columns-1. They form rows of `width` columns (SAM's key rows; one row for plain
+ * attention), padded to whole vectors, and the score of query i with column c starts as
  *   row[i][c / width] + column[i][c % width]
  * before q.k is added: so relative position and the masking of padding columns (HIDDEN) cost no extra pass.
  */
@@ -14,8 +14,8 @@
 #include "kernels/cpu/ops/pack.h"
 
 enum {
-    QUERY_BLOCK = 48,      /* rows of a scratch tile: 8 micro-tiles share each panel of keys */
-    KEY_BLOCK = 256,       /* columns of a scratch tile */
+    QUERY_BLOCK = 48,          /* rows of a scratch tile: 8 micro-tiles share each panel of keys */
+    KEY_BLOCK = 256,           /* columns of a scratch tile */
     SCORE_LD = KEY_BLOCK + 16, /* not a power of two, so that rows fall into different cache sets */
     MOST_HEAD_DIM = 128,
 };
@@ -57,10 +57,10 @@ SA_INLINE size_t attend_v_bytes(size_t columns, size_t head_dim, sa_dtype dtype)
 
 /* What one thread works in. */
 typedef struct {
-    float *scores; /* [QUERY_BLOCK, SCORE_LD]; becomes the probabilities in place, in the keys' dtype */
-    float *out;    /* [QUERY_BLOCK, MOST_HEAD_DIM] sums of p*v */
-    float *peak;   /* [QUERY_BLOCK] the row's largest score so far */
-    float *total;  /* [QUERY_BLOCK] sum of p so far */
+    float *scores;    /* [QUERY_BLOCK, SCORE_LD]; becomes the probabilities in place, in the keys' dtype */
+    float *out;       /* [QUERY_BLOCK, MOST_HEAD_DIM] sums of p*v */
+    float *peak;      /* [QUERY_BLOCK] the row's largest score so far */
+    float *total;     /* [QUERY_BLOCK] sum of p so far */
     unsigned char *q; /* [QUERY_BLOCK, head_dim] in the keys' dtype */
 } attend_scratch;
 
@@ -81,8 +81,8 @@ typedef struct {
     const float *row[QUERY_BLOCK], *column[QUERY_BLOCK]; /* one pair for each query */
 } attend_terms;
 
-SA_INLINE void attend_start_scores(const attend_keys *keys, const attend_terms *terms, float *scores, size_t rows,
-                                   size_t first, size_t count)
+SA_INLINE void attend_start_scores(const attend_keys *keys, const attend_terms *terms, float *scores,
+                                   size_t rows, size_t first, size_t count)
 {
     for (size_t i = 0; i < rows; i++) {
         const float *row = terms->row[i] + first / keys->width;
@@ -103,7 +103,8 @@ SA_INLINE void attend_start_scores(const attend_keys *keys, const attend_terms *
  * Scores of one row to probabilities, in place; returns the factor for the row's earlier sums.
  * p = 2^((score - peak) * scale), scale = log2(e) / sqrt(head_dim).
  */
-SA_INLINE float attend_softmax_row(sa_dtype dtype, float *row, size_t count, float scale, float *peak, float *total)
+SA_INLINE float attend_softmax_row(sa_dtype dtype, float *row, size_t count, float scale, float *peak,
+                                   float *total)
 {
     vf most = vf_set(HIDDEN);
     for (size_t j = 0; j < count; j += VL) {
@@ -139,8 +140,8 @@ SA_INLINE void attend_rescale(float *out, size_t head_dim, float keep)
 }
 
 /* One block of key columns: scores, probabilities, p*v. */
-SA_INLINE void attend_block(sa_dtype dtype, const attend_keys *keys, const attend_terms *terms, attend_scratch *s,
-                            size_t rows, size_t first, size_t count)
+SA_INLINE void attend_block(sa_dtype dtype, const attend_keys *keys, const attend_terms *terms,
+                            attend_scratch *s, size_t rows, size_t first, size_t count)
 {
     size_t size = sa_dtype_size(dtype);
     size_t k_steps = tile_steps(keys->head_dim, dtype);
@@ -152,7 +153,8 @@ SA_INLINE void attend_block(sa_dtype dtype, const attend_keys *keys, const atten
     }
     float scale = 1.44269504f / sqrtf((float)keys->head_dim);
     for (size_t i = 0; i < rows; i++) {
-        float keep = attend_softmax_row(dtype, s->scores + i * SCORE_LD, count, scale, &s->peak[i], &s->total[i]);
+        float keep =
+            attend_softmax_row(dtype, s->scores + i * SCORE_LD, count, scale, &s->peak[i], &s->total[i]);
         attend_rescale(s->out + i * MOST_HEAD_DIM, keys->head_dim, keep);
     }
     size_t v_steps = attend_v_steps(keys->columns, dtype);
@@ -169,8 +171,8 @@ SA_INLINE void attend_block(sa_dtype dtype, const attend_keys *keys, const atten
  * s->q holds `rows` <= QUERY_BLOCK queries; afterwards s->out holds their attention, normalised, in f32.
  * head_dim need not be a multiple of VL: what lies past it in s->out is scratch.
  */
-SA_INLINE void attend_rows(sa_dtype dtype, const attend_keys *keys, const attend_terms *terms, attend_scratch *s,
-                           size_t rows)
+SA_INLINE void attend_rows(sa_dtype dtype, const attend_keys *keys, const attend_terms *terms,
+                           attend_scratch *s, size_t rows)
 {
     memset(s->out, 0, rows * MOST_HEAD_DIM * sizeof(float));
     for (size_t i = 0; i < rows; i++) {

@@ -1,6 +1,7 @@
 /*
- * attention on the CPU: ragged batches, no position terms. Contract in kernels.h. A task is one item's head: it packs that
- * head's keys and values into its thread's part of the workspace and passes the item's queries over them block by block.
+ * attention on the CPU: ragged batches, no position terms. Contract in kernels.h. A task is one item's head:
+ * it packs that head's keys and values into its thread's part of the workspace and passes the item's queries
+ * over them block by block.
  */
 #include "kernels/cpu/ops/attend.h"
 
@@ -31,17 +32,20 @@ size_t SA_CPU(attention_workspace)(const sa_stream *stream, const sa_attention_a
     return plan_attention(args).thread_bytes * (size_t)sa_pool_threads(stream->pool);
 }
 
-static void pack_keys(const sa_attention_args *args, const sa_attention_item *item, size_t head, attend_keys *keys)
+static void pack_keys(const sa_attention_args *args, const sa_attention_item *item, size_t head,
+                      attend_keys *keys)
 {
     size_t size = sa_dtype_size(args->dtype);
     size_t k_steps = tile_steps(args->head_dim, args->dtype);
     size_t v_steps = attend_v_steps(keys->columns, args->dtype);
-    const unsigned char *k = (const unsigned char *)args->k + (item->k_row * args->ldk + head * args->head_dim) * size;
-    const unsigned char *v = (const unsigned char *)args->v + (item->k_row * args->ldv + head * args->head_dim) * size;
+    const unsigned char *k =
+        (const unsigned char *)args->k + (item->k_row * args->ldk + head * args->head_dim) * size;
+    const unsigned char *v =
+        (const unsigned char *)args->v + (item->k_row * args->ldv + head * args->head_dim) * size;
     for (size_t first = 0; first < keys->columns; first += PANEL) {
         size_t rows = item->k_count - first < PANEL ? item->k_count - first : PANEL;
-        pack_panel_rows(keys->k + first / PANEL * k_steps * PANEL, k + first * args->ldk * size, args->ldk * size,
-                        rows, k_steps);
+        pack_panel_rows(keys->k + first / PANEL * k_steps * PANEL, k + first * args->ldk * size,
+                        args->ldk * size, rows, k_steps);
     }
     for (size_t first = 0; first < args->head_dim; first += PANEL) {
         pack_panel_columns(keys->v + first / PANEL * v_steps * PANEL, v, args->ldv * size, item->k_count,
@@ -49,15 +53,17 @@ static void pack_keys(const sa_attention_args *args, const sa_attention_item *it
     }
 }
 
-SA_INLINE void attend_item(sa_dtype dtype, const sa_attention_args *args, const sa_attention_item *item, size_t head,
-                           const attend_keys *keys, const attend_terms *terms, attend_scratch *scratch)
+SA_INLINE void attend_item(sa_dtype dtype, const sa_attention_args *args, const sa_attention_item *item,
+                           size_t head, const attend_keys *keys, const attend_terms *terms,
+                           attend_scratch *scratch)
 {
     size_t row_bytes = args->head_dim * sa_dtype_size(dtype);
     for (size_t first = 0; first < item->q_count; first += QUERY_BLOCK) {
         size_t rows = item->q_count - first < QUERY_BLOCK ? item->q_count - first : QUERY_BLOCK;
         for (size_t i = 0; i < rows; i++) {
             size_t at = (item->q_row + first + i) * args->ldq + head * args->head_dim;
-            memcpy(scratch->q + i * row_bytes, (const unsigned char *)args->q + at * sa_dtype_size(dtype), row_bytes);
+            memcpy(scratch->q + i * row_bytes, (const unsigned char *)args->q + at * sa_dtype_size(dtype),
+                   row_bytes);
         }
         attend_rows(dtype, keys, terms, scratch, rows);
         for (size_t i = 0; i < rows; i++) {

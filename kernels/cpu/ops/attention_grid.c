@@ -1,24 +1,26 @@
 /*
- * attention_grid on the CPU: SAM's windowed and global self-attention. Contract in kernels.h, inner loops in attend.h.
+ * attention_grid on the CPU: SAM's windowed and global self-attention. Contract in kernels.h, inner loops in
+ * attend.h.
  *
- * No copy of the map is cut into windows: keys and values are gathered from the row-major qkv while they are packed, and
- * padded tokens come from pad_qkv. A row of S keys is padded to whole vectors with hidden columns.
+ * No copy of the map is cut into windows: keys and values are gathered from the row-major qkv while they are
+ * packed, and padded tokens come from pad_qkv. A row of S keys is padded to whole vectors with hidden
+ * columns.
  *
- * Windowed: a task is one head of one window; its keys fit in the second-level cache. Global: first all heads' keys are
- * packed into the workspace, one panel a task, then a task is a block of queries of one head.
+ * Windowed: a task is one head of one window; its keys fit in the second-level cache. Global: first all
+ * heads' keys are packed into the workspace, one panel a task, then a task is a block of queries of one head.
  */
 #include "kernels/cpu/ops/attend.h"
 
 typedef struct {
     const sa_attention_grid_args *args;
-    size_t size;            /* S */
-    size_t windows_across;  /* 1 if global */
-    size_t width, columns;  /* of the padded keys */
-    size_t terms_ld;        /* floats of one query's products with a table */
+    size_t size;           /* S */
+    size_t windows_across; /* 1 if global */
+    size_t width, columns; /* of the padded keys */
+    size_t terms_ld;       /* floats of one query's products with a table */
     size_t k_bytes, v_bytes;
-    size_t thread_bytes;    /* keys (windowed only), terms and scratch of one thread */
-    size_t shared_bytes;    /* keys of all heads (global only) */
-    size_t image;           /* the one being worked on */
+    size_t thread_bytes; /* keys (windowed only), terms and scratch of one thread */
+    size_t shared_bytes; /* keys of all heads (global only) */
+    size_t image;        /* the one being worked on */
 } grid_plan;
 
 static void round_row(unsigned char *to, const float *from, size_t count, sa_dtype dtype)
@@ -45,8 +47,8 @@ size_t SA_CPU(rel_packed_bytes)(size_t size, size_t head_dim, sa_dtype dtype)
 }
 
 /*
- * Panels for tile.h, reversed along the offset: column S-1-h+k is source[h-k+S-1]. So the products of a query at h with
- * all columns hold its terms for k = 0 .. S-1 side by side, from column S-1-h on.
+ * Panels for tile.h, reversed along the offset: column S-1-h+k is source[h-k+S-1]. So the products of a query
+ * at h with all columns hold its terms for k = 0 .. S-1 side by side, from column S-1-h on.
  */
 void SA_CPU(rel_pack)(sa_stream *stream, const sa_rel_pack_args *args);
 void SA_CPU(rel_pack)(sa_stream *stream, const sa_rel_pack_args *args)
@@ -60,8 +62,8 @@ void SA_CPU(rel_pack)(sa_stream *stream, const sa_rel_pack_args *args)
             const float *from = args->source + (count - 1 - (panel * PANEL + j)) * args->head_dim;
             round_row((unsigned char *)words[j], from, args->head_dim, args->dtype);
         }
-        pack_panel_rows((uint32_t *)args->packed + panel * steps * PANEL, (const unsigned char *)words, sizeof words[0],
-                        PANEL, steps);
+        pack_panel_rows((uint32_t *)args->packed + panel * steps * PANEL, (const unsigned char *)words,
+                        sizeof words[0], PANEL, steps);
     }
 }
 
@@ -93,14 +95,18 @@ size_t SA_CPU(attention_grid_workspace)(const sa_stream *stream, const sa_attent
     return plan.shared_bytes + plan.thread_bytes * (size_t)sa_pool_threads(stream->pool);
 }
 
-/* Key columns [first, first + PANEL) of `part` (1 k, 2 v) as rows of head_dim; columns that hold no key become zeros. */
+/*
+ * Key columns [first, first + PANEL) of `part` (1 k, 2 v) as rows of head_dim; columns that hold no key
+ * become zeros.
+ */
 static void gather_panel(const grid_plan *plan, size_t window, size_t head, size_t part, size_t first,
                          unsigned char *rows)
 {
     const sa_attention_grid_args *args = plan->args;
     size_t size = sa_dtype_size(args->dtype), row_bytes = args->head_dim * size;
     size_t hidden = args->heads * args->head_dim;
-    size_t top = window / plan->windows_across * plan->size, left = window % plan->windows_across * plan->size;
+    size_t top = window / plan->windows_across * plan->size,
+           left = window % plan->windows_across * plan->size;
     size_t offset = part * hidden + head * args->head_dim;
     for (size_t i = 0; i < PANEL; i++) {
         size_t column = first + i;
@@ -117,7 +123,8 @@ static void gather_panel(const grid_plan *plan, size_t window, size_t head, size
     }
 }
 
-static void pack_grid_panel(const grid_plan *plan, size_t window, size_t head, size_t panel, const attend_keys *keys)
+static void pack_grid_panel(const grid_plan *plan, size_t window, size_t head, size_t panel,
+                            const attend_keys *keys)
 {
     unsigned char rows[PANEL * MOST_HEAD_DIM * sizeof(float)] __attribute__((aligned(64)));
     size_t row_bytes = keys->head_dim * sa_dtype_size(keys->dtype);
@@ -150,8 +157,8 @@ SA_INLINE void rel_products(sa_dtype dtype, const grid_plan *plan, const attend_
 }
 
 /*
- * A query's S terms, in place among its products; times sqrt(d), because the whole score is later divided by it. They
- * may start anywhere, so the last vector also changes products that are nobody's, or hidden later.
+ * A query's S terms, in place among its products; times sqrt(d), because the whole score is later divided by
+ * it. They may start anywhere, so the last vector also changes products that are nobody's, or hidden later.
  */
 SA_INLINE void scale_terms(float *terms, size_t size, float scale)
 {
@@ -161,8 +168,8 @@ SA_INLINE void scale_terms(float *terms, size_t size, float scale)
 }
 
 /* What each query's scores start as; `products` is room for 2 x [QUERY_BLOCK, terms_ld]. */
-SA_INLINE attend_terms query_terms(sa_dtype dtype, const grid_plan *plan, const attend_scratch *scratch, size_t rows,
-                                   const size_t *h, const size_t *w, float *products)
+SA_INLINE attend_terms query_terms(sa_dtype dtype, const grid_plan *plan, const attend_scratch *scratch,
+                                   size_t rows, const size_t *h, const size_t *w, float *products)
 {
     attend_terms terms;
     float *down = products, *across = products + QUERY_BLOCK * plan->terms_ld;
@@ -183,13 +190,17 @@ SA_INLINE attend_terms query_terms(sa_dtype dtype, const grid_plan *plan, const 
     return terms;
 }
 
-/* `rows` queries of one window and head, the first being number `first` of the window's real tokens, row by row. */
+/*
+ * `rows` queries of one window and head, the first being number `first` of the window's real tokens, row by
+ * row.
+ */
 SA_INLINE void attend_queries(sa_dtype dtype, const grid_plan *plan, const attend_keys *keys, float *memory,
                               size_t window, size_t head, size_t first, size_t rows)
 {
     const sa_attention_grid_args *args = plan->args;
     size_t hidden = args->heads * args->head_dim, row_bytes = args->head_dim * sa_dtype_size(dtype);
-    size_t top = window / plan->windows_across * plan->size, left = window % plan->windows_across * plan->size;
+    size_t top = window / plan->windows_across * plan->size,
+           left = window % plan->windows_across * plan->size;
     size_t across = args->side - left < plan->size ? args->side - left : plan->size;
     attend_scratch scratch = attend_scratch_on(memory + 2 * QUERY_BLOCK * plan->terms_ld);
     size_t h[QUERY_BLOCK], w[QUERY_BLOCK], token[QUERY_BLOCK];
@@ -198,12 +209,14 @@ SA_INLINE void attend_queries(sa_dtype dtype, const grid_plan *plan, const atten
         w[i] = (first + i) % across;
         token[i] = (plan->image * args->side + top + h[i]) * args->side + left + w[i];
         size_t at = token[i] * 3 * hidden + head * args->head_dim;
-        memcpy(scratch.q + i * row_bytes, (const unsigned char *)args->qkv + at * sa_dtype_size(dtype), row_bytes);
+        memcpy(scratch.q + i * row_bytes, (const unsigned char *)args->qkv + at * sa_dtype_size(dtype),
+               row_bytes);
     }
     attend_terms terms = query_terms(dtype, plan, &scratch, rows, h, w, memory);
     attend_rows(dtype, keys, &terms, &scratch, rows);
     for (size_t i = 0; i < rows; i++) {
-        attend_store_row(&scratch, i, args->head_dim, args->out, dtype, token[i] * hidden + head * args->head_dim);
+        attend_store_row(&scratch, i, args->head_dim, args->out, dtype,
+                         token[i] * hidden + head * args->head_dim);
     }
 }
 
@@ -244,7 +257,8 @@ static void window_task(void *context, size_t task, int worker)
     for (size_t panel = 0; panel < attend_key_panels(plan->columns); panel++) {
         pack_grid_panel(plan, window, head, panel, &keys);
     }
-    size_t top = window / plan->windows_across * plan->size, left = window % plan->windows_across * plan->size;
+    size_t top = window / plan->windows_across * plan->size,
+           left = window % plan->windows_across * plan->size;
     size_t down = args->side - top < plan->size ? args->side - top : plan->size;
     size_t across = args->side - left < plan->size ? args->side - left : plan->size;
     float *work = (float *)(void *)(memory + plan->k_bytes + plan->v_bytes);

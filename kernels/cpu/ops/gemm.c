@@ -1,16 +1,18 @@
 /*
  * gemm on the CPU: c = act(a w^T + bias) + residual. Contract in kernels.h, micro-kernel in tile.h.
  *
- * w is packed once into panels of PANEL columns. A task is a block of BLOCK_ROWS rows times a run of panels. Within it a
- * panel is taken BLOCK_STEPS steps at a time, small enough to stay in the first-level cache while all rows of the block
- * pass over it; the sums wait in a scratch tile of f32. Blocking k this way changes no sum: each continues where it was.
+ * w is packed once into panels of PANEL columns. A task is a block of BLOCK_ROWS rows times a run of panels.
+ * Within it a panel is taken BLOCK_STEPS steps at a time, small enough to stay in the first-level cache while
+ * all rows of the block pass over it; the sums wait in a scratch tile of f32. Blocking k this way changes no
+ * sum: each continues where it was.
  */
 #include "kernels/cpu/ops/pack.h"
 
 enum {
-    BLOCK_ROWS = 96,        /* a's block (96 x 768 bf16 = 147 kB) stays in the second-level cache */
-    BLOCK_STEPS = 192,      /* 192 steps x 256 bytes = 48 kB of a panel: streams from the second-level cache */
-    TASK_FLOPS = 64000000,  /* a third of a millisecond: small beside a gemm, large beside the hand-out of a task */
+    BLOCK_ROWS = 96,   /* a's block (96 x 768 bf16 = 147 kB) stays in the second-level cache */
+    BLOCK_STEPS = 192, /* 192 steps x 256 bytes = 48 kB of a panel: streams from the second-level cache */
+    TASK_FLOPS =
+        64000000, /* a third of a millisecond: small beside a gemm, large beside the hand-out of a task */
 };
 
 static size_t panels_of(size_t n)
@@ -43,8 +45,12 @@ static float source_value(const unsigned char *row, size_t index, sa_dtype dtype
     return dtype == SA_BF16 ? sa_bf16_to_f32(half) : sa_f16_to_f32(half);
 }
 
-/* `count` values of a source row, from `first` on, as words of the packed dtype; odd bf16 rows end with a zero. */
-static void convert_run(uint32_t *words, const unsigned char *row, size_t first, size_t count, sa_dtype from, sa_dtype to)
+/*
+ * `count` values of a source row, from `first` on, as words of the packed dtype; odd bf16 rows end with a
+ * zero.
+ */
+static void convert_run(uint32_t *words, const unsigned char *row, size_t first, size_t count, sa_dtype from,
+                        sa_dtype to)
 {
     if (to == SA_F32) {
         for (size_t i = 0; i < count; i++) {
@@ -74,9 +80,11 @@ static void pack_task(void *context, size_t panel, int worker)
     uint32_t words[PANEL][RUN];
     for (size_t step = 0; step < steps; step += RUN) {
         size_t run = steps - step < RUN ? steps - step : RUN;
-        size_t values = args->k - step * per_step < run * per_step ? args->k - step * per_step : run * per_step;
+        size_t values =
+            args->k - step * per_step < run * per_step ? args->k - step * per_step : run * per_step;
         for (size_t j = 0; j < rows; j++) {
-            convert_run(words[j], source + j * row_bytes, step * per_step, values, args->source_dtype, args->dtype);
+            convert_run(words[j], source + j * row_bytes, step * per_step, values, args->source_dtype,
+                        args->dtype);
         }
         pack_panel_rows(to + step * PANEL, (const unsigned char *)words, sizeof words[0], rows, run);
     }
@@ -98,8 +106,8 @@ typedef struct {
 } gemm_plan;
 
 /* Bias, activation, residual and rounding for `rows` x `columns` finished sums. */
-SA_INLINE void finish_block(const sa_gemm_args *args, sa_activation act, const float *sums, size_t first_row, size_t rows,
-                            size_t first_column, size_t columns)
+SA_INLINE void finish_block(const sa_gemm_args *args, sa_activation act, const float *sums, size_t first_row,
+                            size_t rows, size_t first_column, size_t columns)
 {
     size_t cycle = args->residual_rows != 0 ? args->residual_rows : args->m;
     for (size_t i = 0; i < rows; i++) {
@@ -121,8 +129,8 @@ SA_INLINE void finish_block(const sa_gemm_args *args, sa_activation act, const f
     }
 }
 
-static void finish(const sa_gemm_args *args, const float *sums, size_t first_row, size_t rows, size_t first_column,
-                   size_t columns)
+static void finish(const sa_gemm_args *args, const float *sums, size_t first_row, size_t rows,
+                   size_t first_column, size_t columns)
 {
     switch (args->act) { /* the activation becomes a constant of the loop */
     case SA_ACT_NONE: finish_block(args, SA_ACT_NONE, sums, first_row, rows, first_column, columns); break;
@@ -132,8 +140,8 @@ static void finish(const sa_gemm_args *args, const float *sums, size_t first_row
 }
 
 /* One block of rows times one panel, all of k. */
-SA_INLINE void block_times_panel(const gemm_plan *plan, sa_dtype dtype, size_t first_row, size_t rows, size_t panel,
-                                 float *sums)
+SA_INLINE void block_times_panel(const gemm_plan *plan, sa_dtype dtype, size_t first_row, size_t rows,
+                                 size_t panel, float *sums)
 {
     const sa_gemm_args *args = plan->args;
     size_t first_column = panel * PANEL;
@@ -145,7 +153,8 @@ SA_INLINE void block_times_panel(const gemm_plan *plan, sa_dtype dtype, size_t f
     memset(sums, 0, rows * PANEL * sizeof(float));
     for (size_t step = 0; step < plan->steps; step += BLOCK_STEPS) {
         size_t run = plan->steps - step < BLOCK_STEPS ? plan->steps - step : BLOCK_STEPS;
-        tile_rows(dtype, rows, vectors, run, a + step * 4, a_stride, w + step * tile_step_bytes(), sums, PANEL);
+        tile_rows(dtype, rows, vectors, run, a + step * 4, a_stride, w + step * tile_step_bytes(), sums,
+                  PANEL);
     }
     finish(args, sums, first_row, rows, first_column, columns);
 }

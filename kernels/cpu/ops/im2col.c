@@ -15,7 +15,8 @@ static void gather_pixel(const sa_im2col_args *args, size_t b, size_t oy, size_t
             size_t y = oy * args->stride + ky - args->pad;
             size_t x = ox * args->stride + kx - args->pad;
             if (y < args->height && x < args->width) {
-                memcpy(to, (const unsigned char *)args->x + ((b * args->height + y) * args->width + x) * run, run);
+                memcpy(to, (const unsigned char *)args->x + ((b * args->height + y) * args->width + x) * run,
+                       run);
             } else {
                 memset(to, 0, run);
             }

@@ -1,6 +1,6 @@
 /*
- * layernorm on the CPU. Contract in kernels.h. One row at a time: mean, then variance about the mean (two passes over a
- * row that is in the first-level cache), then the normalised row.
+ * layernorm on the CPU. Contract in kernels.h. One row at a time: mean, then variance about the mean (two
+ * passes over a row that is in the first-level cache), then the normalised row.
  */
 #include "kernels/cpu/ops/vec.h"
 

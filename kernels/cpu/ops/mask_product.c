@@ -3,7 +3,8 @@
 
 enum { MOST_MASKS = 8 };
 
-static float feature_dot(const void *features, sa_dtype dtype, size_t row, const float *hyper, size_t channels)
+static float feature_dot(const void *features, sa_dtype dtype, size_t row, const float *hyper,
+                         size_t channels)
 {
     vf sum = {0};
     size_t c = 0;
@@ -15,7 +16,8 @@ static float feature_dot(const void *features, sa_dtype dtype, size_t row, const
     float total = vf_sum(sum);
     for (; c < channels; c++) {
         size_t at = row * channels + c;
-        float f = dtype == SA_F32 ? ((const float *)features)[at] : sa_bf16_to_f32(((const sa_bf16 *)features)[at]);
+        float f =
+            dtype == SA_F32 ? ((const float *)features)[at] : sa_bf16_to_f32(((const sa_bf16 *)features)[at]);
         total += f * hyper[c];
     }
     return total;

@@ -1,18 +1,19 @@
 /*
  * mask_resize on the CPU. Contract in kernels.h.
  *
- * Both bilinear stages are linear and separable, so rows and columns can be done apart: first every row of the low map
- * is resized in x through both stages (low -> frame, crop, -> width) into the workspace; then each output row is a
- * blend of at most four of those, compared with the threshold and packed into bits on the fly. The [frame, frame] map
- * never exists. Against the two full stages this only changes the order of roundings.
+ * Both bilinear stages are linear and separable, so rows and columns can be done apart: first every row of
+ * the low map is resized in x through both stages (low -> frame, crop, -> width) into the workspace; then
+ * each output row is a blend of at most four of those, compared with the threshold and packed into bits on
+ * the fly. The [frame, frame] map never exists. Against the two full stages this only changes the order of
+ * roundings.
  *
  * workspace: [low_side, width rounded up] f32, then one frame-wide row per thread.
  */
 #include "kernels/cpu/ops/vec.h"
 
 typedef struct {
-    size_t low, high;  /* the two source indices */
-    float weight;      /* of `high` */
+    size_t low, high; /* the two source indices */
+    float weight;     /* of `high` */
 } blend;
 
 /* torch's bilinear, align_corners false (MODEL_SPECS 1.3), in f32 like torch. */
@@ -68,8 +69,10 @@ static void rows_task(void *context, size_t row, int worker)
     blend outer = blend_at(row, args->crop_height, args->height);
     blend first = blend_at(outer.low, args->low_side, args->frame);
     blend second = blend_at(outer.high, args->low_side, args->frame);
-    const float *a = plan->rows + first.low * plan->row_floats, *b = plan->rows + first.high * plan->row_floats;
-    const float *c = plan->rows + second.low * plan->row_floats, *d = plan->rows + second.high * plan->row_floats;
+    const float *a = plan->rows + first.low * plan->row_floats,
+                *b = plan->rows + first.high * plan->row_floats;
+    const float *c = plan->rows + second.low * plan->row_floats,
+                *d = plan->rows + second.high * plan->row_floats;
     for (size_t word = 0; word < words; word++) {
         uint64_t bits = 0;
         for (size_t i = 0; i < 64; i += VL) {

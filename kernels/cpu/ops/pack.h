@@ -1,5 +1,6 @@
 /*
- * Packing matrices into the panels that tile.h reads. A word is 32 bits: one f32, or a pair of bf16 neighbours.
+ * Packing matrices into the panels that tile.h reads. A word is 32 bits: one f32, or a pair of bf16
+ * neighbours.
  */
 #ifndef SA_KERNELS_CPU_OPS_PACK_H
 #define SA_KERNELS_CPU_OPS_PACK_H
@@ -7,10 +8,11 @@
 #include "kernels/cpu/ops/tile.h"
 
 /*
- * One panel from the rows of a matrix (gemm's w, attention's k): panel[step][j] = word `step` of row j, for j < PANEL;
- * rows past `rows` become zeros. Rows start row_stride bytes apart and need no alignment.
+ * One panel from the rows of a matrix (gemm's w, attention's k): panel[step][j] = word `step` of row j, for j
+ * < PANEL; rows past `rows` become zeros. Rows start row_stride bytes apart and need no alignment.
  */
-SA_INLINE void pack_panel_rows(uint32_t *panel, const unsigned char *source, size_t row_stride, size_t rows, size_t words)
+SA_INLINE void pack_panel_rows(uint32_t *panel, const unsigned char *source, size_t row_stride, size_t rows,
+                               size_t words)
 {
     enum { BLOCK = 32 }; /* words at a time: the block of the panel stays in the first-level cache */
     for (size_t begin = 0; begin < words; begin += BLOCK) {
@@ -30,11 +32,11 @@ SA_INLINE void pack_panel_rows(uint32_t *panel, const unsigned char *source, siz
 }
 
 /*
- * One panel from the columns of a matrix (attention's v): columns [first, first + PANEL) of rows [0, rows), f32 or bf16,
- * of `width` columns; `steps` steps, what lies outside becomes zeros.
+ * One panel from the columns of a matrix (attention's v): columns [first, first + PANEL) of rows [0, rows),
+ * f32 or bf16, of `width` columns; `steps` steps, what lies outside becomes zeros.
  */
-SA_INLINE void pack_panel_columns(uint32_t *panel, const unsigned char *source, size_t row_stride, size_t rows,
-                                  size_t width, size_t first, size_t steps, sa_dtype dtype)
+SA_INLINE void pack_panel_columns(uint32_t *panel, const unsigned char *source, size_t row_stride,
+                                  size_t rows, size_t width, size_t first, size_t steps, sa_dtype dtype)
 {
     size_t columns = width - first < PANEL ? width - first : PANEL;
     for (size_t step = 0; step < steps; step++) {

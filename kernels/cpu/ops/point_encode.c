@@ -1,4 +1,7 @@
-/* point_encode on the CPU. Contract in kernels.h. Few points: plain loops with the C library's sine and cosine. */
+/*
+ * point_encode on the CPU. Contract in kernels.h. Few points: plain loops with the C library's sine and
+ * cosine.
+ */
 #include "kernels/cpu/ops/vec.h"
 
 static void encode_point(const sa_point_encode_args *args, size_t i)

@@ -1,12 +1,14 @@
 /*
- * The micro-kernel under gemm and both attentions: a tile of C, at most TILE_ROWS x PANEL, held in registers while k runs.
+ * The micro-kernel under gemm and both attentions: a tile of C, at most TILE_ROWS x PANEL, held in registers
+ * while k runs.
  *
  *   c[i, j] += sum_k a[i, k] * b[k, j]     i < rows, j < vectors * VL
  *
- * a is row-major f32 or bf16. b is a panel: PANEL columns side by side for each k (f32), or for each pair of k (bf16:
- * the two values of a column stand together, which is what vdpbf16ps multiplies; other levels split the pair). A pair
- * of a is read as one 32-bit word and broadcast. So one k step is `vectors` loads, `rows` broadcasts and their product
- * of multiply-adds: with 6 x 4 vectors on AVX-512 24 multiply-adds for 10 loads, 24 of 32 registers for c.
+ * a is row-major f32 or bf16. b is a panel: PANEL columns side by side for each k (f32), or for each pair of
+ * k (bf16: the two values of a column stand together, which is what vdpbf16ps multiplies; other levels split
+ * the pair). A pair of a is read as one 32-bit word and broadcast. So one k step is `vectors` loads, `rows`
+ * broadcasts and their product of multiply-adds: with 6 x 4 vectors on AVX-512 24 multiply-adds for 10 loads,
+ * 24 of 32 registers for c.
  *
  * The sum over k is in order, whatever `rows` is: a row's result does not depend on its neighbours.
  */
@@ -57,8 +59,8 @@ SA_INLINE vf dot_pair(vf c, vf a, vf b)
 }
 
 /* rows and vectors are constants wherever this is inlined, so c stays in registers. */
-SA_INLINE void tile_body(int rows, int vectors, sa_dtype dtype, size_t steps, const unsigned char *a, size_t a_stride,
-                         const unsigned char *b, float *c, size_t ldc)
+SA_INLINE void tile_body(int rows, int vectors, sa_dtype dtype, size_t steps, const unsigned char *a,
+                         size_t a_stride, const unsigned char *b, float *c, size_t ldc)
 {
     vf sum[TILE_ROWS][TILE_VECTORS];
 #pragma GCC unroll 6
@@ -79,7 +81,8 @@ SA_INLINE void tile_body(int rows, int vectors, sa_dtype dtype, size_t steps, co
             vf row = broadcast_word(a + (size_t)i * a_stride);
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; j++) {
-                sum[i][j] = dtype == SA_F32 ? row * column[j] + sum[i][j] : dot_pair(sum[i][j], row, column[j]);
+                sum[i][j] =
+                    dtype == SA_F32 ? row * column[j] + sum[i][j] : dot_pair(sum[i][j], row, column[j]);
             }
         }
         a += 4;
@@ -95,8 +98,8 @@ SA_INLINE void tile_body(int rows, int vectors, sa_dtype dtype, size_t steps, co
 }
 
 /* Full width: any number of rows up to TILE_ROWS. */
-SA_INLINE void tile_full(sa_dtype dtype, int rows, size_t steps, const void *a, size_t a_stride, const void *b,
-                         float *c, size_t ldc)
+SA_INLINE void tile_full(sa_dtype dtype, int rows, size_t steps, const void *a, size_t a_stride,
+                         const void *b, float *c, size_t ldc)
 {
     switch (rows) {
     case 6: tile_body(6, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc); break;
@@ -138,13 +141,13 @@ SA_INLINE void tile_narrow(sa_dtype dtype, int vectors, int rows, size_t steps, 
 }
 
 /*
- * c [rows, vectors*VL] += a [rows, k] * panel, over any number of rows.
- * a_stride in bytes. For bf16 and odd k, the word of the last step reads one element past the row's k: callers give rows
- * of even length, or keep that element readable and the panel's odd half zero (0 * NaN would spoil the sum, so it must
- * hold a finite number).
+ * c [rows, vectors*VL] += a [rows, k] * panel, over any number of rows. a_stride in bytes. For bf16 and odd
+ * k, the word of the last step reads one element past the row's k: callers give rows of even length, or keep
+ * that element readable and the panel's odd half zero (0 * NaN would spoil the sum, so it must hold a finite
+ * number).
  */
-SA_INLINE void tile_rows(sa_dtype dtype, size_t rows, int vectors, size_t steps, const unsigned char *a, size_t a_stride,
-                         const void *b, float *c, size_t ldc)
+SA_INLINE void tile_rows(sa_dtype dtype, size_t rows, int vectors, size_t steps, const unsigned char *a,
+                         size_t a_stride, const void *b, float *c, size_t ldc)
 {
     for (size_t i = 0; i < rows; i += TILE_ROWS) {
         int part = rows - i < TILE_ROWS ? (int)(rows - i) : TILE_ROWS;

@@ -1,6 +1,7 @@
 /*
- * The vector layer of the CPU ops: a vector of floats as wide as the level's registers, and the few things that plain C
- * on vector types cannot say. Each op is written once on these and compiled once per level (cmake/CpuKernels.cmake).
+ * The vector layer of the CPU ops: a vector of floats as wide as the level's registers, and the few things
+ * that plain C on vector types cannot say. Each op is written once on these and compiled once per level
+ * (cmake/CpuKernels.cmake).
  *
  *   vf    VL floats: 16 (AVX-512), 8 (AVX2) or 4 (plain: whatever the compiler makes of it)
  *   vi    VL int32, same size
@@ -126,7 +127,10 @@ SA_INLINE vf vf_from_bf16(const sa_bf16 *from)
     return (vf)(__builtin_convertvector(half, vu) << 16);
 }
 
-/* Round to nearest even. NaN becomes a quiet NaN on every level; vcvtneps2bf16 flushes subnormal numbers to zero. */
+/*
+ * Round to nearest even. NaN becomes a quiet NaN on every level; vcvtneps2bf16 flushes subnormal numbers to
+ * zero.
+ */
 SA_INLINE void vf_to_bf16(sa_bf16 *to, vf v)
 {
 #if defined(__AVX512BF16__)
@@ -156,9 +160,10 @@ SA_INLINE vf vf_scale_by_power(vf p, vf n, vf x)
 }
 
 /*
- * 2^x by 2^round(x) * p(x - round(x)), p of 6th degree with p(0) = 1, least relative error on [-1/2, 1/2]: 2e-9, so what
- * remains is rounding, relative error < 1.3e-7 (checked in tests/kernels; the Taylor series is off by 1.7e-7 at the
- * ends). x <= 0 as softmax and GELU use it; from -125 down the result is exactly 0; NaN stays NaN.
+ * 2^x by 2^round(x) * p(x - round(x)), p of 6th degree with p(0) = 1, least relative error on [-1/2, 1/2]:
+ * 2e-9, so what remains is rounding, relative error < 1.3e-7 (checked in tests/kernels; the Taylor series is
+ * off by 1.7e-7 at the ends). x <= 0 as softmax and GELU use it; from -125 down the result is exactly 0; NaN
+ * stays NaN.
  */
 SA_INLINE vf vf_exp2_negative(vf x)
 {
@@ -174,7 +179,9 @@ SA_INLINE vf vf_exp2_negative(vf x)
     return vf_scale_by_power(p, n, x);
 }
 
-/* The same with p of 3rd degree, relative error < 1.1e-4: for results that are rounded to bf16 (2e-3) anyway. */
+/*
+ * The same with p of 3rd degree, relative error < 1.1e-4: for results that are rounded to bf16 (2e-3) anyway.
+ */
 SA_INLINE vf vf_exp2_negative_short(vf x)
 {
     vf n = (x + 12582912.0f) - 12582912.0f;
@@ -187,9 +194,10 @@ SA_INLINE vf vf_exp2_negative_short(vf x)
 }
 
 /*
- * GELU(x) = x * Phi(x). The tail 1 - Phi(z), z = |x|, is 2^q(z) with q a polynomial of degree 7 and q(0) = -1, fitted to
- * log2(1 - Phi) on [0, 5.75] so that the tail errs least (iterated weighted least squares): no division, one exp2.
- * Beyond 5.75 the result is max(x, 0) - 2e-8. With the roundings |error| <= 3e-7 |x| (tests/kernels).
+ * GELU(x) = x * Phi(x). The tail 1 - Phi(z), z = |x|, is 2^q(z) with q a polynomial of degree 7 and q(0) =
+ * -1, fitted to log2(1 - Phi) on [0, 5.75] so that the tail errs least (iterated weighted least squares): no
+ * division, one exp2. Beyond 5.75 the result is max(x, 0) - 2e-8. With the roundings |error| <= 3e-7 |x|
+ * (tests/kernels).
  */
 SA_INLINE vf vf_gelu(vf x)
 {
