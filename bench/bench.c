@@ -51,8 +51,10 @@ static int by_size(const void *left, const void *right)
 sa_status sa_bench_measure(sa_bench_case *cases, size_t count, size_t repeats, sa_progress *progress,
                            sa_error *err)
 {
-    /* OpenMP's idle threads spin for some milliseconds after a product; they shall not stand in the next
-     * one's way. */
+    /*
+     * OpenMP's idle threads spin for some milliseconds after a product; they shall not stand in the next
+     * one's way.
+     */
     const struct timespec settle = {.tv_nsec = 10 * 1000 * 1000};
     SA_ASSERT(repeats >= 1 && repeats <= SA_BENCH_MOST_REPEATS);
     for (size_t i = 0; i < count; i++) {

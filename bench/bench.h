@@ -89,8 +89,10 @@ const void *sa_bench_gemm_w(const sa_bench_gemm *gemm);
 typedef struct sa_onednn_gemm sa_onednn_gemm;
 
 bool sa_onednn_available(void); /* compiled in */
-/* The same product; a and w as above, w is brought into oneDNN's own order once. SA_NO_DEVICE if oneDNN
- * refuses. */
+/*
+ * The same product; a and w as above, w is brought into oneDNN's own order once. SA_NO_DEVICE if oneDNN
+ * refuses.
+ */
 sa_status sa_onednn_gemm_open(sa_onednn_gemm **gemm, size_t m, size_t n, size_t k, sa_dtype dtype,
                               const void *a, const void *w, int threads, sa_error *err);
 void sa_onednn_gemm_close(sa_onednn_gemm *gemm);

@@ -1,5 +1,7 @@
-/* segagent bench gemm: our GEMM against oneDNN's, shape by shape, interleaved, with the ratio and the
- * agreement. */
+/*
+ * segagent bench gemm: our GEMM against oneDNN's, shape by shape, interleaved, with the ratio and the
+ * agreement.
+ */
 #include <stdlib.h>
 
 #include "bench/bench.h"

@@ -1,5 +1,6 @@
-# The CPU backend. Every file of kernels/cpu/ops is compiled once per instruction set level, from the same source: the
-# flags below and SA_ISA (a suffix for its one exported table) are all that differ. runtime/device picks a level at run time.
+# The CPU backend. Every file of kernels/cpu/ops is compiled once per instruction set level, from the same
+# source: the flags below and SA_ISA (a suffix for its one exported table) are all that differ. runtime/device
+# picks a level at run time.
 file(GLOB cpu_op_sources CONFIGURE_DEPENDS kernels/cpu/ops/*.c)
 file(GLOB cpu_common_sources CONFIGURE_DEPENDS kernels/cpu/*.c)
 

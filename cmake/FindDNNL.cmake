@@ -1,5 +1,5 @@
-# DNNL::DNNL, oneDNN 2.6 (Debian's libdnnl-dev) or 3.x; -DDNNL_ROOT=PREFIX names the prefix of another one. CMake looks
-# there first by itself; of a folder that was configured before, delete the cache.
+# DNNL::DNNL, oneDNN 2.6 (Debian's libdnnl-dev) or 3.x; -DDNNL_ROOT=PREFIX names the prefix of another one.
+# CMake looks there first by itself; of a folder that was configured before, delete the cache.
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
 find_library(DNNL_LIBRARY dnnl)
 include(FindPackageHandleStandardArgs)

@@ -51,8 +51,10 @@ typedef struct {
  */
 bool sa_cli_start(sa_cli *cli, const sa_syntax *syntax, int argc, char **argv, int *exit_code);
 
-/* Says the error (one line on standard error, with --json an object on standard output too), frees, exit
- * code. */
+/*
+ * Says the error (one line on standard error, with --json an object on standard output too), frees, exit
+ * code.
+ */
 int sa_cli_end(sa_cli *cli, sa_status status, const sa_error *err);
 
 /* {"file","reason","hint"}: the value of an "error" key. */

@@ -16,7 +16,7 @@
 #include "runtime/base/file.h"
 #include "runtime/image/npy.h"
 
-enum { OVERLAY_QUALITY = 90 };
+enum { OVERLAY_QUALITY = 90, NAME_ROOM = 4096 };
 
 /* One run of the single-picture mode. */
 typedef struct {
@@ -43,7 +43,7 @@ static bool is_jpeg_name(const char *path)
 /* Found out before any work is done: the folder that a file shall be written into. */
 static sa_status check_folder(const char *path, sa_error *err)
 {
-    char folder[1024];
+    char folder[NAME_ROOM];
     if (path == NULL || strcmp(path, "-") == 0) {
         return SA_OK;
     }
@@ -56,8 +56,11 @@ static sa_status check_folder(const char *path, sa_error *err)
         return SA_OK; /* a device or pipe is written to where it is */
     }
     const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
-             slash != NULL ? path : ".");
+    int length = snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+                          slash != NULL ? path : ".");
+    if (length >= NAME_ROOM) {
+        return sa_fail(err, SA_BAD_USAGE, path, "use a shorter path", "the path is too long");
+    }
     return access(folder, W_OK | X_OK) == 0 ? SA_OK
                                             : sa_fail_errno(err, path, "cannot write into its directory");
 }
@@ -71,6 +74,32 @@ static bool is_same_file(const char *a, const char *b)
     }
     bool there = stat(a, &x) == 0 && stat(b, &y) == 0;
     return there ? S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino : strcmp(a, b) == 0;
+}
+
+/* "mask.png" -> "mask-2.png": where --all puts candidate i. */
+static sa_status name_candidate(char name[NAME_ROOM], const char *out, size_t i, sa_error *err)
+{
+    int length = snprintf(name, NAME_ROOM, "%.*s-%zu.png", (int)(strlen(out) - strlen(".png")), out, i);
+    return length > 0 && length < NAME_ROOM
+               ? SA_OK
+               : sa_fail(err, SA_BAD_USAGE, out, "use a shorter path", "the path is too long");
+}
+
+/* What --all writes beside `out` must not be the picture or another output either. */
+static sa_status check_candidates(const sa_click_options *o, sa_error *err)
+{
+    const char *const others[] = {o->image, o->overlay, o->mask};
+    char name[NAME_ROOM];
+    for (size_t i = 0; i < SA_SEGMENTER_MAX_CANDIDATES; i++) {
+        SA_TRY(name_candidate(name, o->out, i, err));
+        for (size_t k = 0; k < sizeof others / sizeof others[0]; k++) {
+            if (is_same_file(name, others[k])) {
+                return sa_fail(err, SA_BAD_USAGE, name, "give --out another name",
+                               "--all would write a mask there, over %s", others[k]);
+            }
+        }
+    }
+    return SA_OK;
 }
 
 static sa_status check_outputs(const sa_click_options *o, bool json, sa_error *err)
@@ -99,7 +128,7 @@ static sa_status check_outputs(const sa_click_options *o, bool json, sa_error *e
     if (o->overlay != NULL && !is_jpeg_name(o->overlay) && !ends_with(o->overlay, ".png")) {
         return sa_fail(err, SA_BAD_USAGE, o->overlay, "name it .png or .jpg", "no known picture format");
     }
-    return SA_OK;
+    return o->all && o->out != NULL && strcmp(o->out, "-") != 0 ? check_candidates(o, err) : SA_OK;
 }
 
 static sa_status check_options(const sa_cli *cli, const sa_click_options *o, sa_error *err)
@@ -189,9 +218,9 @@ static sa_status write_masks(const job *j, sa_error *err)
         return SA_OK;
     }
     for (size_t i = 0; i < j->answer.answer.candidates; i++) {
-        char numbered[1024];
-        snprintf(numbered, sizeof numbered, "%.*s-%zu.png", (int)strlen(path) - 4, path, i);
-        SA_TRY(write_mask_png(numbered, &j->answer.masks[i], err));
+        char name[NAME_ROOM];
+        SA_TRY(name_candidate(name, path, i, err));
+        SA_TRY(write_mask_png(name, &j->answer.masks[i], err));
     }
     return SA_OK;
 }

@@ -66,11 +66,24 @@ static char *copy_text(const char *text)
     return copy;
 }
 
+/* The row's output where there is no memory even for its error. */
+static char no_memory_line[] = "{\"image\":null,\"error\":{\"file\":null,\"reason\":\"no memory for the "
+                               "row\",\"hint\":\"split the file\"}}\n";
+
+static void free_result(row *at)
+{
+    if (at->result != no_memory_line) {
+        free(at->result);
+    }
+    at->result = NULL;
+}
+
 /* The row's output from here on: {"image", "error"}. */
 static void fail_row(run *r, row *at, const sa_error *why)
 {
     char *text = NULL;
     size_t size = 0;
+    bool good = false;
     FILE *stream = open_memstream(&text, &size);
     if (stream != NULL) {
         sa_json_writer w = sa_json_writer_on(stream);
@@ -81,10 +94,13 @@ static void fail_row(run *r, row *at, const sa_error *why)
         sa_cli_write_error(&w, why);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
-        fclose(stream);
+        good = fclose(stream) == 0;
+    }
+    if (!good) {
+        free(text);
     }
     sa_log_error(&r->cli->log, why);
-    at->result = text;
+    at->result = good ? text : no_memory_line;
     r->failed++;
     r->done++;
 }
@@ -239,8 +255,7 @@ static sa_status write_ready(run *r, sa_error *err)
     while (r->written < r->count && r->rows[r->written].result != NULL) {
         row *at = &r->rows[r->written++];
         fputs(at->result, stdout);
-        free(at->result);
-        at->result = NULL;
+        free_result(at);
     }
     bool good = fflush(stdout) == 0 && !ferror(stdout);
     sa_interrupt_hold(false);
@@ -498,7 +513,7 @@ sa_status sa_click_run_rows(sa_cli *cli, const sa_click_options *options, size_t
         sa_user_prompt_free(&r.rows[i].prompt);
         free(r.rows[i].image);
         free(r.rows[i].path);
-        free(r.rows[i].result);
+        free_result(&r.rows[i]);
     }
     free(r.rows);
     free(r.wave);

@@ -56,8 +56,10 @@ static void read_processor(sa_machine *m)
     m->processors_usable = known ? CPU_COUNT(&set) : m->processors_online;
 }
 
-/* A number of a control group's file; 0 for "max", for what cannot be read, and for the "no limit" of
- * version 1. */
+/*
+ * A number of a control group's file; 0 for "max", for what cannot be read, and for the "no limit" of version
+ * 1.
+ */
 static size_t read_limit(const char *root, const char *group, const char *name)
 {
     char path[1024], text[128];
@@ -88,8 +90,10 @@ static void apply_group(sa_machine *m, const char *root, const char *group, bool
     }
 }
 
-/* A limit of any group above ours binds us too; inside a container the paths may lead nowhere, the root
- * remains. */
+/*
+ * A limit of any group above ours binds us too; inside a container the paths may lead nowhere, the root
+ * remains.
+ */
 static void apply_groups_upward(sa_machine *m, const char *root, char *group, bool unified)
 {
     for (;;) {

@@ -1,5 +1,7 @@
-/* What kind of machine this is: read from /proc and /sys, each fact missing (0 or "") where the system does
- * not say. */
+/*
+ * What kind of machine this is: read from /proc and /sys, each fact missing (0 or "") where the system does
+ * not say.
+ */
 #ifndef SA_CLI_MACHINE_H
 #define SA_CLI_MACHINE_H
 

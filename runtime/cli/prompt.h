@@ -60,8 +60,10 @@ sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter 
                                const sa_image *picture, const sa_image_limits *limits, const char *name,
                                float *state, sa_error *err);
 
-/* `path` as seen from `directory` ("" for the current one): "rows" and "x.png" give "rows/x.png"; absolute
- * paths stay. */
+/*
+ * `path` as seen from `directory` ("" for the current one): "rows" and "x.png" give "rows/x.png"; absolute
+ * paths stay.
+ */
 sa_status sa_path_from(char *out, size_t size, const char *directory, const char *path, sa_error *err);
 
 #endif

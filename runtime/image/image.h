@@ -104,8 +104,10 @@ typedef struct {
 } sa_image_click;
 
 void sa_image_draw_clicks(sa_image *image, const sa_image_click *clicks, size_t count);
-/* The outline of the box with corners (x0,y0) and (x1,y1), both drawn, clipped. Coordinates that are not
- * finite or lie more than 2^30 away draw nothing. */
+/*
+ * The outline of the box with corners (x0,y0) and (x1,y1), both drawn, clipped. Coordinates that are not
+ * finite or lie more than 2^30 away draw nothing.
+ */
 void sa_image_draw_box(sa_image *image, double x0, double y0, double x1, double y1, const uint8_t color[3]);
 
 #endif

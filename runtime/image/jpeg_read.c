@@ -45,8 +45,10 @@ static _Noreturn void on_error(j_common_ptr info)
     jpeg_leave(info->client_data, info->err->msg_code);
 }
 
-/* A warning: libjpeg would go on and make up what is missing. At the end of the file that would be the
- * picture. */
+/*
+ * A warning: libjpeg would go on and make up what is missing. At the end of the file that would be the
+ * picture.
+ */
 static void on_message(j_common_ptr info, int level)
 {
     if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF) {
@@ -127,8 +129,10 @@ static int read_orientation(jpeg_reader *reader)
     return orientation == 0 ? 1 : orientation;
 }
 
-/* grey[0,width) standing at the row's start -> RGB, in place, from the right so that nothing is overwritten
- * unread. */
+/*
+ * grey[0,width) standing at the row's start -> RGB, in place, from the right so that nothing is overwritten
+ * unread.
+ */
 static void spread_grey(uint8_t *row, size_t width)
 {
     for (size_t x = width; x-- > 0;) {
@@ -175,8 +179,10 @@ static void read_rows(jpeg_reader *reader)
     }
 }
 
-/* From the header's numbers: what Pillow refuses is refused, sizes are checked, the picture's memory is
- * taken. */
+/*
+ * From the header's numbers: what Pillow refuses is refused, sizes are checked, the picture's memory is
+ * taken.
+ */
 static void start_picture(jpeg_reader *reader)
 {
     j_decompress_ptr info = &reader->info;
@@ -198,7 +204,8 @@ static void start_picture(jpeg_reader *reader)
     reader->max_scans = scan_limit(reader->image);
 }
 
-/* False if libjpeg, or one of us, gave up; reader->cause says why. Leaves nothing allocated but the picture.
+/*
+ * False if libjpeg, or one of us, gave up; reader->cause says why. Leaves nothing allocated but the picture.
  */
 static bool jpeg_run(jpeg_reader *reader)
 {

@@ -1,5 +1,7 @@
-/* JPEG writing, by libjpeg-turbo with Pillow's settings: baseline, 4:2:0, standard tables scaled by the
- * quality. */
+/*
+ * JPEG writing, by libjpeg-turbo with Pillow's settings: baseline, 4:2:0, standard tables scaled by the
+ * quality.
+ */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>

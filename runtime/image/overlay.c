@@ -8,8 +8,10 @@ sa_image_paint sa_image_default_paint(void)
     return (sa_image_paint){.color = {0, 255, 0}, .alpha = 0.5, .rounding = SA_IMAGE_TRUNCATE};
 }
 
-/* What each value of a channel becomes. The volatile keeps the products from being fused into the sum, which
- * would round once less than the reference and move some truncated values by one. */
+/*
+ * What each value of a channel becomes. The volatile keeps the products from being fused into the sum, which
+ * would round once less than the reference and move some truncated values by one.
+ */
 static void fill_table(uint8_t table[256], double color, const sa_image_paint *paint)
 {
     for (int v = 0; v < 256; v++) {

@@ -73,8 +73,10 @@ static int hex_digit(uint8_t c)
                                   : -1;
 }
 
-/* Hex digits, white space between bytes -> bytes, in place of `out`; the count, or 0 if something else stands
- * there. */
+/*
+ * Hex digits, white space between bytes -> bytes, in place of `out`; the count, or 0 if something else stands
+ * there.
+ */
 static size_t decode_hex(const uint8_t *hex, size_t size, uint8_t *out)
 {
     size_t made = 0, digits = 0;

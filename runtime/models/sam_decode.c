@@ -165,8 +165,10 @@ static void embed_mask(const sa_sam *sam, const float *low, float *dense)
     project_to_stream(sam, &w->mask3, s * s / 16, b->mask_t, NULL, dense);
 }
 
-/* keys = embedding + dense, for a prompt with a mask; without one, the learned no-mask vector is the dense
- * part. */
+/*
+ * keys = embedding + dense, for a prompt with a mask; without one, the learned no-mask vector is the dense
+ * part.
+ */
 static void start_keys(sa_sam *sam, const sam_prompt *prompt, size_t index)
 {
     size_t image = sam->grid * sam->grid;
@@ -263,7 +265,8 @@ static void round_tokens(const sa_sam *sam, size_t rows)
 static void self_attention(sa_sam *sam, const sam_two_way *layer, size_t index, size_t count, size_t rows)
 {
     const sam_decode_buffers *b = &sam->decode;
-    /* The first layer looks at the bare tokens (they are their own position) and replaces them: no residual.
+    /*
+     * The first layer looks at the bare tokens (they are their own position) and replaces them: no residual.
      */
     const void *queries = index == 0 ? b->tokens_t : b->tokens_p;
     project(sam, &layer->self.q, rows, queries, b->tq);
@@ -349,7 +352,8 @@ static void read_tokens(sa_sam *sam, const sam_prompt *prompts, size_t count)
     run_mlp(sam, &sam->weights.iou, count, b->out_tokens, kept * c, b->scores, sam->mask_tokens);
 }
 
-/* keys_t -> features [N*G*16, C/8]: two transposed convolutions; see mask_product for the order of the rows.
+/*
+ * keys_t -> features [N*G*16, C/8]: two transposed convolutions; see mask_product for the order of the rows.
  */
 static void upscale(sa_sam *sam, size_t image_rows)
 {

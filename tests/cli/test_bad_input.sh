@@ -171,6 +171,9 @@ refuses 2 'it is a directory' click --segmenter "$MODEL" --image "$IMAGE" --poin
 refuses 2 'overwrite the picture' click --segmenter "$MODEL" --image "$F/same.jpg" --point 1,1 --overlay "$F/./same.jpg"
 check "the picture is as it was" cmp -s "$IMAGE" "$F/same.jpg"
 refuses 2 'overwrite .* another output' click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --out "$T/m.png" --overlay "$T/m.png"
+cp "$IMAGE" "$F/same-1.png"
+refuses 2 'would write a mask there' click --segmenter "$MODEL" --image "$F/same-1.png" --point 1,1 --all --out "$F/same.png"
+check "the picture named like a candidate is as it was" cmp -s "$IMAGE" "$F/same-1.png"
 refuses 2 'two results' click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --out - --save-logits -
 if [ -w /dev/full ]; then
     "$SEGAGENT_BINARY" click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --json >/dev/full 2>"$SCRATCH/err"

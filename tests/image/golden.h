@@ -1,5 +1,7 @@
-/* The files of tests/golden/images, as the tests of this room read them. Made by
- * weights_tools/golden/make_images.py. */
+/*
+ * The files of tests/golden/images, as the tests of this room read them. Made by
+ * weights_tools/golden/make_images.py.
+ */
 #ifndef SA_TESTS_IMAGE_GOLDEN_H
 #define SA_TESTS_IMAGE_GOLDEN_H
 

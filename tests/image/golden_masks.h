@@ -15,7 +15,7 @@
 #include "runtime/image/mask.h"
 
 /* Byte i of pattern `seed`. */
-static inline uint8_t golden_pattern(uint32_t seed, size_t i)
+static inline uint8_t golden_hash_byte(uint32_t seed, size_t i)
 {
     uint32_t x = (uint32_t)i * 2654435761u + seed * 2246822519u;
     x = (x ^ x >> 15) * 2246822519u;
@@ -76,7 +76,7 @@ static inline sa_mask golden_mask(const json_t *object, uint32_t seed)
     for (size_t y = 0; y < height; y++) {
         for (size_t x = 0; x < width; x++) {
             size_t at = y / cell * ((width + cell - 1) / cell) + x / cell;
-            sa_mask_set(&mask, x, y, golden_pattern(seed, at) > threshold);
+            sa_mask_set(&mask, x, y, golden_hash_byte(seed, at) > threshold);
         }
     }
     return mask;

@@ -1,5 +1,7 @@
-/* Painting: the overlay against its formula pixel by pixel; clicks and boxes stay inside and look as
- * promised. */
+/*
+ * Painting: the overlay against its formula pixel by pixel; clicks and boxes stay inside and look as
+ * promised.
+ */
 #include <math.h>
 
 #include "runtime/base/philox.h"
@@ -103,7 +105,8 @@ static void test_overlay_default(void **state)
 
 /* -- Clicks and boxes -- */
 
-/* A grey picture whose pixels lie in a guarded buffer, so that a stray write shows without a sanitizer, too.
+/*
+ * A grey picture whose pixels lie in a guarded buffer, so that a stray write shows without a sanitizer, too.
  */
 static sa_image grey_in(check_buffer *buffer, size_t height, size_t width)
 {

@@ -1,4 +1,5 @@
-/* EXIF orientation: the eight ways of turning, and blocks that lie, at every length. (Files: test_decode.c.)
+/*
+ * EXIF orientation: the eight ways of turning, and blocks that lie, at every length. (Files: test_decode.c.)
  */
 #include "tests/image/golden.h"
 

@@ -1,5 +1,7 @@
-/* .npy files: what numpy.save writes is read, what we write is what it writes, and everything else is
- * refused. */
+/*
+ * .npy files: what numpy.save writes is read, what we write is what it writes, and everything else is
+ * refused.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

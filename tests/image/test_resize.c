@@ -214,7 +214,7 @@ static void golden_bytes(void **state)
         check_buffer in = check_buffer_new(h * w * channels),
                      out = check_buffer_new(out_h * out_w * channels);
         for (size_t k = 0; k < in.size; k++) {
-            in.bytes[k] = golden_pattern((uint32_t)golden_number(c, "seed"), k);
+            in.bytes[k] = golden_hash_byte((uint32_t)golden_number(c, "seed"), k);
         }
         sa_resize_u8_args args = {.in = in.bytes,
                                   .in_height = h,
@@ -405,7 +405,7 @@ static void golden_planes(void **state)
         float *in = malloc(in_count * sizeof *in), *got = malloc(out_count * sizeof *got);
         float *want = malloc(out_count * sizeof *want);
         for (size_t k = 0; k < in_count; k++) {
-            in[k] = ((float)golden_pattern((uint32_t)golden_number(c, "seed"), k) - 128.0f) / 32.0f;
+            in[k] = ((float)golden_hash_byte((uint32_t)golden_number(c, "seed"), k) - 128.0f) / 32.0f;
         }
         const char *hex = golden_text(c, "floats");
         assert_int_equal(strlen(hex), 8 * out_count);
