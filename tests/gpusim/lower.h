@@ -89,7 +89,17 @@ typedef struct {
 /* Each file of ops/ exports one table, named with the level's suffix: const sim_op SIM_NAME(sim_ops_integer)[]. */
 #define SIM_PASTE2(a, b) a##_##b
 #define SIM_PASTE(a, b) SIM_PASTE2(a, b)
+#ifndef SIM_LEVEL
+#define SIM_LEVEL plain
+#endif
 #define SIM_NAME(name) SIM_PASTE(name, SIM_LEVEL)
+
+/*
+ * mov from a special register that has no slot (%clock, %clock64, %globaltimer, %smid, %gridid, ...): in control.c, called
+ * by mov's lowering in convert.c when the source is PTX_OP_SPECIAL and sim_special_slot() says SIM_SPECIALS.
+ */
+bool SIM_NAME(sim_lower_special)(sim_lowering *l, const ptx_instruction *ptx, sim_inst *inst);
+sim_special sim_special_slot(const char *name); /* lower.c: SIM_TID_X of "%tid.x"; SIM_SPECIALS if it has none */
 
 /*
  * The files: integer (add..mad, logic, shifts, bit fields, prmt, lop3, dp4a, video, min/max, set/setp/selp/slct of

@@ -24,6 +24,7 @@
 #define SIM_MAX_WARPS 32 /* of a block: 1024 threads */
 #define SIM_ALL_LANES 0xffffffffu
 #define SIM_NO_PRED 0xffffu
+#define SIM_CARRY_PRED 0 /* predicate 0 of every frame is the carry flag of add.cc and the like; no register gets it */
 
 typedef uint32_t sim_mask;
 typedef struct sim_warp sim_warp;
@@ -69,8 +70,10 @@ typedef enum {
 typedef enum {
     SIM_PLAIN = 0,
     SIM_CONTROL,    /* the handler has changed fragments (branch, exit, call, ret, barrier): choose anew */
-    SIM_COLLECTIVE, /* .sync: the loop gathers the lanes of the member mask (operand `members`) first */
+    SIM_COLLECTIVE, /* .sync: the loop gathers the lanes of the member mask (operand c) first, then runs the handler
+                       for all of them; with SIM_ALL_MEMBERS in flags every alive lane is a member */
 } sim_kind;
+#define SIM_ALL_MEMBERS 0x80 /* in flags of a collective: mma, ldmatrix, aligned barriers, ... */
 
 /* Classes of the counters, one per instruction. */
 typedef enum {
@@ -149,7 +152,10 @@ typedef struct sim_frame {
     uint32_t local_base; /* of this frame in each lane's local memory */
     uint32_t return_pc;
     const sim_inst *call;
-    uint32_t depth, users; /* fragments that run in it or in frames called from it */
+    uint32_t depth;
+    uint32_t users;  /* fragments in it, and those that wait in it for a call to return */
+    size_t capacity; /* bytes of `memory`, which holds registers, predicates and params */
+    void *memory;
 } sim_frame;
 
 /* Lanes of a warp that stand at one instruction of one frame. */
@@ -159,7 +165,8 @@ typedef struct {
     sim_mask mask;
     uint32_t pc;
     sim_frame *frame;
-    uint8_t wait; /* sim_wait */
+    uint8_t wait;    /* sim_wait */
+    bool yielded;    /* it has spun for long: others first */
     uint32_t barrier; /* its number while at one */
 } sim_fragment;
 
@@ -176,18 +183,22 @@ struct sim_warp {
 
     sim_fragment fragment[SIM_LANES];
     uint32_t fragments, current; /* how many, which one runs */
-    bool stop; /* a handler asks the loop to leave this warp for now (barrier, nanosleep, spin) */
+    int32_t budget; /* instructions until another warp has its turn; a handler that stops the warp sets it to 0 */
+    uint32_t spins; /* backward branches since this fragment was chosen */
 
     uint8_t *local; /* [32][worker->local_limit], or NULL until first used */
     uint32_t special[SIM_SPECIALS * SIM_LANES] __attribute__((aligned(128)));
     void *check; /* the checkers' own state of this warp: clocks, cp.async groups (check.h) */
-    uint64_t instructions; /* run by this warp: %clock */
+    uint64_t instructions; /* run by this warp before this turn: %clock */
+    int32_t quantum;       /* budget at the turn's begin */
 };
 
 typedef struct {
-    uint32_t expected, arrived; /* threads; 0 expected: nobody waits */
-    sim_mask waiting[SIM_MAX_WARPS];
-    uint32_t reduce_and, reduce_or, reduce_popc; /* of bar.red */
+    uint32_t expected, arrived; /* threads (lanes that the block does not fill count as arrived with their warp); 0
+                                   expected: nobody has come */
+    sim_mask came[SIM_MAX_WARPS]; /* lanes that have arrived or wait, of each warp */
+    bool all, any;                /* of bar.red */
+    uint32_t count;
 } sim_barrier;
 
 struct sim_block {
@@ -200,6 +211,8 @@ struct sim_block {
     uint8_t *shared;
     uint32_t shared_bytes; /* static and dynamic */
     sim_barrier barrier[16];
+    uint32_t ready;   /* warps with a fragment that can run */
+    uint32_t running; /* warps that have not ended */
     void *check; /* the checkers' own: shadow of shared memory, clocks */
 };
 
@@ -270,6 +283,9 @@ int sim_grid_run(const sim_launch *launch, sim_counters *counters);
 
 /* Stops the launch from inside a handler: the first trap's error is the launch's result (grid.c). */
 void sim_trap(sim_warp *warp, int error);
+
+/* The warp's local memory [32][worker->local_limit], taken and zeroed at first use (warp.c). */
+uint8_t *sim_warp_local(sim_warp *warp);
 
 /* ---- operands: what handlers use ---- */
 
