@@ -35,6 +35,12 @@ void sim_memory_close(void);
 uint64_t sim_memory_alloc(size_t bytes, const char *what); /* 0: out of memory (or an injected failure) */
 bool sim_memory_free(uint64_t address);                    /* false: not the begin of a live range */
 size_t sim_memory_used(void);
+/* Bytes the host may touch at sim_memory_host() (cuMemAllocHost): is_host, and no part of the device's memory. */
+uint64_t sim_memory_alloc_host(size_t bytes, const char *what);
+void sim_memory_set_constant(uint64_t address); /* of a live range: kernels may not write it */
+/* The n-th allocation from now fails, of either kind; 0: none. GPUSIM_FAIL_ALLOC sets it at cuInit. */
+void sim_memory_fail(uint64_t n);
+extern uint64_t sim_memory_time; /* what freed_at takes: the driver counts launches in it */
 
 /* The range that holds the address, live or freed; NULL if none ever did. Binary search: callers cache it. */
 const sim_range *sim_memory_find(uint64_t address);
