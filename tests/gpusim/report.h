@@ -38,6 +38,7 @@ void sim_report(const sim_finding *finding);
 void sim_report_lane(sim_warp *warp, const sim_inst *inst, uint32_t lane, sim_finding_kind kind, uint64_t address,
                      uint32_t bytes, const char *format, ...) __attribute__((format(printf, 7, 8)));
 uint64_t sim_report_count(sim_finding_kind kind); /* told or counted so far */
+void sim_report_close(void); /* at the end of the program: how often each came, closes the report */
 
 /* The environment's switches, read once at cuInit (INTERFACES, "The simulated GPU"). */
 typedef struct {
@@ -48,8 +49,18 @@ typedef struct {
     int threads;
     const char *device; /* "h100" */
     const char *report, *profile; /* files, or NULL */
+    uint64_t memory;              /* GPUSIM_MEMORY: bytes of the device, 0: as the posed device has */
+    uint64_t fail_alloc;          /* GPUSIM_FAIL_ALLOC=n: the n-th allocation fails; 0: none */
+    uint64_t fail_launch;         /* GPUSIM_FAIL_LAUNCH=n: the n-th launch is refused */
+    uint64_t trap_launch;         /* GPUSIM_TRAP_LAUNCH=n: the n-th launch fails while it runs */
+    uint64_t lost_at;             /* GPUSIM_LOST_AT=n: the device is lost at the n-th driver call */
+    uint64_t driver_version;      /* GPUSIM_DRIVER_VERSION: 13000 is CUDA 13.0 */
 } sim_switches;
 extern sim_switches sim_options;
+/*
+ * A variable GPUSIM_... that is unknown or has a value not understood ends the program with exit code 2: a check that
+ * is silently off would be worse. Reads the environment once; later calls do nothing.
+ */
 void sim_switches_read(void);
 
 #endif
