@@ -1,10 +1,11 @@
 /*
  * kernels.h: every operation that the models are made of, in data-flow order. Pure C; knows no backend.
  *
- *   image -> patchify -> [ layernorm -> gemm (qkv) -> attention_grid -> gemm -> layernorm -> gemm -> gemm ]
+ *   image -> image_resize -> patchify
+ *         -> [ layernorm -> gemm (qkv) -> attention_grid -> gemm -> layernorm -> gemm -> gemm ]
  *         x depth -> im2col -> gemm -> embedding
  *   clicks -> point_encode -> [ add -> gemm -> attention -> gemm -> layernorm ] x layers
- *         -> mask_product -> mask_resize
+ *         -> mask_product -> mask_resize, or mask_threshold -> overlay
  *
  * A backend is one sa_ops table. An op is queued on a stream and works on device memory that the caller owns;
  * it never allocates and never synchronises (the CPU backend happens to finish before it returns). Wrong
@@ -32,6 +33,30 @@
 typedef struct sa_stream sa_stream; /* runtime/device/device.h */
 
 typedef enum { SA_ACT_NONE = 0, SA_ACT_RELU, SA_ACT_GELU /* erf form, MODEL_SPECS 1.1 */ } sa_activation;
+
+/*
+ * image_resize: Pillow's 8-bit resize of an RGB picture, equal byte for byte (MODEL_SPECS 1.5): across first,
+ * then down, with 8 bits between.
+ *   y[i, c] = clip8((2^21 + sum_k weight[i,k] * x[first[i] + k, c]) >> 22)        along one axis
+ *   x [in_height, in_width, 3] u8 in    y [out_height, out_width, 3] u8 out, no overlap    both contiguous
+ *   across, down: one axis each, a table [out, 2 + taps] i32 in device memory, as sa_resize_u8_table()
+ *   (runtime/image/resize.h) makes it on the host: row i is first[i], count[i] <= taps, and that many
+ *   weights in 1/2^22. NULL skips an axis, which then keeps its size.
+ *   workspace: image_resize_workspace() bytes, 256-byte aligned.
+ * Sums are integers, |sum| < 2^31 for the weights of any picture. Sides >= 1.
+ */
+typedef struct {
+    size_t taps;
+    const int32_t *table;
+} sa_resize_axis;
+
+typedef struct {
+    size_t in_height, in_width, out_height, out_width;
+    const uint8_t *x;
+    uint8_t *y;
+    sa_resize_axis across, down;
+    void *workspace;
+} sa_image_resize_args;
 
 /*
  * patchify: cuts a padded, normalised picture into the rows of a patch embedding.
@@ -238,9 +263,40 @@ typedef struct {
     void *workspace;
 } sa_mask_resize_args;
 
+/*
+ * mask_threshold: logits to a mask.
+ *   bits[y, x/64] bit x%64 = logits[y,x] > threshold, NaN is not; bits past w are 0
+ *   logits [h,w] f32 in    bits [h, ceil(w/64)] u64 out
+ * Moves 4*h*w + h*w/8 bytes.
+ */
+typedef struct {
+    size_t height, width;
+    float threshold;
+    const float *logits;
+    uint64_t *bits;
+} sa_mask_threshold_args;
+
+/*
+ * overlay: a mask painted on a picture (MODEL_SPECS 1.7).
+ *   y[r, x, c] = bit (r,x) of the mask ? table[c][pixels[r,x,c]] : pixels[r,x,c]
+ *   pixels [h,w,3] u8 in    bits [h, ceil(w/64)] u64 in    y [h,w,3] u8 out, may be pixels
+ *   table: what each value of a channel becomes; host memory, as sa_image_paint_table() makes it
+ *   (runtime/image/image.h)
+ * Moves 6*h*w + h*w/8 bytes.
+ */
+typedef struct {
+    size_t height, width;
+    const uint8_t *pixels;
+    const uint64_t *bits;
+    const uint8_t (*table)[256]; /* host array [3] */
+    uint8_t *y;
+} sa_overlay_args;
+
 typedef struct sa_ops {
     const char *name; /* "avx512bf16", ...: shown by `segagent doctor` */
 
+    size_t (*image_resize_workspace)(const sa_stream *, const sa_image_resize_args *);
+    void (*image_resize)(sa_stream *, const sa_image_resize_args *);
     void (*patchify)(sa_stream *, const sa_patchify_args *);
 
     size_t (*gemm_packed_bytes)(size_t n, size_t k, sa_dtype dtype); /* 0 if the product does not fit */
@@ -264,6 +320,8 @@ typedef struct sa_ops {
     void (*mask_product)(sa_stream *, const sa_mask_product_args *);
     size_t (*mask_resize_workspace)(const sa_stream *, const sa_mask_resize_args *);
     void (*mask_resize)(sa_stream *, const sa_mask_resize_args *);
+    void (*mask_threshold)(sa_stream *, const sa_mask_threshold_args *);
+    void (*overlay)(sa_stream *, const sa_overlay_args *);
 } sa_ops;
 
 #endif

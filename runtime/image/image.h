@@ -92,6 +92,8 @@ typedef struct {
 
 sa_image_paint sa_image_default_paint(void);
 void sa_image_overlay(sa_image *image, const sa_mask *mask, const sa_image_paint *paint);
+/* What each value of each channel becomes: for the op overlay of kernels.h, which paints the same bytes. */
+void sa_image_paint_table(const sa_image_paint *paint, uint8_t table[3][256]);
 
 /*
  * Clicks, for people to look at: a green disc with "+" or a red one with "-", white ring, black rim; the

@@ -12,7 +12,7 @@ sa_image_paint sa_image_default_paint(void)
  * What each value of a channel becomes. The volatile keeps the products from being fused into the sum, which
  * would round once less than the reference and move some truncated values by one.
  */
-static void fill_table(uint8_t table[256], double color, const sa_image_paint *paint)
+static void fill_channel(uint8_t table[256], double color, const sa_image_paint *paint)
 {
     for (int v = 0; v < 256; v++) {
         volatile double kept = (1.0 - paint->alpha) * v, added = paint->alpha * color;
@@ -22,14 +22,19 @@ static void fill_table(uint8_t table[256], double color, const sa_image_paint *p
     }
 }
 
+void sa_image_paint_table(const sa_image_paint *paint, uint8_t table[3][256])
+{
+    SA_ASSERT(paint->alpha >= 0 && paint->alpha <= 1);
+    for (int c = 0; c < 3; c++) {
+        fill_channel(table[c], paint->color[c], paint);
+    }
+}
+
 void sa_image_overlay(sa_image *image, const sa_mask *mask, const sa_image_paint *paint)
 {
     uint8_t table[3][256];
     SA_ASSERT(mask->height == image->height && mask->width == image->width);
-    SA_ASSERT(paint->alpha >= 0 && paint->alpha <= 1);
-    for (int c = 0; c < 3; c++) {
-        fill_table(table[c], paint->color[c], paint);
-    }
+    sa_image_paint_table(paint, table);
     for (size_t y = 0; y < image->height; y++) {
         uint8_t *row = image->pixels + y * image->width * 3;
         for (size_t w = 0; w < (image->width + 63) / 64; w++) {

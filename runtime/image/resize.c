@@ -59,7 +59,6 @@ typedef struct {
     uint32_t *down_first;   /* [out_height] */
     uint32_t *down_count;   /* [out_height] taps used */
     int32_t *down_weight;   /* [out_height, down_taps] */
-    double *exact;          /* [most taps] weights of one output before rounding */
     uint8_t *padded;        /* [in_height, across_taps * channels], the input if narrower than a window */
     uint8_t *middle;        /* [in_height, out_width * channels], between the two directions */
     size_t bytes;           /* of workspace */
@@ -98,27 +97,46 @@ static size_t most_taps(sa_resize_filter filter, size_t in, size_t out)
     return taps < in ? taps : in;
 }
 
-/* Taps first .. first+count-1 of output i, and their integer weights. */
-static size_t output_taps(const plan *p, size_t in, size_t out, size_t i, size_t *first, int32_t *weight)
+/*
+ * Taps first .. first+count-1 of output i, and their integer weights. The filter is asked twice for each tap,
+ * for the sum and for the weight: cheaper than memory for what it said.
+ */
+static size_t output_taps(sa_resize_filter filter, size_t in, size_t out, size_t i, size_t *first,
+                          int32_t *weight)
 {
     double scale = (double)in / (double)out, inverse = 1.0 / filter_stretch(in, out);
-    double support = filter_support(p->args.filter, in, out), centre = ((double)i + 0.5) * scale;
+    double support = filter_support(filter, in, out), centre = ((double)i + 0.5) * scale;
     long begin = (long)(centre - support + 0.5), end = (long)(centre + support + 0.5);
     begin = begin < 0 ? 0 : begin;
     end = end > (long)in ? (long)in : end;
     double sum = 0.0;
     for (long tap = begin; tap < end; tap++) {
-        double w = filter_value(p->args.filter, ((double)tap - centre + 0.5) * inverse);
-        p->exact[tap - begin] = w;
-        sum += w;
+        sum += filter_value(filter, ((double)tap - centre + 0.5) * inverse);
     }
-    for (long k = 0; k < end - begin; k++) {
-        double w = sum != 0.0 ? p->exact[k] / sum : p->exact[k];
+    for (long tap = begin; tap < end; tap++) {
+        double w = filter_value(filter, ((double)tap - centre + 0.5) * inverse);
+        w = sum != 0.0 ? w / sum : w;
         w *= 1 << PRECISION;
-        weight[k] = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
+        weight[tap - begin] = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
     }
     *first = (size_t)begin;
     return (size_t)(end - begin);
+}
+
+size_t sa_resize_u8_taps(sa_resize_filter filter, size_t in, size_t out)
+{
+    return in == out ? 0 : most_taps(filter, in, out);
+}
+
+void sa_resize_u8_table(sa_resize_filter filter, size_t in, size_t out, int32_t *table)
+{
+    size_t taps = sa_resize_u8_taps(filter, in, out), first;
+    for (size_t i = 0; taps != 0 && i < out; i++) {
+        int32_t *row = table + i * (2 + taps);
+        memset(row, 0, (2 + taps) * sizeof *row);
+        row[1] = (int32_t)output_taps(filter, in, out, i, &first, row + 2);
+        row[0] = (int32_t)first;
+    }
 }
 
 /*
@@ -131,7 +149,7 @@ static void weights_across(plan *p)
     size_t in_width = p->args.in_width, readable = in_width < taps ? taps : in_width;
     for (size_t i = 0; i < p->args.out_width; i++) {
         int32_t *weight = p->across_weight + i * taps * channels;
-        size_t first, count = output_taps(p, in_width, p->args.out_width, i, &first, weight);
+        size_t first, count = output_taps(p->args.filter, in_width, p->args.out_width, i, &first, weight);
         size_t start = first < readable - taps ? first : readable - taps;
         /* From the back, since the spread weights overlap the packed ones. */
         for (size_t k = taps; k-- > 0;) {
@@ -149,7 +167,7 @@ static void weights_down(plan *p)
 {
     for (size_t i = 0; i < p->args.out_height; i++) {
         size_t first;
-        size_t count = output_taps(p, p->args.in_height, p->args.out_height, i, &first,
+        size_t count = output_taps(p->args.filter, p->args.in_height, p->args.out_height, i, &first,
                                    p->down_weight + i * p->down_taps);
         p->down_first[i] = (uint32_t)first;
         p->down_count[i] = (uint32_t)count;
@@ -335,7 +353,6 @@ static bool lay_out(plan *p, const sa_resize_u8_args *a, unsigned char *base)
            take(p, base, down ? a->out_height : 0, sizeof *p->down_first, &p->down_first) &&
            take(p, base, down ? a->out_height : 0, sizeof *p->down_count, &p->down_count) &&
            take(p, base, down_weights, sizeof *p->down_weight, &p->down_weight) &&
-           take(p, base, across_taps > down_taps ? across_taps : down_taps, sizeof *p->exact, &p->exact) &&
            take(p, base, padded, 1, &p->padded) && take(p, base, middle, 1, &p->middle);
 }
 

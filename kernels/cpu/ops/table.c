@@ -4,6 +4,8 @@
 #define SA_TEXT2(name) #name
 #define SA_TEXT(name) SA_TEXT2(name)
 
+size_t SA_CPU(image_resize_workspace)(const sa_stream *, const sa_image_resize_args *);
+void SA_CPU(image_resize)(sa_stream *, const sa_image_resize_args *);
 void SA_CPU(patchify)(sa_stream *, const sa_patchify_args *);
 size_t SA_CPU(gemm_packed_bytes)(size_t, size_t, sa_dtype);
 void SA_CPU(gemm_pack)(sa_stream *, const sa_gemm_pack_args *);
@@ -21,10 +23,14 @@ void SA_CPU(attention)(sa_stream *, const sa_attention_args *);
 void SA_CPU(mask_product)(sa_stream *, const sa_mask_product_args *);
 size_t SA_CPU(mask_resize_workspace)(const sa_stream *, const sa_mask_resize_args *);
 void SA_CPU(mask_resize)(sa_stream *, const sa_mask_resize_args *);
+void SA_CPU(mask_threshold)(sa_stream *, const sa_mask_threshold_args *);
+void SA_CPU(overlay)(sa_stream *, const sa_overlay_args *);
 
 extern const sa_ops SA_CPU(ops);
 const sa_ops SA_CPU(ops) = {
     .name = SA_TEXT(SA_ISA),
+    .image_resize_workspace = SA_CPU(image_resize_workspace),
+    .image_resize = SA_CPU(image_resize),
     .patchify = SA_CPU(patchify),
     .gemm_packed_bytes = SA_CPU(gemm_packed_bytes),
     .gemm_pack = SA_CPU(gemm_pack),
@@ -42,4 +48,6 @@ const sa_ops SA_CPU(ops) = {
     .mask_product = SA_CPU(mask_product),
     .mask_resize_workspace = SA_CPU(mask_resize_workspace),
     .mask_resize = SA_CPU(mask_resize),
+    .mask_threshold = SA_CPU(mask_threshold),
+    .overlay = SA_CPU(overlay),
 };
