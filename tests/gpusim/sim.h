@@ -167,6 +167,7 @@ typedef struct {
     sim_frame *frame;
     uint8_t wait;    /* sim_wait */
     bool yielded;    /* it has spun for long: others first */
+    bool forced;     /* its collective runs with the lanes that are there (after a finding) */
     uint32_t barrier; /* its number while at one */
 } sim_fragment;
 
@@ -183,6 +184,7 @@ struct sim_warp {
 
     sim_fragment fragment[SIM_LANES];
     uint32_t fragments, current; /* how many, which one runs */
+    uint32_t limit; /* order at which another ready fragment of the running one's frame stands; UINT32_MAX: none */
     int32_t budget; /* instructions until another warp has its turn; a handler that stops the warp sets it to 0 */
     uint32_t spins; /* backward branches since this fragment was chosen */
 
@@ -247,6 +249,7 @@ struct sim_worker {
     sim_counters counters;
     uint32_t local_limit; /* bytes of local memory of one thread */
     bool failed;          /* a trap: this worker's blocks stop */
+    sim_frame *free_frames; /* linked by caller */
     void *check;
 };
 
@@ -307,6 +310,12 @@ static inline float *sim_f32(const sim_warp *w, sim_operand o)
 static inline double *sim_f64(const sim_warp *w, sim_operand o)
 {
     return (double *)(void *)sim_u32(w, o);
+}
+
+/* The n-th further operand of an instruction of the running frame's function. */
+static inline sim_operand sim_function_operand(const sim_warp *w, const sim_inst *i, uint32_t n)
+{
+    return w->frame->function->operands[i->list + n];
 }
 
 /* Sets the lanes of `mask` of a predicate to `value`'s. */
