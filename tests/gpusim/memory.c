@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define ALIGN 256u /* of every allocation, as cuMemAlloc promises */
 #define GUARD 512u /* least distance between two allocations */
@@ -40,7 +42,7 @@ static void *reserve(size_t bytes, int protection)
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* The device's side is PROT_NONE for ever; the bytes are the alias's own. */
+/* The device's side is PROT_NONE, but for pinned host memory; the bytes are the alias's own. */
 bool sim_memory_open(uint64_t device_bytes)
 {
     uint64_t bytes = round_up(2 * device_bytes + ((uint64_t)1 << 30), HUGE_PAGE);
@@ -127,38 +129,41 @@ static void forget_freed(void)
     state.count = live;
 }
 
-static uint64_t align_for(size_t bytes)
+/* Pages of pinned memory are mapped on their own: no neighbour may stand in them. */
+static uint64_t align_for(size_t bytes, bool is_host)
 {
-    return bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGN;
+    return is_host ? PAGE : bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGN;
 }
 
 /* A place between the ranges that are left, first fit; 0: none. */
-static uint64_t place_in_gaps(size_t bytes)
+static uint64_t place_in_gaps(size_t bytes, uint64_t align)
 {
     uint64_t begin = sim_mem.base + HUGE_PAGE;
     for (size_t i = 0; i < state.count; i++) {
-        begin = round_up(begin, align_for(bytes));
+        begin = round_up(begin, align);
         if (begin + bytes + GUARD <= state.range[i].begin) {
             return begin;
         }
-        begin = state.range[i].end + GUARD;
+        begin = round_up(state.range[i].end, state.range[i].is_host ? PAGE : 1) + GUARD;
     }
-    begin = round_up(begin, align_for(bytes));
+    begin = round_up(begin, align);
     return begin + bytes + GUARD <= sim_mem.base + sim_mem.bytes ? begin : 0;
 }
 
-static uint64_t place(size_t bytes)
+static uint64_t place(size_t bytes, bool is_host)
 {
+    uint64_t align = align_for(bytes, is_host);
     if (bytes > sim_mem.bytes) {
         return 0;
     }
-    uint64_t begin = round_up(state.next, align_for(bytes));
+    bytes = is_host ? round_up(bytes, PAGE) : bytes;
+    uint64_t begin = round_up(state.next, align);
     if (begin + bytes + GUARD <= sim_mem.base + sim_mem.bytes) {
         state.next = begin + bytes + GUARD;
         return begin;
     }
     forget_freed();
-    return place_in_gaps(bytes);
+    return place_in_gaps(bytes, align);
 }
 
 static bool insert(const sim_range *range)
@@ -186,7 +191,7 @@ static uint64_t allocate(size_t bytes, const char *what, bool is_host)
     if (!bytes || injected || cost < bytes * !is_host || cost > state.limit - state.used) {
         return 0;
     }
-    uint64_t begin = place(bytes);
+    uint64_t begin = place(bytes, is_host);
     char *name = strdup(what);
     sim_range range = {begin,           begin + bytes,      ++state.number,
                        .is_live = true, .is_host = is_host, .what = name};
@@ -203,9 +208,38 @@ uint64_t sim_memory_alloc(size_t bytes, const char *what)
     return allocate(bytes, what, false);
 }
 
+/* One mapping of one file at both addresses. */
+static bool map_twice(uint64_t address, size_t bytes)
+{
+    int file = (int)syscall(SYS_memfd_create, "gpusim", 0);
+    bool ok = file >= 0 && ftruncate(file, (off_t)bytes) == 0;
+    void *places[2] = {(void *)(uintptr_t)address, sim_memory_host(address)};
+    for (int i = 0; i < 2 && ok; i++) {
+        ok = mmap(places[i], bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED;
+    }
+    if (file >= 0) {
+        close(file);
+    }
+    return ok;
+}
+
+/* Back to what the reservation was. */
+static void unmap_twice(uint64_t address, size_t bytes)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    if (mmap((void *)(uintptr_t)address, bytes, PROT_NONE, flags, -1, 0) == MAP_FAILED ||
+        mmap(sim_memory_host(address), bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) {
+        abort();
+    }
+}
+
 uint64_t sim_memory_alloc_host(size_t bytes, const char *what)
 {
     uint64_t address = allocate(bytes, what, true);
+    if (address && !map_twice(address, round_up(bytes, PAGE))) {
+        sim_memory_free(address);
+        return 0;
+    }
     if (address) {
         sim_memory_mark(address, bytes); /* what the host writes is not seen */
     }
@@ -251,7 +285,11 @@ bool sim_memory_free(uint64_t address)
     range->is_live = false;
     range->freed_at = sim_memory_time;
     state.used -= range->is_host ? 0 : round_up(bytes, ALIGN);
-    drop(sim_memory_host(address), bytes);
+    if (range->is_host) {
+        unmap_twice(address, round_up(bytes, PAGE));
+    } else {
+        drop(sim_memory_host(address), bytes);
+    }
     /* begin is a multiple of 256, and no other range stands in the last byte's bits. */
     drop(sim_mem.valid + (address - sim_mem.base) / 8, (bytes + 7) / 8);
     return true;
@@ -276,14 +314,33 @@ void sim_memory_mark(uint64_t address, size_t bytes)
     set_bits(address - sim_mem.base, address - sim_mem.base + bytes);
 }
 
+static bool bit_at(uint64_t bit)
+{
+    return sim_mem.valid[bit / 8] >> bit % 8 & 1;
+}
+
+void sim_memory_copy_marks(uint64_t to, uint64_t from, size_t bytes)
+{
+    if (sim_memory_unwritten(from, bytes) == bytes) {
+        sim_memory_mark(to, bytes);
+        return;
+    }
+    bool backwards = to > from && to < from + bytes; /* as memmove */
+    for (size_t n = 0; n < bytes; n++) {
+        size_t i = backwards ? bytes - 1 - n : n;
+        uint64_t bit = to - sim_mem.base + i;
+        uint8_t one = (uint8_t)(1u << bit % 8), *byte = &sim_mem.valid[bit / 8];
+        *byte = (uint8_t)(bit_at(from - sim_mem.base + i) ? *byte | one : *byte & ~one);
+    }
+}
+
 size_t sim_memory_unwritten(uint64_t address, size_t bytes)
 {
     uint64_t bit = address - sim_mem.base;
     for (size_t i = 0; i < bytes;) {
-        uint8_t byte = sim_mem.valid[(bit + i) / 8];
-        if (byte == 0xff && (bit + i) % 8 == 0) {
+        if ((bit + i) % 8 == 0 && sim_mem.valid[(bit + i) / 8] == 0xff) {
             i += 8;
-        } else if (!(byte >> (bit + i) % 8 & 1)) {
+        } else if (!bit_at(bit + i)) {
             return i;
         } else {
             i++;

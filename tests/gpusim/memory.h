@@ -35,7 +35,7 @@ void sim_memory_close(void);
 uint64_t sim_memory_alloc(size_t bytes, const char *what); /* 0: out of memory (or an injected failure) */
 bool sim_memory_free(uint64_t address);                    /* false: not the begin of a live range */
 size_t sim_memory_used(void);
-/* Bytes the host may touch at sim_memory_host() (cuMemAllocHost): is_host, and no part of the device's memory. */
+/* Pinned memory, which the host reads and writes at the device's address; no part of the device's memory. */
 uint64_t sim_memory_alloc_host(size_t bytes, const char *what);
 void sim_memory_set_constant(uint64_t address); /* of a live range: kernels may not write it */
 /* The n-th allocation from now fails, of either kind; 0: none. GPUSIM_FAIL_ALLOC sets it at cuInit. */
@@ -54,6 +54,7 @@ static inline void *sim_memory_host(uint64_t address)
 
 /* Marks bytes as written (copies, memset, initial data). Kernels' stores do it by themselves. */
 void sim_memory_mark(uint64_t address, size_t bytes);
+void sim_memory_copy_marks(uint64_t to, uint64_t from, size_t bytes); /* written or not goes along with a copy */
 /* The first byte of [address, address + bytes) never written, or bytes if there is none. */
 size_t sim_memory_unwritten(uint64_t address, size_t bytes);
 
