@@ -36,6 +36,9 @@ typedef struct {
 
 void sa_cuda_launch(sa_stream *stream, const sa_cuda_launch_args *launch);
 
+/* The SMs of the stream's device: for choices among tiles that change no bit of the result. */
+unsigned sa_cuda_processors(const sa_stream *stream);
+
 extern const sa_ops sa_cuda_ops;
 
 #endif

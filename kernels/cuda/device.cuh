@@ -153,6 +153,14 @@ template <int N> SA_DEVICE void cp_async_wait(void)
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
+/* Stores 16 bytes to shared memory, 16-byte aligned. */
+SA_DEVICE void store_shared_16(uint32_t to, const uint32_t v[4])
+{
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(v[0]), "r"(v[1]), "r"(v[2]),
+                 "r"(v[3])
+                 : "memory");
+}
+
 /* Conversions. To 16 bits they round to nearest even; NaN becomes a NaN, too large an f16 infinity. */
 SA_DEVICE float bf16_to_f32(uint32_t low_half)
 {

@@ -1,0 +1,135 @@
+/* Launcher of gemm: checks the contract, chooses a tile by the shape and the device, never by data. */
+#include "kernels/cuda/gemm.h"
+
+#include "kernels/cuda/launchers.h"
+
+typedef struct {
+    sa_cuda_kernel bf16, f16; /* f32's kernel stands in bf16 */
+    unsigned rows, columns, threads;
+    bool any; /* takes rows of a of any alignment */
+    unsigned percent;
+} gemm_choice;
+
+#define TILE(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                           \
+    {SA_CUDA_gemm_bf16_##name, SA_CUDA_gemm_f16_##name, m, n, 32 * (wm) * (wn), (copy) != 16, percent},
+static const gemm_choice tiles[] = {GEMM_TILES(TILE)};
+
+#define TILE_F32(name, m, n, wm, wn, rows, groups, percent)                                                  \
+    {SA_CUDA_gemm_f32_##name, SA_CUDA_gemm_f32_##name, m, n, 32 * (wm) * (wn), true, percent},
+static const gemm_choice tiles_f32[] = {GEMM_TILES_F32(TILE_F32)};
+
+#define COUNT(list) (sizeof(list) / sizeof(list)[0])
+
+/* list.h must give each kernel the shared memory that its tile takes. */
+enum {
+#define SA_CUDA_KERNEL(name, shared_bytes) name##_bytes = (shared_bytes),
+#include "kernels/cuda/list.h"
+#undef SA_CUDA_KERNEL
+};
+#define CHECK(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                          \
+    _Static_assert(gemm_bf16_##name##_bytes == GEMM_SHARED(m, n, k, stages, 2), "list.h");                   \
+    _Static_assert(gemm_f16_##name##_bytes == GEMM_SHARED(m, n, k, stages, 2), "list.h");
+GEMM_TILES(CHECK)
+#define CHECK_F32(name, m, n, wm, wn, rows, groups, percent)                                                 \
+    _Static_assert(gemm_f32_##name##_bytes == GEMM_SHARED(m, n, GEMM_F32_K, GEMM_F32_STAGES, 4), "list.h");
+GEMM_TILES_F32(CHECK_F32)
+
+/*
+ * The tile with the least estimated time: the tiles that the busiest SM computes, times a tile's size, times
+ * its relative time per element. So large tiles where they fill the device, small ones where they spread
+ * better.
+ */
+static const gemm_choice *choose(const gemm_choice *list, size_t count, size_t m, size_t n, bool aligned,
+                                 size_t processors)
+{
+    const gemm_choice *best = NULL;
+    double least = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        const gemm_choice *tile = &list[i];
+        size_t blocks = ((m + tile->rows - 1) / tile->rows) * ((n + tile->columns - 1) / tile->columns);
+        double rounds = (double)((blocks + processors - 1) / processors);
+        double time = rounds * tile->rows * tile->columns * tile->percent;
+        if ((aligned || tile->any) && (best == NULL || time < least)) {
+            best = tile;
+            least = time;
+        }
+    }
+    return best;
+}
+
+static bool rows_aligned(const void *base, size_t ld, sa_dtype dtype)
+{
+    return sa_cuda_aligned(base, 16) && ld * sa_dtype_size(dtype) % 16 == 0;
+}
+
+static void check_contract(const sa_gemm_args *args)
+{
+    SA_ASSERT(args->n >= 1 && args->k >= 1 && args->lda >= args->k && args->ldc >= args->n);
+    SA_ASSERT(args->dtype == SA_F32 || args->k % 2 == 0);
+    SA_ASSERT(args->dtype <= SA_BF16 && args->c_dtype <= SA_BF16);
+    /* The epilogue of a 16-bit kernel knows f32 and its own type. */
+    SA_ASSERT(args->dtype == SA_F32 || args->c_dtype == SA_F32 || args->c_dtype == args->dtype);
+    SA_ASSERT(args->residual == NULL || args->ldr >= args->n);
+    SA_ASSERT(args->m < INT32_MAX - 256 && args->n < INT32_MAX - 256 && args->k < INT32_MAX - 256);
+    SA_ASSERT(args->residual_rows <= UINT32_MAX);
+}
+
+static double least_bytes(const sa_gemm_args *args)
+{
+    double m = (double)args->m, n = (double)args->n, k = (double)args->k;
+    size_t cycle = args->residual_rows != 0 && args->residual_rows < args->m ? args->residual_rows : args->m;
+    return (m + n) * k * (double)sa_dtype_size(args->dtype) + m * n * (double)sa_dtype_size(args->c_dtype) +
+           (args->bias != NULL ? 4.0 * n : 0.0) + (args->residual != NULL ? 4.0 * n * (double)cycle : 0.0);
+}
+
+static sa_gemm_tile_args tile_args(const sa_gemm_args *args, const gemm_choice *tile)
+{
+    size_t row_tiles = (args->m + tile->rows - 1) / tile->rows;
+    size_t column_tiles = (args->n + tile->columns - 1) / tile->columns;
+    SA_ASSERT(column_tiles <= INT32_MAX / row_tiles && column_tiles < UINT32_MAX / GEMM_GROUP);
+    bool f32 = args->dtype == SA_F32;
+    size_t pack = f32 ? GEMM_PACK_N : GEMM_PACK_K, row = f32 ? args->n : args->k;
+    return (sa_gemm_tile_args){
+        .a = args->a,
+        .w = args->w,
+        .bias = args->bias,
+        .residual = args->residual,
+        .c = args->c,
+        .lda = args->lda,
+        .ldw = (row + pack - 1) / pack * pack,
+        .ldc = args->ldc,
+        .ldr = args->ldr,
+        .m = (uint32_t)args->m,
+        .n = (uint32_t)args->n,
+        .k = (uint32_t)args->k,
+        .residual_rows = (uint32_t)(args->residual_rows != 0 ? args->residual_rows : args->m),
+        .row_tiles = (uint32_t)row_tiles,
+        .column_tiles = (uint32_t)column_tiles,
+        .act = (int32_t)args->act,
+        .c_dtype = (int32_t)args->c_dtype,
+        .vector_a = rows_aligned(args->a, args->lda, args->dtype),
+        .vector_c = rows_aligned(args->c, args->ldc, args->c_dtype),
+        .vector_r = rows_aligned(args->residual, args->ldr, SA_F32),
+    };
+}
+
+void sa_cuda_gemm(sa_stream *stream, const sa_gemm_args *args)
+{
+    check_contract(args);
+    if (args->m == 0) {
+        return;
+    }
+    bool f32 = args->dtype == SA_F32;
+    const gemm_choice *tile =
+        choose(f32 ? tiles_f32 : tiles, f32 ? COUNT(tiles_f32) : COUNT(tiles), args->m, args->n,
+               rows_aligned(args->a, args->lda, args->dtype), sa_cuda_processors(stream));
+    sa_gemm_tile_args a = tile_args(args, tile);
+    sa_cuda_launch(stream, &(sa_cuda_launch_args){
+                               .kernel = args->dtype == SA_F16 ? tile->f16 : tile->bf16,
+                               .grid = {a.row_tiles * a.column_tiles, 1, 1},
+                               .block = {tile->threads, 1, 1},
+                               .args = &a,
+                               .flops = 2.0 * (double)args->m * (double)args->n * (double)args->k,
+                               .bytes = least_bytes(args),
+                           });
+}
