@@ -10,7 +10,7 @@
  * know nothing of each other except through releases and acquires (check_sync.c). Where a choice had to be made,
  * order is overestimated: a race may be missed, right code is never accused.
  *
- * The hooks cost one test when checks are off; they must be called all the same (they also lend local memory).
+ * The hooks cost one test when checks are off; they must be called all the same.
  */
 #ifndef GPUSIM_CHECK_H
 #define GPUSIM_CHECK_H
@@ -28,10 +28,11 @@ void sim_check_launch_end(const sim_launch *launch);
 /* Around a worker's share of a launch, on its own thread. Sets worker->check; worker->local_limit must be set. */
 void sim_check_worker_begin(sim_worker *worker, const sim_launch *launch);
 void sim_check_worker_end(sim_worker *worker);
-/* Around a block: begin once block->shared, ->shared_bytes, ->warps and ->warp[].block, .index, .started, .alive
- * stand (sets block->check and every warp->check, warp->local = NULL); end when all its threads have exited or the
- * launch has failed (copies in flight land, local memory goes back). */
+/* Around a block: begin once block->shared, ->shared_bytes and ->warps stand, then warp_begin for each warp after its
+ * ->block, ->worker, ->index, ->started and ->alive do (both set ->check). End when all its threads have exited or
+ * the launch has failed: copies still in flight land. */
 void sim_check_block_begin(sim_block *block);
+void sim_check_warp_begin(sim_warp *warp);
 void sim_check_block_end(sim_block *block);
 /* `lanes` of the warp arrive at barrier `number`: bar.sync, bar.red and bar.arrive alike, when they arrive. */
 void sim_check_barrier_arrive(sim_warp *warp, uint32_t number, sim_mask lanes);
