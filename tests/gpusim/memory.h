@@ -1,11 +1,11 @@
 /*
- * Device memory. One range of addresses is reserved at start; a device address is not readable by the host (its
- * pages are PROT_NONE there), and the bytes stand at a second mapping: host address = device address + delta. So a
- * program that reads device memory with the host's pointers crashes as it would with a real GPU.
+ * Device memory. One range of addresses is reserved at start; a device address is not readable by the host
+ * (its pages are PROT_NONE there), and the bytes stand at a second mapping: host address = device address +
+ * delta. So a program that reads device memory with the host's pointers crashes as it would with a real GPU.
  *
- * Every allocation is 256-byte aligned, has guard bands of at least 512 bytes around it, and stays known after it was
- * freed. Which bytes were ever written is kept in a bitmap: one bit per byte, at valid[(address - base) / 8].
- * Allocations change only between launches, so kernels look them up without a lock.
+ * Every allocation is 256-byte aligned, has guard bands of at least 512 bytes around it, and stays known
+ * after it was freed. Which bytes were ever written is kept in a bitmap: one bit per byte, at valid[(address
+ * - base) / 8]. Allocations change only between launches, so kernels look them up without a lock.
  */
 #ifndef GPUSIM_MEMORY_H
 #define GPUSIM_MEMORY_H
@@ -15,12 +15,12 @@
 #include <stdint.h>
 
 typedef struct sim_range {
-    uint64_t begin, end; /* [begin, end) */
-    uint64_t number;     /* counts allocations */
+    uint64_t begin, end;       /* [begin, end) */
+    uint64_t number;           /* counts allocations */
     bool is_live, is_constant; /* constant: .const data, kernels may not write */
-    bool is_host;              /* pinned host memory mapped into the device: always initialised, not checked for init */
-    const char *what;          /* "cuMemAlloc", name of a .global variable, ... */
-    uint64_t freed_at;         /* number of the launch or call after which it was freed */
+    bool is_host; /* pinned host memory mapped into the device: always initialised, not checked for init */
+    const char *what;  /* "cuMemAlloc", name of a .global variable, ... */
+    uint64_t freed_at; /* number of the launch or call after which it was freed */
 } sim_range;
 
 typedef struct {
@@ -54,7 +54,8 @@ static inline void *sim_memory_host(uint64_t address)
 
 /* Marks bytes as written (copies, memset, initial data). Kernels' stores do it by themselves. */
 void sim_memory_mark(uint64_t address, size_t bytes);
-void sim_memory_copy_marks(uint64_t to, uint64_t from, size_t bytes); /* written or not goes along with a copy */
+void sim_memory_copy_marks(uint64_t to, uint64_t from,
+                           size_t bytes); /* written or not goes along with a copy */
 /* The first byte of [address, address + bytes) never written, or bytes if there is none. */
 size_t sim_memory_unwritten(uint64_t address, size_t bytes);
 

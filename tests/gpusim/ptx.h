@@ -1,7 +1,8 @@
 /*
- * PTX text as a tree (PTX ISA 9.0; https://docs.nvidia.com/cuda/parallel-thread-execution). ptx_lex.c and ptx_parse.c
- * make it; lower.c turns each function into predecoded instructions. The tree owns copies of all its strings, in one
- * arena; opcode, modifier and name strings are interned within a module, so equal strings have equal pointers.
+ * PTX text as a tree (PTX ISA 9.0; https://docs.nvidia.com/cuda/parallel-thread-execution). ptx_lex.c and
+ * ptx_parse.c make it; lower.c turns each function into predecoded instructions. The tree owns copies of all
+ * its strings, in one arena; opcode, modifier and name strings are interned within a module, so equal strings
+ * have equal pointers.
  */
 #ifndef GPUSIM_PTX_H
 #define GPUSIM_PTX_H
@@ -12,12 +13,36 @@
 
 typedef enum {
     PTX_NO_TYPE = 0,
-    PTX_B8, PTX_B16, PTX_B32, PTX_B64, PTX_B128,
-    PTX_U8, PTX_U16, PTX_U32, PTX_U64,
-    PTX_S8, PTX_S16, PTX_S32, PTX_S64,
-    PTX_F16, PTX_F16X2, PTX_BF16, PTX_BF16X2, PTX_F32, PTX_F32X2, PTX_F64, PTX_TF32,
-    PTX_E4M3, PTX_E5M2, PTX_E4M3X2, PTX_E5M2X2,
-    PTX_U4, PTX_S4, PTX_B1, PTX_U16X2, PTX_S16X2,
+    PTX_B8,
+    PTX_B16,
+    PTX_B32,
+    PTX_B64,
+    PTX_B128,
+    PTX_U8,
+    PTX_U16,
+    PTX_U32,
+    PTX_U64,
+    PTX_S8,
+    PTX_S16,
+    PTX_S32,
+    PTX_S64,
+    PTX_F16,
+    PTX_F16X2,
+    PTX_BF16,
+    PTX_BF16X2,
+    PTX_F32,
+    PTX_F32X2,
+    PTX_F64,
+    PTX_TF32,
+    PTX_E4M3,
+    PTX_E5M2,
+    PTX_E4M3X2,
+    PTX_E5M2X2,
+    PTX_U4,
+    PTX_S4,
+    PTX_B1,
+    PTX_U16X2,
+    PTX_S16X2,
     PTX_PRED,
     PTX_TYPES
 } ptx_type;
@@ -78,16 +103,17 @@ typedef struct ptx_operand {
 enum { PTX_MAX_MODIFIERS = 24, PTX_MAX_OPERANDS = 12 };
 
 typedef struct ptx_instruction {
-    const char *opcode;                     /* "mad" of mad.lo.s32 */
-    const char *modifier[PTX_MAX_MODIFIERS]; /* "lo", "s32": in order, without dots ("::" kept: "shared::cta") */
+    const char *opcode; /* "mad" of mad.lo.s32 */
+    const char
+        *modifier[PTX_MAX_MODIFIERS]; /* "lo", "s32": in order, without dots ("::" kept: "shared::cta") */
     uint32_t modifiers;
     const ptx_register *guard; /* NULL: none */
     bool guard_negated;
     ptx_operand operand[PTX_MAX_OPERANDS];
     uint32_t operands;
-    uint32_t line;              /* in the PTX text, from 1 */
+    uint32_t line;               /* in the PTX text, from 1 */
     uint32_t loc_file, loc_line; /* 0: no .loc in force */
-    const char *text;           /* the statement as written, for messages */
+    const char *text;            /* the statement as written, for messages */
 } ptx_instruction;
 
 typedef struct { /* a label stands in front of instruction `at` */
@@ -104,7 +130,7 @@ typedef struct { /* name: .branchtargets a, b, c;  or .calltargets;  or a .callp
 typedef struct ptx_function {
     const char *name;
     bool is_entry, is_extern, is_weak, is_visible;
-    bool has_body; /* a declaration has none */
+    bool has_body;        /* a declaration has none */
     ptx_variable *params; /* formals, in order */
     uint32_t param_count;
     ptx_variable *results; /* of a .func */

@@ -1,6 +1,6 @@
 /*
- * Findings and switches. A finding is one line on standard error and one JSON object in GPUSIM_REPORT; equal ones
- * (kind, kernel, PTX line) are counted and told once.
+ * Findings and switches. A finding is one line on standard error and one JSON object in GPUSIM_REPORT; equal
+ * ones (kind, kernel, PTX line) are counted and told once.
  */
 #ifndef GPUSIM_REPORT_H
 #define GPUSIM_REPORT_H
@@ -12,8 +12,18 @@
 #include "tests/gpusim/sim.h"
 
 typedef enum {
-    SIM_OUT_OF_BOUNDS = 0, SIM_MISALIGNED, SIM_USE_AFTER_FREE, SIM_UNINITIALISED, SIM_RACE_SHARED, SIM_RACE_GLOBAL,
-    SIM_ASYNC_UNWAITED, SIM_BARRIER_DIVERGENCE, SIM_SHUFFLE_INACTIVE, SIM_STREAM_ORDER, SIM_LEAK, SIM_ASSERT,
+    SIM_OUT_OF_BOUNDS = 0,
+    SIM_MISALIGNED,
+    SIM_USE_AFTER_FREE,
+    SIM_UNINITIALISED,
+    SIM_RACE_SHARED,
+    SIM_RACE_GLOBAL,
+    SIM_ASYNC_UNWAITED,
+    SIM_BARRIER_DIVERGENCE,
+    SIM_SHUFFLE_INACTIVE,
+    SIM_STREAM_ORDER,
+    SIM_LEAK,
+    SIM_ASSERT,
     SIM_FINDINGS
 } sim_finding_kind;
 
@@ -35,8 +45,9 @@ typedef struct {
 /* Tells it. Safe from any thread. */
 void sim_report(const sim_finding *finding);
 /* Tells a finding of a running lane: fills kernel, line, block, thread. */
-void sim_report_lane(sim_warp *warp, const sim_inst *inst, uint32_t lane, sim_finding_kind kind, uint64_t address,
-                     uint32_t bytes, const char *format, ...) __attribute__((format(printf, 7, 8)));
+void sim_report_lane(sim_warp *warp, const sim_inst *inst, uint32_t lane, sim_finding_kind kind,
+                     uint64_t address, uint32_t bytes, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
 uint64_t sim_report_count(sim_finding_kind kind); /* told or counted so far */
 void sim_report_close(void); /* at the end of the program: how often each came, closes the report */
 
@@ -47,7 +58,7 @@ typedef struct {
     bool strict, noise, fatal;
     uint64_t seed;
     int threads;
-    const char *device; /* "h100" */
+    const char *device;           /* "h100" */
     const char *report, *profile; /* files, or NULL */
     uint64_t memory;              /* GPUSIM_MEMORY: bytes of the device, 0: as the posed device has */
     uint64_t fail_alloc;          /* GPUSIM_FAIL_ALLOC=n: the n-th allocation fails; 0: none */
@@ -58,8 +69,8 @@ typedef struct {
 } sim_switches;
 extern sim_switches sim_options;
 /*
- * A variable GPUSIM_... that is unknown or has a value not understood ends the program with exit code 2: a check that
- * is silently off would be worse. Reads the environment once; later calls do nothing.
+ * A variable GPUSIM_... that is unknown or has a value not understood ends the program with exit code 2: a
+ * check that is silently off would be worse. Reads the environment once; later calls do nothing.
  */
 void sim_switches_read(void);
 

@@ -5,13 +5,13 @@
  *   launch -> grid.c: blocks on host threads -> block.c: warps in seeded random order
  *          -> warp.c: fragments of a warp -> handler of each instruction (ops/)
  *
- * Values. A register slot is one 32-bit value of 32 lanes: 128 bytes, 128-byte aligned. A 64-bit value takes two
- * slots one behind the other and is an array of 32 uint64_t. 8- and 16-bit registers take a whole slot and hold
- * the value zero-extended in each lane (f16x2 and bf16x2 are plain 32-bit values). A predicate is one bit mask of
- * the warp's lanes. A handler writes the lanes of its mask and no others.
+ * Values. A register slot is one 32-bit value of 32 lanes: 128 bytes, 128-byte aligned. A 64-bit value takes
+ * two slots one behind the other and is an array of 32 uint64_t. 8- and 16-bit registers take a whole slot
+ * and hold the value zero-extended in each lane (f16x2 and bf16x2 are plain 32-bit values). A predicate is
+ * one bit mask of the warp's lanes. A handler writes the lanes of its mask and no others.
  *
- * Everything in ops/ is compiled once per instruction set level of the host from the same source (SIM_LEVEL is
- * the suffix), as kernels/cpu/ops are; lower.c takes the table of the best level that the machine has.
+ * Everything in ops/ is compiled once per instruction set level of the host from the same source (SIM_LEVEL
+ * is the suffix), as kernels/cpu/ops are; lower.c takes the table of the best level that the machine has.
  */
 #ifndef SIM_H
 #define SIM_H
@@ -24,7 +24,8 @@
 #define SIM_MAX_WARPS 32 /* of a block: 1024 threads */
 #define SIM_ALL_LANES 0xffffffffu
 #define SIM_NO_PRED 0xffffu
-#define SIM_CARRY_PRED 0 /* predicate 0 of every frame is the carry flag of add.cc and the like; no register gets it */
+#define SIM_CARRY_PRED                                                                                       \
+    0 /* predicate 0 of every frame is the carry flag of add.cc and the like; no register gets it */
 
 typedef uint32_t sim_mask;
 typedef struct sim_warp sim_warp;
@@ -45,7 +46,13 @@ typedef void sim_handler(sim_warp *warp, const sim_inst *inst, sim_mask mask);
  * addresses, every lane alike). SPECIAL: %tid and the like, one slot each (sim_special). So any source is
  * warp->bank[bank] + 32 * slot, without a branch.
  */
-typedef enum { SIM_REG = 0, SIM_CONST, SIM_SPECIAL, SIM_BANKS, SIM_NOTHING = 255 /* sink, or no operand */ } sim_bank;
+typedef enum {
+    SIM_REG = 0,
+    SIM_CONST,
+    SIM_SPECIAL,
+    SIM_BANKS,
+    SIM_NOTHING = 255 /* sink, or no operand */
+} sim_bank;
 
 typedef struct {
     uint16_t slot;
@@ -53,16 +60,32 @@ typedef struct {
     uint8_t bytes; /* of one value: 1, 2, 4, 8 */
 } sim_operand;
 
-/* Special registers that are vectors, filled when a warp starts. Others (%clock64, %globaltimer, %smid, ...) are
- * read by a handler of their own. */
+/* Special registers that are vectors, filled when a warp starts. Others (%clock64, %globaltimer, %smid, ...)
+ * are read by a handler of their own. */
 typedef enum {
-    SIM_TID_X, SIM_TID_Y, SIM_TID_Z,
-    SIM_NTID_X, SIM_NTID_Y, SIM_NTID_Z,
-    SIM_CTAID_X, SIM_CTAID_Y, SIM_CTAID_Z,
-    SIM_NCTAID_X, SIM_NCTAID_Y, SIM_NCTAID_Z,
-    SIM_LANEID, SIM_WARPID, SIM_NWARPID,
-    SIM_LANEMASK_EQ, SIM_LANEMASK_LE, SIM_LANEMASK_LT, SIM_LANEMASK_GE, SIM_LANEMASK_GT,
-    SIM_DYNAMIC_SMEM_SIZE, SIM_TOTAL_SMEM_SIZE, SIM_WARP_SZ,
+    SIM_TID_X,
+    SIM_TID_Y,
+    SIM_TID_Z,
+    SIM_NTID_X,
+    SIM_NTID_Y,
+    SIM_NTID_Z,
+    SIM_CTAID_X,
+    SIM_CTAID_Y,
+    SIM_CTAID_Z,
+    SIM_NCTAID_X,
+    SIM_NCTAID_Y,
+    SIM_NCTAID_Z,
+    SIM_LANEID,
+    SIM_WARPID,
+    SIM_NWARPID,
+    SIM_LANEMASK_EQ,
+    SIM_LANEMASK_LE,
+    SIM_LANEMASK_LT,
+    SIM_LANEMASK_GE,
+    SIM_LANEMASK_GT,
+    SIM_DYNAMIC_SMEM_SIZE,
+    SIM_TOTAL_SMEM_SIZE,
+    SIM_WARP_SZ,
     SIM_SPECIALS
 } sim_special;
 
@@ -70,36 +93,52 @@ typedef enum {
 typedef enum {
     SIM_PLAIN = 0,
     SIM_CONTROL,    /* the handler has changed fragments (branch, exit, call, ret, barrier): choose anew */
-    SIM_COLLECTIVE, /* .sync: the loop gathers the lanes of the member mask (operand c) first, then runs the handler
-                       for all of them; with SIM_ALL_MEMBERS in flags every alive lane is a member */
+    SIM_COLLECTIVE, /* .sync: the loop gathers the lanes of the member mask (operand c) first, then runs the
+                       handler for all of them; with SIM_ALL_MEMBERS in flags every alive lane is a member */
 } sim_kind;
 #define SIM_ALL_MEMBERS 0x80 /* in flags of a collective: mma, ldmatrix, aligned barriers, ... */
 
 /* Classes of the counters, one per instruction. */
 typedef enum {
-    SIM_CLASS_INT, SIM_CLASS_F32, SIM_CLASS_F64, SIM_CLASS_F16, SIM_CLASS_CVT, SIM_CLASS_SFU, SIM_CLASS_TENSOR,
-    SIM_CLASS_LD_GLOBAL, SIM_CLASS_ST_GLOBAL, SIM_CLASS_LD_SHARED, SIM_CLASS_ST_SHARED, SIM_CLASS_LOCAL,
-    SIM_CLASS_CONST, SIM_CLASS_ATOMIC, SIM_CLASS_ASYNC, SIM_CLASS_WARP, SIM_CLASS_BARRIER, SIM_CLASS_BRANCH,
-    SIM_CLASS_MOVE, SIM_CLASSES
+    SIM_CLASS_INT,
+    SIM_CLASS_F32,
+    SIM_CLASS_F64,
+    SIM_CLASS_F16,
+    SIM_CLASS_CVT,
+    SIM_CLASS_SFU,
+    SIM_CLASS_TENSOR,
+    SIM_CLASS_LD_GLOBAL,
+    SIM_CLASS_ST_GLOBAL,
+    SIM_CLASS_LD_SHARED,
+    SIM_CLASS_ST_SHARED,
+    SIM_CLASS_LOCAL,
+    SIM_CLASS_CONST,
+    SIM_CLASS_ATOMIC,
+    SIM_CLASS_ASYNC,
+    SIM_CLASS_WARP,
+    SIM_CLASS_BARRIER,
+    SIM_CLASS_BRANCH,
+    SIM_CLASS_MOVE,
+    SIM_CLASSES
 } sim_class;
 
 struct sim_inst {
     sim_handler *run;
-    uint8_t kind, klass;    /* sim_kind, sim_class */
-    uint8_t type, type2;    /* ptx_type of the operation; of cvt's or set's source */
-    uint16_t guard;         /* predicate that switches the instruction off, or SIM_NO_PRED */
-    uint8_t guard_negated;  /* @!p */
-    uint8_t flags;          /* the handler's own */
+    uint8_t kind, klass;   /* sim_kind, sim_class */
+    uint8_t type, type2;   /* ptx_type of the operation; of cvt's or set's source */
+    uint16_t guard;        /* predicate that switches the instruction off, or SIM_NO_PRED */
+    uint8_t guard_negated; /* @!p */
+    uint8_t flags;         /* the handler's own */
     sim_operand dst, a, b, c;
-    uint16_t pdst, pdst2;   /* destination predicates of setp, shfl, ...; SIM_NO_PRED: none */
-    uint16_t psrc;          /* source predicate of selp, setp.and, addc...; SIM_NO_PRED: none */
+    uint16_t pdst, pdst2; /* destination predicates of setp, shfl, ...; SIM_NO_PRED: none */
+    uint16_t psrc;        /* source predicate of selp, setp.and, addc...; SIM_NO_PRED: none */
     uint8_t psrc_negated;
     uint8_t mods2;
-    uint32_t mods;          /* rounding, ftz, sat, comparison, ...: the handler's own */
-    int64_t imm;            /* byte offset of an address; index of the target of a branch; ... */
-    uint32_t list, count;   /* further operands: function->operands[list .. list + count) */
-    const void *extra;      /* the handler's own; owned by the module's arena (sim_lower_alloc) */
-    uint32_t line;          /* function->lines[] */
+    uint32_t mods;        /* rounding, ftz, sat, comparison, ...: the handler's own */
+    int64_t imm;          /* byte offset of an address; index of the target of a branch; ... */
+    uint32_t list, count; /* further operands: function->operands[list .. list + count) */
+    const void *extra;    /* the handler's own; owned by the module's arena (sim_lower_alloc) */
+    uint32_t line;        /* function->lines[] */
 };
 
 /* Where an instruction stands: its line in the PTX, and file:line of the .cu if there was a .loc. */
@@ -125,30 +164,31 @@ struct sim_function {
     uint32_t *order; /* [code_count] rank of each instruction in reverse post-order of its block */
     sim_line *lines;
     sim_operand *operands;
-    uint32_t *constants;       /* [constant_slots * 32], 128-byte aligned */
-    uint32_t register_slots;   /* of a frame */
-    uint32_t predicates;       /* of a frame */
-    uint32_t param_bytes;      /* entry: size of the parameter block. Frame memory of one lane for .func bodies and
-                                  calls: formals, results and argument variables, see params */
+    uint32_t *constants;     /* [constant_slots * 32], 128-byte aligned */
+    uint32_t register_slots; /* of a frame */
+    uint32_t predicates;     /* of a frame */
+    uint32_t param_bytes; /* entry: size of the parameter block. Frame memory of one lane for .func bodies and
+                             calls: formals, results and argument variables, see params */
     sim_param *formals, *results; /* of a .func, in order; of an .entry: formals with offsets in the block */
     uint32_t formal_count, result_count;
-    uint32_t frame_param_bytes; /* of one lane: everything of .param that stands in frame memory */
-    uint32_t local_bytes;      /* .local of the function, of one lane */
-    uint32_t shared_bytes;     /* static .shared that it and its callees use (entries) */
-    bool calls;                /* it has a call instruction */
-    uint32_t max_threads;      /* .maxntid product, or 0 */
+    uint32_t frame_param_bytes;      /* of one lane: everything of .param that stands in frame memory */
+    uint32_t local_bytes;            /* .local of the function, of one lane */
+    uint32_t shared_bytes;           /* static .shared that it and its callees use (entries) */
+    bool calls;                      /* it has a call instruction */
+    uint32_t max_threads;            /* .maxntid product, or 0 */
     uint32_t registers, spill_bytes; /* of the real machine code (sm_90a), if known; 0 otherwise */
 };
 
 /* ---- running ---- */
 
-/* One activation of a function. Frames of a warp form a tree: fragments that called apart have frames apart. */
+/* One activation of a function. Frames of a warp form a tree: fragments that called apart have frames apart.
+ */
 typedef struct sim_frame {
     struct sim_frame *caller;
     const sim_function *function;
     uint32_t *registers; /* [register_slots * 32] */
     sim_mask *predicates;
-    uint8_t *params; /* [32][frame_param_bytes] */
+    uint8_t *params;     /* [32][frame_param_bytes] */
     uint32_t local_base; /* of this frame in each lane's local memory */
     uint32_t return_pc;
     const sim_inst *call;
@@ -165,9 +205,9 @@ typedef struct {
     sim_mask mask;
     uint32_t pc;
     sim_frame *frame;
-    uint8_t wait;    /* sim_wait */
-    bool yielded;    /* it has spun for long: others first */
-    bool forced;     /* its collective runs with the lanes that are there (after a finding) */
+    uint8_t wait;     /* sim_wait */
+    bool yielded;     /* it has spun for long: others first */
+    bool forced;      /* its collective runs with the lanes that are there (after a finding) */
     uint32_t barrier; /* its number while at one */
 } sim_fragment;
 
@@ -179,27 +219,29 @@ struct sim_warp {
     sim_frame *frame;
     sim_block *block;
     sim_worker *worker;
-    uint32_t index; /* in its block */
+    uint32_t index;          /* in its block */
     sim_mask started, alive; /* lanes of the block's threads; of these, not exited */
 
     sim_fragment fragment[SIM_LANES];
     uint32_t fragments, current; /* how many, which one runs */
-    uint32_t limit; /* order at which another ready fragment of the running one's frame stands; UINT32_MAX: none */
-    int32_t budget; /* instructions until another warp has its turn; a handler that stops the warp sets it to 0 */
+    uint32_t
+        limit; /* order at which another ready fragment of the running one's frame stands; UINT32_MAX: none */
+    int32_t
+        budget; /* instructions until another warp has its turn; a handler that stops the warp sets it to 0 */
     uint32_t spins; /* backward branches since this fragment was chosen */
 
-    uint8_t *local; /* [32][worker->local_limit], or NULL until first used */
+    uint8_t
+        *local; /* [32][worker->local_limit], lent by the checkers at first use (check.h); NULL until then */
     uint32_t special[SIM_SPECIALS * SIM_LANES] __attribute__((aligned(128)));
-    void *check; /* the checkers' own state of this warp: clocks, cp.async groups (check.h) */
+    void *check;           /* the checkers' own state of this warp: clocks, cp.async groups (check.h) */
     uint64_t instructions; /* run by this warp before this turn: %clock */
     int32_t quantum;       /* budget at the turn's begin */
 };
 
 typedef struct {
-    uint32_t expected, arrived; /* threads (lanes that the block does not fill count as arrived with their warp); 0
-                                   expected: nobody has come */
-    sim_mask came[SIM_MAX_WARPS]; /* lanes that have arrived or wait, of each warp */
-    bool all, any;                /* of bar.red */
+    uint32_t expected, arrived; /* threads (lanes that the block does not fill count as arrived with their
+                                   warp); 0 expected: nobody has come */
+    bool all, any;              /* of bar.red */
     uint32_t count;
 } sim_barrier;
 
@@ -215,7 +257,7 @@ struct sim_block {
     sim_barrier barrier[16];
     uint32_t ready;   /* warps with a fragment that can run */
     uint32_t running; /* warps that have not ended */
-    void *check; /* the checkers' own: shadow of shared memory, clocks */
+    void *check;      /* the checkers' own: shadow of shared memory, clocks */
 };
 
 /* What one kernel launch is. */
@@ -234,11 +276,11 @@ typedef struct {
     uint64_t lanes;                     /* lane instructions: lanes / 32 / instructions is efficiency */
     uint64_t branches, divergent_branches;
     uint64_t tensor_flops;
-    uint64_t global_requests, sectors_read, sectors_written; /* 32-byte sectors moved */
-    uint64_t global_bytes_asked;         /* bytes that lanes asked for */
+    uint64_t global_requests, sectors_read, sectors_written;   /* 32-byte sectors moved */
+    uint64_t global_bytes_asked;                               /* bytes that lanes asked for */
     uint64_t shared_requests, shared_passes, shared_conflicts; /* passes beyond the least */
     uint64_t atomics;
-    uint64_t issue_cycles;               /* by class and width, for the roofline's third bound */
+    uint64_t issue_cycles; /* by class and width, for the roofline's third bound */
 } sim_counters;
 
 /* A host thread that runs blocks, one after another. */
@@ -247,8 +289,8 @@ struct sim_worker {
     uint32_t index;
     uint64_t seed; /* of the schedule: next random number by sim_random() */
     sim_counters counters;
-    uint32_t local_limit; /* bytes of local memory of one thread */
-    bool failed;          /* a trap: this worker's blocks stop */
+    uint32_t local_limit;   /* bytes of local memory of one thread */
+    bool failed;            /* a trap: this worker's blocks stop */
     sim_frame *free_frames; /* linked by caller */
     void *check;
 };
@@ -279,16 +321,13 @@ enum {
 };
 
 /*
- * Runs a launch to its end (grid.c). Counters are added to *counters. Returns SIM_OK, or the error of the first
- * trap; findings go to report.h.
+ * Runs a launch to its end (grid.c). Counters are added to *counters. Returns SIM_OK, or the error of the
+ * first trap; findings go to report.h.
  */
 int sim_grid_run(const sim_launch *launch, sim_counters *counters);
 
 /* Stops the launch from inside a handler: the first trap's error is the launch's result (grid.c). */
 void sim_trap(sim_warp *warp, int error);
-
-/* The warp's local memory [32][worker->local_limit], taken and zeroed at first use (warp.c). */
-uint8_t *sim_warp_local(sim_warp *warp);
 
 /* ---- operands: what handlers use ---- */
 
