@@ -19,10 +19,11 @@ void sim_block_begin(sim_block *block, uint64_t linear)
     block->ready = block->warps == SIM_MAX_WARPS ? SIM_ALL_LANES : (1u << block->warps) - 1;
     block->running = block->warps;
     memset(block->barrier, 0, sizeof block->barrier);
+    sim_check_block_begin(block);
     for (uint32_t i = 0; i < block->warps; i++) {
         sim_warp_begin(&block->warp[i], block, i);
+        sim_check_warp_begin(&block->warp[i]);
     }
-    sim_check_block_begin(block);
 }
 
 void sim_block_end(sim_block *block)

@@ -230,8 +230,7 @@ struct sim_warp {
         budget; /* instructions until another warp has its turn; a handler that stops the warp sets it to 0 */
     uint32_t spins; /* backward branches since this fragment was chosen */
 
-    uint8_t
-        *local; /* [32][worker->local_limit], lent by the checkers at first use (check.h); NULL until then */
+    uint8_t *local; /* [32][worker->local_limit], NULL until sim_warp_local() is first called */
     uint32_t special[SIM_SPECIALS * SIM_LANES] __attribute__((aligned(128)));
     void *check;           /* the checkers' own state of this warp: clocks, cp.async groups (check.h) */
     uint64_t instructions; /* run by this warp before this turn: %clock */
@@ -328,6 +327,9 @@ int sim_grid_run(const sim_launch *launch, sim_counters *counters);
 
 /* Stops the launch from inside a handler: the first trap's error is the launch's result (grid.c). */
 void sim_trap(sim_warp *warp, int error);
+
+/* The warp's local memory [32][worker->local_limit], taken at first use (warp.c). */
+uint8_t *sim_warp_local(sim_warp *warp);
 
 /* ---- operands: what handlers use ---- */
 

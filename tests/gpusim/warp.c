@@ -64,6 +64,14 @@ void sim_frame_release(sim_warp *warp, sim_frame *frame)
     }
 }
 
+uint8_t *sim_warp_local(sim_warp *warp)
+{
+    if (warp->local == NULL) {
+        warp->local = calloc(SIM_LANES, warp->worker->local_limit);
+    }
+    return warp->local;
+}
+
 /* ---- begin and end ---- */
 
 static void fill(sim_warp *warp, sim_special special, uint32_t value)
