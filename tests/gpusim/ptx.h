@@ -60,6 +60,7 @@ typedef struct ptx_register {
 typedef struct ptx_initialiser { /* one word of initial data: a number, or an address with a mask */
     uint32_t offset, bytes;
     uint64_t value;
+    uint64_t mask;      /* of 0xFF00(symbol): the word is (address & mask) >> trailing zeros of it; 0: none */
     const char *symbol; /* NULL: a number. Otherwise its (generic, if is_generic) address plus value */
     bool is_generic;
 } ptx_initialiser;
@@ -71,6 +72,7 @@ typedef struct ptx_variable {
     uint32_t align;
     uint64_t bytes; /* 0 with is_unsized: extern .shared name[] */
     bool is_extern, is_unsized, is_weak, is_visible;
+    uint32_t scope_first, scope_last; /* of a body's: it is known to instructions [first, last) */
     ptx_initialiser *init;
     uint32_t init_count;
 } ptx_variable;
@@ -113,7 +115,9 @@ typedef struct ptx_instruction {
     uint32_t operands;
     uint32_t line;               /* in the PTX text, from 1 */
     uint32_t loc_file, loc_line; /* 0: no .loc in force */
-    const char *text;            /* the statement as written, for messages */
+    uint32_t outer_file,
+        outer_line;   /* where the function that it was inlined from was called; 0: not inlined */
+    const char *text; /* the statement as written, for messages */
 } ptx_instruction;
 
 typedef struct { /* a label stands in front of instruction `at` */
@@ -131,11 +135,12 @@ typedef struct ptx_function {
     const char *name;
     bool is_entry, is_extern, is_weak, is_visible;
     bool has_body;        /* a declaration has none */
+    const char *alias;    /* .alias: the function that this one is another name of; NULL: none */
     ptx_variable *params; /* formals, in order */
     uint32_t param_count;
     ptx_variable *results; /* of a .func */
     uint32_t result_count;
-    ptx_register **registers;
+    ptx_register **registers; /* those that instructions use */
     uint32_t register_count;
     ptx_variable *variables; /* .local, .shared, .param of the body (scoped names made unique) */
     uint32_t variable_count;
