@@ -3,14 +3,8 @@
 #define SA_KERNELS_CPU_CPU_H
 
 #include "kernels/kernels.h"
+#include "kernels/stream.h"
 #include "runtime/base/pool.h"
-
-struct sa_device;
-
-struct sa_stream {
-    struct sa_device *device;
-    sa_pool *pool;
-};
 
 extern const sa_ops sa_cpu_ops_plain, sa_cpu_ops_avx2, sa_cpu_ops_avx512, sa_cpu_ops_avx512bf16;
 

@@ -8,54 +8,36 @@
 void sa_cuda_probe_run(sa_cuda_probe *probe)
 {
     *probe = (sa_cuda_probe){0};
-    snprintf(probe->reason, sizeof probe->reason, "this is a CPU-only build");
+    snprintf(probe->reason, sizeof probe->reason, "this is a CPU-only build, " SEGAGENT_CUDA_MISSING);
 }
 
 #else
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/device/cuda_driver.h"
+
 enum { ANSWER_MS = 30000 };
 
-/* The driver API's functions, by their exported names; all return 0 for success. Device handles are ints. */
-typedef struct {
-    int (*init)(unsigned flags);
-    int (*driver_version)(int *version);
-    int (*device_count)(int *count);
-    int (*device_get)(int *device, int ordinal);
-    int (*device_name)(char *name, int size, int device);
-    int (*device_attribute)(int *value, int attribute, int device);
-    int (*device_memory)(size_t *bytes, int device);
-} driver;
-
-enum { ATTRIBUTE_MAJOR = 75, ATTRIBUTE_MINOR = 76 }; /* CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_* of cuda.h */
-
-/* POSIX lets dlsym's pointer become a function pointer; ISO C has no cast for it, so the bytes are copied. */
-static bool find(void *library, const char *name, void *function)
+/* Free memory can only be asked for inside a context, which another process may not leave room for. */
+static void ask_free_memory(const sa_cuda_driver *d, int device, sa_cuda_probe_device *out)
 {
-    void *symbol = dlsym(library, name);
-    memcpy(function, &symbol, sizeof symbol);
-    return symbol != NULL;
+    sa_cuda_handle context;
+    size_t total;
+    out->free_known = false;
+    if (d->context_retain(&context, device) != 0) {
+        return;
+    }
+    out->free_known = d->context_set(context) == 0 && d->memory_info(&out->free_bytes, &total) == 0;
+    d->context_set(NULL);
+    d->context_release(device);
 }
 
-static bool open_driver(driver *d)
-{
-    void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    return library != NULL && find(library, "cuInit", &d->init) &&
-           find(library, "cuDriverGetVersion", &d->driver_version) &&
-           find(library, "cuDeviceGetCount", &d->device_count) &&
-           find(library, "cuDeviceGet", &d->device_get) &&
-           find(library, "cuDeviceGetName", &d->device_name) &&
-           find(library, "cuDeviceGetAttribute", &d->device_attribute) &&
-           find(library, "cuDeviceTotalMem_v2", &d->device_memory);
-}
-
-static bool ask_device(const driver *d, int ordinal, sa_cuda_probe_device *out)
+static bool ask_device(const sa_cuda_driver *d, int ordinal, sa_cuda_probe_device *out)
 {
     int device;
     if (d->device_get(&device, ordinal) != 0 ||
@@ -63,35 +45,28 @@ static bool ask_device(const driver *d, int ordinal, sa_cuda_probe_device *out)
         return false;
     }
     out->name[sizeof out->name - 1] = '\0';
-    return d->device_attribute(&out->major, ATTRIBUTE_MAJOR, device) == 0 &&
-           d->device_attribute(&out->minor, ATTRIBUTE_MINOR, device) == 0 &&
-           d->device_memory(&out->memory_bytes, device) == 0;
-}
-
-static void give_reason(sa_cuda_probe *probe, const char *what, int code)
-{
-    snprintf(probe->reason, sizeof probe->reason, "%s (driver error %d)", what, code);
+    if (d->device_attribute(&out->major, CU_CAPABILITY_MAJOR, device) != 0 ||
+        d->device_attribute(&out->minor, CU_CAPABILITY_MINOR, device) != 0 ||
+        d->device_attribute(&out->multiprocessors, CU_MULTIPROCESSORS, device) != 0 ||
+        d->device_memory(&out->memory_bytes, device) != 0) {
+        return false;
+    }
+    out->machine_code = sa_cuda_has_code(out->major, out->minor);
+    ask_free_memory(d, device, out);
+    return true;
 }
 
 static void ask(sa_cuda_probe *probe)
 {
-    driver d;
-    if (!open_driver(&d)) {
-        snprintf(probe->reason, sizeof probe->reason, "libcuda.so.1, the driver's library, is not installed");
+    sa_cuda_driver d;
+    sa_error err;
+    sa_status status = sa_cuda_driver_open(&d, &err);
+    probe->driver_version = d.version;
+    if (status != SA_OK) {
+        snprintf(probe->reason, sizeof probe->reason, "%.*s", (int)sizeof probe->reason - 1, err.reason);
         return;
     }
-    d.driver_version(&probe->driver_version);
-    int code = d.init(0);
-    if (code != 0) {
-        give_reason(probe, "the driver does not start", code);
-        return;
-    }
-    code = d.device_count(&probe->device_count);
-    if (code != 0 || probe->device_count <= 0) {
-        give_reason(probe, "the driver has no device", code);
-        probe->device_count = 0;
-        return;
-    }
+    d.device_count(&probe->device_count);
     for (int i = 0; i < probe->device_count && i < SA_CUDA_PROBE_MOST_DEVICES; i++) {
         if (!ask_device(&d, i, &probe->devices[i])) {
             snprintf(probe->reason, sizeof probe->reason, "the driver does not describe device %d", i);

@@ -14,11 +14,14 @@
 typedef struct {
     char name[128];
     int major, minor; /* compute capability */
-    size_t memory_bytes;
+    int multiprocessors;
+    size_t memory_bytes, free_bytes;
+    bool free_known;   /* a context could be made to ask in */
+    bool machine_code; /* the embedded kernels have some for it; otherwise the driver compiles their PTX */
 } sa_cuda_probe_device;
 
 typedef struct {
-    bool compiled;      /* this build asks at all (CMake option SEGAGENT_CUDA) */
+    bool compiled;      /* this build has CUDA kernels (CMake option SEGAGENT_CUDA, and nvcc) */
     bool usable;        /* the driver answered and has a device */
     char reason[256];   /* why it is not usable; "" if it is */
     int driver_version; /* 12040 is CUDA 12.4; 0 if not known */

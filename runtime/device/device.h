@@ -2,8 +2,13 @@
  * Devices: where models run. One handle holds the memory functions and the table of ops (kernels/kernels.h);
  * the model code works with these alone and never asks which backend it has.
  *
- * Device memory is plain memory on the CPU. Copies and ops are queued on a stream; sa_stream_wait() returns
- * when all of them have ended. On the CPU everything is finished when its call returns.
+ * Device memory is plain memory on the CPU; on a GPU its pointers mean nothing to the host, which may only do
+ * arithmetic on them. Copies and ops are queued on a stream; sa_stream_wait() returns when all of them have
+ * ended. On the CPU everything is finished when its call returns. A device and its streams belong to one
+ * thread at a time.
+ *
+ * A GPU that fails in the middle of its work stays failed: every later wait reports the first failure,
+ * nothing more is queued, and what was to be downloaded is left as it was.
  */
 #ifndef SA_DEVICE_DEVICE_H
 #define SA_DEVICE_DEVICE_H
@@ -18,24 +23,34 @@
 
 typedef struct sa_device sa_device;
 
+typedef enum {
+    SA_NUMERICS_INVARIANT = 0, /* an item's result never depends on the rest of its batch, bit for bit */
+    SA_NUMERICS_FAST,          /* the fastest library or kernel for each shape may be taken */
+} sa_numerics;
+
 typedef struct {
-    const char *name; /* "auto" or "cpu"; "cuda" and "null" are refused by name until they exist */
-    int threads;      /* of the CPU; 0 means one per processor */
+    /* "auto" (the first GPU if it can be used, otherwise the CPU), "cpu", "cuda", "cuda:1" */
+    const char *name;
+    int threads; /* of the CPU; 0 means one per processor */
     /* CPU level, "auto" or a name of sa_cpu_level_name(); NULL reads SEGAGENT_ISA, then auto */
     const char *isa;
+    sa_numerics numerics; /* CUDA: may results depend on what else is in the batch? */
 } sa_device_options;
 
 sa_status sa_device_open(sa_device **device, const sa_device_options *options, sa_error *err);
 void sa_device_close(sa_device *device);
 
-const char *sa_device_name(const sa_device *device); /* "cpu" */
+const char *sa_device_name(const sa_device *device); /* "cpu", "cuda:0" */
+/* What "auto" chose and why, one sentence for the log; "" if the device was named. */
+const char *sa_device_note(const sa_device *device);
 const sa_ops *sa_device_ops(const sa_device *device);
 sa_pool *sa_device_pool(const sa_device *device); /* the host's threads, for host work beside the device's */
 bool sa_device_has_fast_bf16(const sa_device *device); /* what --precision auto asks */
 /*
  * How many items a model had best take through its layers together. CPU: 1, since one picture fills all
  * threads and the activations of more of them leave the cache (16 clicks at once took 10 % longer than one by
- * one).
+ * one). CUDA: 8, since the tiles of one picture's layers fill a large GPU one and a half times, those of
+ * eight pictures eleven times, which leaves a few per cent of it idle, and their activations stay below 2 GB.
  */
 size_t sa_device_items_at_once(const sa_device *device);
 
@@ -51,7 +66,11 @@ void sa_stream_close(sa_stream *stream);
 /* Waits for everything queued; the first failure of an op or copy, if there was one. */
 sa_status sa_stream_wait(sa_stream *stream, sa_error *err);
 
-/* Asynchronous copies of `bytes`; host memory must stay as it is until the stream has been waited for. */
+/*
+ * Asynchronous copies of `bytes`; any host memory will do. It must stay as it is until the stream has been
+ * waited for (a GPU's backend happens to have read `host_from` when sa_stream_upload() returns, and writes
+ * `host_to` no later than in sa_stream_wait()).
+ */
 void sa_stream_upload(sa_stream *stream, void *device_to, const void *host_from, size_t bytes);
 void sa_stream_download(sa_stream *stream, void *host_to, const void *device_from, size_t bytes);
 void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes);

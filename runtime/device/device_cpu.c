@@ -2,24 +2,24 @@
  * The CPU as a device: memory is aligned host memory, a stream is the thread pool, and every call has ended
  * when it returns, so waiting has nothing to do.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/checked.h"
+#include "runtime/device/backend.h"
 #include "runtime/device/cpu_level.h"
-#include "runtime/device/device.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
-struct sa_device {
-    sa_pool *pool;
+typedef struct {
+    struct sa_device common; /* first: a cpu_device is an sa_device */
     sa_cpu_level level;
-    size_t allocated, allocations;
-};
+} cpu_device;
 
 /* In front of each block: its size, in a place that keeps the block aligned. */
 typedef union {
@@ -52,73 +52,33 @@ static sa_status choose_level(const char *name, sa_cpu_level *level, sa_error *e
                    "there is no instruction set level \"%s\"", name);
 }
 
-static sa_status check_name(const char *name, sa_error *err)
+static sa_cpu_level level_of(const sa_device *device)
 {
-    if (strcmp(name, "auto") == 0 || strcmp(name, "cpu") == 0) {
-        return SA_OK;
-    }
-    if (strncmp(name, "cuda", 4) == 0 || strcmp(name, "null") == 0) {
-        return sa_fail(err, SA_NO_DEVICE, "--device", "use --device cpu", "this build has no %s device",
-                       strcmp(name, "null") == 0 ? "null" : "CUDA");
-    }
-    return sa_fail(err, SA_BAD_USAGE, "--device", "use auto or cpu", "there is no device \"%s\"", name);
+    return ((const cpu_device *)(const void *)device)->level;
 }
 
-sa_status sa_device_open(sa_device **out, const sa_device_options *options, sa_error *err)
+static void cpu_close(sa_device *device)
 {
-    SA_TRY(check_name(options->name != NULL ? options->name : "auto", err));
-    sa_device *device = calloc(1, sizeof *device);
-    if (device == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a device handle");
-    }
-    sa_status status = choose_level(options->isa, &device->level, err);
-    if (status == SA_OK) {
-        status = sa_pool_open(&device->pool, options->threads, err);
-    }
-    if (status != SA_OK) {
-        free(device);
-        return status;
-    }
-    *out = device;
-    return SA_OK;
+    free(device);
 }
 
-void sa_device_close(sa_device *device)
+static const sa_ops *cpu_ops(const sa_device *device)
 {
-    if (device != NULL) {
-        sa_pool_close(device->pool);
-        free(device);
-    }
+    return sa_cpu_level_ops(level_of(device));
 }
 
-const char *sa_device_name(const sa_device *device)
+static bool cpu_has_fast_bf16(const sa_device *device)
 {
-    (void)device;
-    return "cpu";
+    return level_of(device) == SA_CPU_AVX512BF16;
 }
 
-const sa_ops *sa_device_ops(const sa_device *device)
-{
-    return sa_cpu_level_ops(device->level);
-}
-
-sa_pool *sa_device_pool(const sa_device *device)
-{
-    return device->pool;
-}
-
-bool sa_device_has_fast_bf16(const sa_device *device)
-{
-    return device->level == SA_CPU_AVX512BF16;
-}
-
-size_t sa_device_items_at_once(const sa_device *device)
+static size_t cpu_items_at_once(const sa_device *device)
 {
     (void)device;
     return 1;
 }
 
-sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err)
+static sa_status cpu_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err)
 {
     size_t whole = 0;
     block_head *head = NULL;
@@ -128,7 +88,7 @@ sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, voi
         head = aligned_alloc(align, whole);
     }
     if (head == NULL) {
-        return sa_fail(err, SA_NO_ROOM, sa_device_name(device), "use bf16, a smaller batch or fewer slots",
+        return sa_fail(err, SA_NO_ROOM, device->name, "use bf16, a smaller batch or fewer slots",
                        "no memory for %s: %zu MB", what, bytes >> 20);
     }
 #if defined(__linux__)
@@ -143,26 +103,14 @@ sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, voi
     return SA_OK;
 }
 
-void sa_device_free(sa_device *device, void *memory)
+static void cpu_free(sa_device *device, void *memory)
 {
-    if (memory != NULL) {
-        block_head *head = (block_head *)memory - 1;
-        device->allocated -= head->bytes;
-        free(head);
-    }
+    block_head *head = (block_head *)memory - 1;
+    device->allocated -= head->bytes;
+    free(head);
 }
 
-size_t sa_device_allocated(const sa_device *device)
-{
-    return device->allocated;
-}
-
-size_t sa_device_allocation_count(const sa_device *device)
-{
-    return device->allocations;
-}
-
-sa_status sa_stream_open(sa_stream **out, sa_device *device, sa_error *err)
+static sa_status cpu_stream_open(sa_stream **out, sa_device *device, sa_error *err)
 {
     sa_stream *stream = malloc(sizeof *stream);
     if (stream == NULL) {
@@ -173,46 +121,54 @@ sa_status sa_stream_open(sa_stream **out, sa_device *device, sa_error *err)
     return SA_OK;
 }
 
-void sa_stream_close(sa_stream *stream)
+static void cpu_stream_close(sa_stream *stream)
 {
     free(stream);
 }
 
-sa_status sa_stream_wait(sa_stream *stream, sa_error *err)
+static sa_status cpu_stream_wait(sa_stream *stream, sa_error *err)
 {
     (void)stream;
     (void)err;
     return SA_OK;
 }
 
-void sa_stream_upload(sa_stream *stream, void *device_to, const void *host_from, size_t bytes)
+/* Uploads, downloads and copies alike. */
+static void cpu_move(sa_stream *stream, void *to, const void *from, size_t bytes)
 {
     (void)stream;
-    memcpy(device_to, host_from, bytes);
+    memcpy(to, from, bytes);
 }
 
-void sa_stream_download(sa_stream *stream, void *host_to, const void *device_from, size_t bytes)
-{
-    (void)stream;
-    memcpy(host_to, device_from, bytes);
-}
+static const sa_backend cpu_backend = {
+    .close = cpu_close,
+    .ops = cpu_ops,
+    .has_fast_bf16 = cpu_has_fast_bf16,
+    .items_at_once = cpu_items_at_once,
+    .reads_host = true,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .stream_open = cpu_stream_open,
+    .stream_close = cpu_stream_close,
+    .stream_wait = cpu_stream_wait,
+    .upload = cpu_move,
+    .download = cpu_move,
+    .copy = cpu_move,
+};
 
-void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes)
+sa_status sa_device_cpu_open(sa_device **out, const sa_device_options *options, sa_error *err)
 {
-    (void)stream;
-    memcpy(device_to, device_from, bytes);
-}
-
-const void *sa_stream_reach(sa_stream *stream, const void *host, size_t bytes, void *staging)
-{
-    (void)stream;
-    (void)bytes;
-    (void)staging;
-    return host;
-}
-
-bool sa_device_reads_host(const sa_device *device)
-{
-    (void)device;
-    return true;
+    cpu_device *device = calloc(1, sizeof *device);
+    if (device == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a device handle");
+    }
+    sa_status status = choose_level(options->isa, &device->level, err);
+    if (status != SA_OK) {
+        free(device);
+        return status;
+    }
+    device->common.backend = &cpu_backend;
+    snprintf(device->common.name, sizeof device->common.name, "cpu");
+    *out = &device->common;
+    return SA_OK;
 }

@@ -1,0 +1,61 @@
+/*
+ * The CUDA backend's own handles, shared by its files:
+ *   device_cuda.c (device, memory)   cuda_modules.c (kernels)   cuda_stream.c (copies, launches, waiting)
+ */
+#ifndef SA_DEVICE_CUDA_DEVICE_H
+#define SA_DEVICE_CUDA_DEVICE_H
+
+#include "kernels/cuda/cuda.h"
+#include "runtime/device/backend.h"
+#include "runtime/device/cuda_driver.h"
+
+/* One allocation; a list, since there are few. */
+typedef struct sa_cuda_block {
+    struct sa_cuda_block *next;
+    sa_cuda_pointer memory;
+    size_t bytes;
+} sa_cuda_block;
+
+typedef struct {
+    struct sa_device common; /* first: it is an sa_device */
+    sa_cuda_driver driver;
+    int device, major, minor;
+    char gpu[128];
+    size_t most_shared;     /* bytes of shared memory that a block may ask for */
+    bool synchronous;       /* wait after every launch, so that a fault has its kernel's name */
+    sa_cuda_handle context; /* the primary one; NULL before it is retained */
+    sa_cuda_handle *modules;
+    size_t module_count;
+    sa_cuda_handle kernels[SA_CUDA_KERNELS + 1];
+    sa_cuda_block *blocks;
+} sa_cuda_device;
+
+static inline sa_cuda_device *sa_cuda_device_of(const sa_device *device)
+{
+    return (sa_cuda_device *)(uintptr_t)device;
+}
+
+/* Makes the device's context the calling thread's; every entry does, since any thread may call. */
+static inline int sa_cuda_enter(const sa_cuda_device *device)
+{
+    return device->driver.context_set(device->context);
+}
+
+/*
+ * Loads every embedded image and finds every kernel of list.h, with room for its shared memory, so that
+ * nothing is loaded or allocated later. Unload takes back what was loaded, however far that came.
+ */
+sa_status sa_cuda_modules_load(sa_cuda_device *device, sa_error *err);
+void sa_cuda_modules_unload(sa_cuda_device *device);
+const char *sa_cuda_kernel_name(sa_cuda_kernel kernel);
+unsigned sa_cuda_kernel_shared(sa_cuda_kernel kernel); /* bytes of dynamic shared memory */
+
+/* The stream functions of sa_backend. */
+sa_status sa_cuda_stream_open(sa_stream **out, sa_device *device, sa_error *err);
+void sa_cuda_stream_close(sa_stream *stream);
+sa_status sa_cuda_stream_wait(sa_stream *stream, sa_error *err);
+void sa_cuda_stream_upload(sa_stream *stream, void *device_to, const void *host_from, size_t bytes);
+void sa_cuda_stream_download(sa_stream *stream, void *host_to, const void *device_from, size_t bytes);
+void sa_cuda_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes);
+
+#endif

@@ -1,0 +1,283 @@
+/*
+ * Streams of the CUDA backend: launches, and copies through a ring of pinned host memory.
+ *
+ * The driver copies asynchronously from pinned memory alone. So an upload is copied into the ring by the host
+ * and sent from there, and the caller's memory is free at once; a download lands in the ring and goes to the
+ * caller when its piece is retired: in the wait, or earlier when the ring needs the place. Pieces retire in
+ * the order in which they were queued, each after its event. Ring and events are taken when the stream is
+ * opened.
+ *
+ * The first failure is kept, with what was being done; after it nothing is queued and nothing is handed out.
+ */
+#ifdef SEGAGENT_CUDA
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/device/cuda_device.h"
+
+/* A piece of 1 MB takes a PCIe bus about 40 us, ten times what queuing it costs; eight of them keep it busy.
+ */
+enum { RING_BYTES = 8 << 20, PIECE_BYTES = 1 << 20, PIECES = 64, PIECE_ALIGN = 64 };
+
+typedef struct {
+    size_t end;          /* of its place, counted over all pieces ever */
+    unsigned char *from; /* in the ring */
+    void *host_to;       /* NULL for an upload */
+    size_t bytes;
+} piece;
+
+typedef struct {
+    struct sa_stream common; /* first: it is an sa_stream */
+    sa_cuda_handle handle;
+    unsigned char *ring;
+    size_t taken, retired; /* bytes ever; the ring holds what lies between */
+    piece pieces[PIECES];
+    sa_cuda_handle events[PIECES]; /* recorded behind the copy of the piece with the same index */
+    size_t first, count;           /* of the pieces not retired yet */
+
+    int failure;     /* the first code; 0 for none */
+    char doing[160]; /* what returned it */
+    size_t launches; /* since the last wait */
+    sa_cuda_kernel last;
+} cuda_stream;
+
+static cuda_stream *stream_of(sa_stream *stream)
+{
+    return (cuda_stream *)(void *)stream;
+}
+
+static sa_cuda_device *device_of(const cuda_stream *stream)
+{
+    return sa_cuda_device_of(stream->common.device);
+}
+
+/* ---- failures ---- */
+
+/* Keeps the first failure. True if all is well. */
+static bool good(cuda_stream *stream, int code, const char *doing)
+{
+    if (code != 0 && stream->failure == 0) {
+        stream->failure = code;
+        if (!sa_cuda_is_late(code)) {
+            snprintf(stream->doing, sizeof stream->doing, "%s", doing);
+        } else if (stream->launches == 0) {
+            snprintf(stream->doing, sizeof stream->doing, "found in a %s", doing);
+        } else {
+            snprintf(stream->doing, sizeof stream->doing, "found in a %s, after %zu launches, the last of %s",
+                     doing, stream->launches, sa_cuda_kernel_name(stream->last));
+        }
+    }
+    return stream->failure == 0;
+}
+
+static bool ready(cuda_stream *stream)
+{
+    return stream->failure == 0 && good(stream, sa_cuda_enter(device_of(stream)), "change of context");
+}
+
+/* ---- the ring ---- */
+
+/* Waits for the oldest piece; hands a download to its owner. */
+static void retire_piece(cuda_stream *stream)
+{
+    const piece *p = &stream->pieces[stream->first];
+    int code = device_of(stream)->driver.event_wait(stream->events[stream->first]);
+    if (good(stream, code, "copy") && p->host_to != NULL) {
+        memcpy(p->host_to, p->from, p->bytes);
+    }
+    stream->retired = p->end;
+    stream->first = (stream->first + 1) % PIECES;
+    stream->count--;
+}
+
+/* A place of `bytes` <= PIECE_BYTES in one run: what is left before the ring's end may have to be skipped. */
+static piece *take_piece(cuda_stream *stream, size_t bytes)
+{
+    size_t place = stream->taken % RING_BYTES, skipped = place + bytes > RING_BYTES ? RING_BYTES - place : 0;
+    size_t end = stream->taken + skipped + (bytes + PIECE_ALIGN - 1) / PIECE_ALIGN * PIECE_ALIGN;
+    while (stream->count == PIECES || (stream->count > 0 && end - stream->retired > RING_BYTES)) {
+        retire_piece(stream);
+    }
+    piece *p = &stream->pieces[(stream->first + stream->count++) % PIECES];
+    *p = (piece){.end = end, .from = stream->ring + (stream->taken + skipped) % RING_BYTES, .bytes = bytes};
+    stream->taken = end;
+    return p;
+}
+
+static void record_piece(cuda_stream *stream, const piece *p)
+{
+    int code = device_of(stream)->driver.event_record(stream->events[p - stream->pieces], stream->handle);
+    good(stream, code, "copy");
+}
+
+static size_t piece_of(size_t bytes)
+{
+    return bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
+}
+
+void sa_cuda_stream_upload(sa_stream *common, void *device_to, const void *host_from, size_t bytes)
+{
+    cuda_stream *stream = stream_of(common);
+    sa_cuda_pointer to = (uintptr_t)device_to;
+    const unsigned char *from = host_from;
+    for (size_t size; bytes > 0 && ready(stream); bytes -= size, from += size, to += size) {
+        size = piece_of(bytes);
+        piece *p = take_piece(stream, size);
+        memcpy(p->from, from, size);
+        good(stream, device_of(stream)->driver.upload(to, p->from, size, stream->handle),
+             "copy to the device");
+        record_piece(stream, p);
+    }
+}
+
+void sa_cuda_stream_download(sa_stream *common, void *host_to, const void *device_from, size_t bytes)
+{
+    cuda_stream *stream = stream_of(common);
+    sa_cuda_pointer from = (uintptr_t)device_from;
+    unsigned char *to = host_to;
+    for (size_t size; bytes > 0 && ready(stream); bytes -= size, from += size, to += size) {
+        size = piece_of(bytes);
+        piece *p = take_piece(stream, size);
+        p->host_to = to;
+        int code = device_of(stream)->driver.download(p->from, from, size, stream->handle);
+        good(stream, code, "copy from the device");
+        record_piece(stream, p);
+    }
+}
+
+void sa_cuda_stream_copy(sa_stream *common, void *device_to, const void *device_from, size_t bytes)
+{
+    cuda_stream *stream = stream_of(common);
+    if (bytes > 0 && ready(stream)) {
+        int code = device_of(stream)->driver.copy((uintptr_t)device_to, (uintptr_t)device_from, bytes,
+                                                  stream->handle);
+        good(stream, code, "copy on the device");
+    }
+}
+
+/* ---- launches ---- */
+
+static void check_launch(const sa_cuda_launch_args *launch)
+{
+    sa_cuda_dim grid = launch->grid, block = launch->block;
+    SA_ASSERT((unsigned)launch->kernel < (unsigned)SA_CUDA_KERNELS && launch->args != NULL);
+    SA_ASSERT(grid.x <= INT32_MAX && grid.y <= 65535 && grid.z <= 65535);
+    SA_ASSERT(block.x > 0 && block.y > 0 && block.z > 0 && block.z <= 64);
+    SA_ASSERT((size_t)block.x * block.y * block.z <= 1024);
+}
+
+void sa_cuda_launch(sa_stream *common, const sa_cuda_launch_args *launch)
+{
+    cuda_stream *stream = stream_of(common);
+    sa_cuda_device *device = device_of(stream);
+    sa_cuda_dim grid = launch->grid, block = launch->block;
+    check_launch(launch);
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0 || !ready(stream)) {
+        return;
+    }
+    char doing[128];
+    snprintf(doing, sizeof doing, "launch of kernel %s", sa_cuda_kernel_name(launch->kernel));
+    void *parameters[] = {
+        (void *)(uintptr_t)launch->args}; /* the driver reads them, whatever its type says */
+    int code = device->driver.launch(device->kernels[launch->kernel], grid.x, grid.y, grid.z, block.x,
+                                     block.y, block.z, sa_cuda_kernel_shared(launch->kernel), stream->handle,
+                                     parameters, NULL);
+    if (!good(stream, code, doing)) {
+        return;
+    }
+    if (device->synchronous) {
+        code = device->driver.stream_wait(stream->handle);
+        if (code != 0) {
+            stream->failure = code;
+            snprintf(stream->doing, sizeof stream->doing, "kernel %s", sa_cuda_kernel_name(launch->kernel));
+            return;
+        }
+    }
+    stream->launches++;
+    stream->last = launch->kernel;
+}
+
+/* ---- opening, waiting, closing ---- */
+
+sa_status sa_cuda_stream_wait(sa_stream *common, sa_error *err)
+{
+    cuda_stream *stream = stream_of(common);
+    sa_cuda_device *device = device_of(stream);
+    if (ready(stream)) {
+        good(stream, device->driver.stream_wait(stream->handle), "wait");
+    }
+    while (stream->failure == 0 && stream->count > 0) {
+        retire_piece(stream);
+    }
+    if (stream->failure != 0) {
+        return sa_cuda_fail(&device->driver, err, device->common.name, stream->failure, "%s", stream->doing);
+    }
+    stream->launches = 0;
+    return SA_OK;
+}
+
+static int open_handles(const sa_cuda_driver *driver, cuda_stream *stream)
+{
+    void *ring = NULL;
+    int code = driver->stream_create(&stream->handle, CU_STREAM_NON_BLOCKING);
+    if (code == 0) {
+        code = driver->pinned_alloc(&ring, RING_BYTES, 0);
+        stream->ring = ring;
+    }
+    for (int i = 0; code == 0 && i < PIECES; i++) {
+        code = driver->event_create(&stream->events[i], CU_EVENT_DISABLE_TIMING);
+    }
+    return code;
+}
+
+sa_status sa_cuda_stream_open(sa_stream **out, sa_device *common, sa_error *err)
+{
+    sa_cuda_device *device = sa_cuda_device_of(common);
+    cuda_stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a stream handle");
+    }
+    stream->common = (struct sa_stream){.device = common, .pool = common->pool};
+    int code = sa_cuda_enter(device);
+    if (code == 0) {
+        code = open_handles(&device->driver, stream);
+    }
+    if (code != 0) {
+        sa_cuda_stream_close(&stream->common);
+        return sa_cuda_fail(&device->driver, err, common->name, code,
+                            "no stream with %d MB of pinned host memory", RING_BYTES >> 20);
+    }
+    *out = &stream->common;
+    return SA_OK;
+}
+
+/* After a failed opening some handles are NULL; what the driver answers is of no use any more. */
+void sa_cuda_stream_close(sa_stream *common)
+{
+    cuda_stream *stream = stream_of(common);
+    const sa_cuda_driver *driver = &device_of(stream)->driver;
+    sa_cuda_enter(device_of(stream));
+    if (stream->handle != NULL) {
+        driver->stream_wait(stream->handle); /* copies may still use the ring */
+    }
+    for (int i = 0; i < PIECES; i++) {
+        if (stream->events[i] != NULL) {
+            driver->event_destroy(stream->events[i]);
+        }
+    }
+    if (stream->ring != NULL) {
+        driver->pinned_free(stream->ring);
+    }
+    if (stream->handle != NULL) {
+        driver->stream_destroy(stream->handle);
+    }
+    free(stream);
+}
+
+#else
+
+typedef int sa_cuda_streams_are_not_compiled; /* ISO C wants something in every file */
+
+#endif

@@ -1,0 +1,183 @@
+/* Devices by name, and the way from device.h to the backend that a handle has. */
+#include "runtime/device/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/device/backend.h"
+
+enum { ANY_BACKEND = -1, CPU_BACKEND = -2 }; /* beside the numbers of CUDA devices */
+
+/* "auto", "cpu", "cuda", "cuda:3" to a number. Lists of devices and the null device are for later versions.
+ */
+static sa_status read_name(const char *name, int *ordinal, sa_error *err)
+{
+    const char *digits = strncmp(name, "cuda:", 5) == 0 ? name + 5 : "";
+    size_t length = strspn(digits, "0123456789");
+    if (strcmp(name, "auto") == 0) {
+        *ordinal = ANY_BACKEND;
+        return SA_OK;
+    }
+    if (strcmp(name, "cpu") == 0) {
+        *ordinal = CPU_BACKEND;
+        return SA_OK;
+    }
+    if (strcmp(name, "cuda") == 0) {
+        *ordinal = 0;
+        return SA_OK;
+    }
+    if (length > 0 && length <= 4 && digits[length] == '\0') {
+        *ordinal = atoi(digits);
+        return SA_OK;
+    }
+    if (length > 0 && digits[length] == '-') {
+        return sa_fail(err, SA_NO_DEVICE, "--device", "give one, such as cuda:0",
+                       "this version runs on one CUDA device at a time");
+    }
+    if (strcmp(name, "null") == 0) {
+        return sa_fail(err, SA_NO_DEVICE, "--device", "use --device cpu", "this build has no null device");
+    }
+    return sa_fail(err, SA_BAD_USAGE, "--device", "use auto, cpu, cuda or cuda:0",
+                   "there is no device \"%s\"", name);
+}
+
+/* The first GPU if it can be used, otherwise the CPU with a note that says why. */
+static sa_status open_any(sa_device **device, const sa_device_options *options, sa_error *err)
+{
+    sa_error why = {0};
+    if (sa_device_cuda_open(device, options, 0, &why) == SA_OK) {
+        snprintf((*device)->note, sizeof(*device)->note, "device cuda:0 (--device cpu for the processor)");
+        return SA_OK;
+    }
+    SA_TRY(sa_device_cpu_open(device, options, err));
+    snprintf((*device)->note, sizeof(*device)->note, "device cpu: %.300s", why.reason);
+    return SA_OK;
+}
+
+sa_status sa_device_open(sa_device **out, const sa_device_options *options, sa_error *err)
+{
+    int ordinal = ANY_BACKEND;
+    sa_device *device = NULL;
+    SA_TRY(read_name(options->name != NULL ? options->name : "auto", &ordinal, err));
+    sa_status status = ordinal == ANY_BACKEND   ? open_any(&device, options, err)
+                       : ordinal == CPU_BACKEND ? sa_device_cpu_open(&device, options, err)
+                                                : sa_device_cuda_open(&device, options, ordinal, err);
+    if (status == SA_OK) {
+        status = sa_pool_open(&device->pool, options->threads, err);
+        if (status != SA_OK) {
+            device->backend->close(device);
+        }
+    }
+    if (status == SA_OK) {
+        *out = device;
+    }
+    return status;
+}
+
+void sa_device_close(sa_device *device)
+{
+    if (device != NULL) {
+        sa_pool_close(device->pool);
+        device->backend->close(device);
+    }
+}
+
+const char *sa_device_name(const sa_device *device)
+{
+    return device->name;
+}
+
+const char *sa_device_note(const sa_device *device)
+{
+    return device->note;
+}
+
+const sa_ops *sa_device_ops(const sa_device *device)
+{
+    return device->backend->ops(device);
+}
+
+sa_pool *sa_device_pool(const sa_device *device)
+{
+    return device->pool;
+}
+
+bool sa_device_has_fast_bf16(const sa_device *device)
+{
+    return device->backend->has_fast_bf16(device);
+}
+
+size_t sa_device_items_at_once(const sa_device *device)
+{
+    return device->backend->items_at_once(device);
+}
+
+bool sa_device_reads_host(const sa_device *device)
+{
+    return device->backend->reads_host;
+}
+
+sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err)
+{
+    return device->backend->alloc(device, bytes, what, memory, err);
+}
+
+void sa_device_free(sa_device *device, void *memory)
+{
+    if (memory != NULL) {
+        device->backend->free(device, memory);
+    }
+}
+
+size_t sa_device_allocated(const sa_device *device)
+{
+    return device->allocated;
+}
+
+size_t sa_device_allocation_count(const sa_device *device)
+{
+    return device->allocations;
+}
+
+sa_status sa_stream_open(sa_stream **stream, sa_device *device, sa_error *err)
+{
+    return device->backend->stream_open(stream, device, err);
+}
+
+void sa_stream_close(sa_stream *stream)
+{
+    if (stream != NULL) {
+        stream->device->backend->stream_close(stream);
+    }
+}
+
+sa_status sa_stream_wait(sa_stream *stream, sa_error *err)
+{
+    return stream->device->backend->stream_wait(stream, err);
+}
+
+void sa_stream_upload(sa_stream *stream, void *device_to, const void *host_from, size_t bytes)
+{
+    stream->device->backend->upload(stream, device_to, host_from, bytes);
+}
+
+void sa_stream_download(sa_stream *stream, void *host_to, const void *device_from, size_t bytes)
+{
+    stream->device->backend->download(stream, host_to, device_from, bytes);
+}
+
+void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes)
+{
+    stream->device->backend->copy(stream, device_to, device_from, bytes);
+}
+
+const void *sa_stream_reach(sa_stream *stream, const void *host, size_t bytes, void *staging)
+{
+    if (stream->device->backend->reads_host) {
+        return host;
+    }
+    SA_ASSERT(staging != NULL || bytes == 0);
+    sa_stream_upload(stream, staging, host, bytes);
+    return staging;
+}
