@@ -1,0 +1,221 @@
+#include "tests/gpusim/harness.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/base/philox.h"
+
+/* The calls that tests need, by their exported names. */
+static struct {
+    void *library;
+    int (*init)(unsigned flags);
+    int (*device_get)(int *device, int ordinal);
+    int (*context_create)(void **context, unsigned flags, int device);
+    int (*context_destroy)(void *context);
+    int (*synchronize)(void);
+    int (*alloc)(uint64_t *memory, size_t bytes);
+    int (*release)(uint64_t memory);
+    int (*set8)(uint64_t memory, unsigned char value, size_t count);
+    int (*to_device)(uint64_t to, const void *from, size_t bytes);
+    int (*to_host)(void *to, uint64_t from, size_t bytes);
+    int (*load)(void **module, const void *image);
+    int (*function)(void **function, void *module, const char *name);
+    int (*launch)(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                  unsigned bz, unsigned shared, void *stream, void **args, void **extra);
+    void *context, *module;
+} gpu;
+
+static void stop(const char *what, int code)
+{
+    fprintf(stderr, "harness: %s (%d)\n", what, code);
+    exit(1);
+}
+
+static void ok(int code, const char *what)
+{
+    if (code != 0) {
+        stop(what, code);
+    }
+}
+
+static void find(const char *name, void *function)
+{
+    void *symbol = dlsym(gpu.library, name);
+    if (symbol == NULL) {
+        stop(name, -1);
+    }
+    memcpy(function, &symbol, sizeof symbol);
+}
+
+static char *read_text(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        stop(path, -1);
+    }
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    rewind(file);
+    char *text = calloc(1, (size_t)size + 1);
+    if (fread(text, 1, (size_t)size, file) != (size_t)size) {
+        stop(path, -1);
+    }
+    fclose(file);
+    return text;
+}
+
+static void open_library(void)
+{
+    gpu.library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (gpu.library == NULL) {
+        stop(dlerror(), -1);
+    }
+    find("cuInit", &gpu.init);
+    find("cuDeviceGet", &gpu.device_get);
+    find("cuCtxCreate_v2", &gpu.context_create);
+    find("cuCtxDestroy_v2", &gpu.context_destroy);
+    find("cuCtxSynchronize", &gpu.synchronize);
+    find("cuMemAlloc_v2", &gpu.alloc);
+    find("cuMemFree_v2", &gpu.release);
+    find("cuMemsetD8_v2", &gpu.set8);
+    find("cuMemcpyHtoD_v2", &gpu.to_device);
+    find("cuMemcpyDtoH_v2", &gpu.to_host);
+    find("cuModuleLoadData", &gpu.load);
+    find("cuModuleGetFunction", &gpu.function);
+    find("cuLaunchKernel", &gpu.launch);
+}
+
+void gpu_open(const char *name)
+{
+    int device;
+    char path[512];
+    open_library();
+    ok(gpu.init(0), "cuInit");
+    ok(gpu.device_get(&device, 0), "cuDeviceGet");
+    ok(gpu.context_create(&gpu.context, 0, device), "cuCtxCreate");
+    snprintf(path, sizeof path, "%s/%s.ptx", SIM_KERNEL_DIR, name);
+    char *text = read_text(path);
+    ok(gpu.load(&gpu.module, text), path);
+    free(text);
+}
+
+void gpu_close(void)
+{
+    ok(gpu.context_destroy(gpu.context), "cuCtxDestroy");
+}
+
+uint64_t gpu_alloc(size_t bytes)
+{
+    uint64_t memory = 0;
+    ok(gpu.alloc(&memory, bytes), "cuMemAlloc");
+    return memory;
+}
+
+uint64_t gpu_zeros(size_t bytes)
+{
+    uint64_t memory = gpu_alloc(bytes);
+    ok(gpu.set8(memory, 0, bytes), "cuMemsetD8");
+    return memory;
+}
+
+uint64_t gpu_upload(const void *from, size_t bytes)
+{
+    uint64_t memory = gpu_alloc(bytes);
+    ok(gpu.to_device(memory, from, bytes), "cuMemcpyHtoD");
+    return memory;
+}
+
+void gpu_download(void *to, uint64_t from, size_t bytes)
+{
+    ok(gpu.to_host(to, from, bytes), "cuMemcpyDtoH");
+}
+
+void gpu_free(uint64_t memory)
+{
+    ok(gpu.release(memory), "cuMemFree");
+}
+
+int gpu_launch_status(const char *kernel, gpu_dim grid, gpu_dim block, unsigned shared_bytes, void **args)
+{
+    void *function;
+    ok(gpu.function(&function, gpu.module, kernel), kernel);
+    int code = gpu.launch(function, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared_bytes, NULL,
+                          args, NULL);
+    return code != 0 ? code : gpu.synchronize();
+}
+
+void gpu_launch(const char *kernel, gpu_dim grid, gpu_dim block, unsigned shared_bytes, void **args)
+{
+    ok(gpu_launch_status(kernel, grid, block, shared_bytes, args), kernel);
+}
+
+/* A child's life: the environment of one seed, the tests, and nothing in the report. */
+static void run_child(int seed, int (*tests)(void), const char *report)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", seed);
+    setenv("GPUSIM_SEED", number, 1);
+    setenv("GPUSIM_REPORT", report, 1);
+    exit(tests() == 0 ? 0 : 1);
+}
+
+/* The simulator exports a name that no driver has. */
+static int is_simulator(void)
+{
+    void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    int simulated = library != NULL && dlsym(library, "gpusim_version") != NULL;
+    if (library != NULL) {
+        dlclose(library);
+    }
+    return simulated;
+}
+
+static long size_of(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return 0;
+    }
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    fclose(file);
+    return size;
+}
+
+int gpu_run_seeds(int seeds, int (*tests)(void))
+{
+    int failed = 0;
+    seeds = is_simulator() ? seeds : 1;
+    for (int seed = 0; seed < seeds; seed++) {
+        char report[] = "/tmp/gpusim-report-XXXXXX";
+        close(mkstemp(report));
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            run_child(seed, tests, report);
+        }
+        int status = 1;
+        waitpid(child, &status, 0);
+        long findings = size_of(report);
+        if (status != 0 || findings != 0) {
+            fprintf(stderr, "seed %d: status %d, %ld bytes of findings\n", seed, status, findings);
+            failed = 1;
+        }
+        unlink(report);
+    }
+    return failed;
+}
+
+uint32_t gpu_pick(uint64_t seed, uint64_t index, uint32_t bound)
+{
+    return sa_philox_block(seed, index, 0).word[0] % bound;
+}
+
+float gpu_value(uint64_t seed, uint64_t index)
+{
+    return (float)sa_philox_block(seed, index, 0).word[0] / 2147483648.0f - 1.0f;
+}
