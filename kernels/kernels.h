@@ -41,7 +41,7 @@ typedef enum { SA_ACT_NONE = 0, SA_ACT_RELU, SA_ACT_GELU /* erf form, MODEL_SPEC
  *   x [in_height, in_width, 3] u8 in    y [out_height, out_width, 3] u8 out, no overlap    both contiguous
  *   across, down: one axis each, a table [out, 2 + taps] i32 in device memory, as sa_resize_u8_table()
  *   (runtime/image/resize.h) makes it on the host: row i is first[i], count[i] <= taps, and that many
- *   weights in 1/2^22. NULL skips an axis, which then keeps its size.
+ *   weights in 1/2^22. NULL if, and only if, the axis keeps its size.
  *   workspace: image_resize_workspace() bytes, 256-byte aligned.
  * Sums are integers, |sum| < 2^31 for the weights of any picture. Sides >= 1.
  */

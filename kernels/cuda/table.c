@@ -1,6 +1,21 @@
 /* The CUDA backend's ops: each launcher of kernels/cuda, by its place in kernels.h. */
-#include "kernels/cuda/cuda.h"
+#include "kernels/cuda/launchers.h"
 
 const sa_ops sa_cuda_ops = {
     .name = "cuda",
+    .image_resize_workspace = sa_cuda_image_resize_workspace,
+    .image_resize = sa_cuda_image_resize,
+    .patchify = sa_cuda_patchify,
+    .gemm_packed_bytes = sa_cuda_gemm_packed_bytes,
+    .gemm_pack = sa_cuda_gemm_pack,
+    .gemm = sa_cuda_gemm,
+    .layernorm = sa_cuda_layernorm,
+    .im2col = sa_cuda_im2col,
+    .add = sa_cuda_add,
+    .point_encode = sa_cuda_point_encode,
+    .mask_product = sa_cuda_mask_product,
+    .mask_resize_workspace = sa_cuda_mask_resize_workspace,
+    .mask_resize = sa_cuda_mask_resize,
+    .mask_threshold = sa_cuda_mask_threshold,
+    .overlay = sa_cuda_overlay,
 };

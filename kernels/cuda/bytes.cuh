@@ -1,0 +1,37 @@
+/* Bytes at any address, brought in by whole 16-byte accesses; what patchify and image_resize share. Device
+ * code only. */
+#ifndef SA_KERNELS_CUDA_BYTES_CUH
+#define SA_KERNELS_CUDA_BYTES_CUH
+
+#include "kernels/cuda/device.cuh"
+
+/* 16 bytes from `at` on, on a 16-byte border, of which only [begin, end) may be read; the others are 0. */
+SA_DEVICE uint4 load_within(const uint8_t *at, const uint8_t *begin, const uint8_t *end)
+{
+    if (at >= begin && at + 16 <= end) {
+        return *(const uint4 *)at;
+    }
+    uint32_t word[4] = {0, 0, 0, 0};
+#pragma unroll
+    for (int i = 0; i < 16; i++) {
+        if (at + i >= begin && at + i < end) {
+            word[i / 4] |= (uint32_t)at[i] << (i % 4 * 8);
+        }
+    }
+    return make_uint4(word[0], word[1], word[2], word[3]);
+}
+
+/*
+ * The bytes [from, from + count) into `room` bytes of shared memory, a multiple of 16; the block's threads
+ * share the work. Byte i lands at (from % 16) + i, which is why room must exceed count by up to 15. What does
+ * not belong to them becomes 0.
+ */
+SA_DEVICE void load_bytes(uint4 *shared, unsigned room, const uint8_t *from, unsigned count)
+{
+    const uint8_t *start = from - (uintptr_t)from % 16;
+    for (unsigned i = threadIdx.x; i < room / 16; i += blockDim.x) {
+        shared[i] = load_within(start + i * 16, from, from + count);
+    }
+}
+
+#endif
