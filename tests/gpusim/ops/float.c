@@ -6,51 +6,10 @@
  * reads the modifiers and sets the host's rounding mode around its loop. f32 results that are NaN become
  * 0x7fffffff; f64 keeps the payload of an operand, as the host does.
  */
-#include "tests/gpusim/ops/arith.h"
-
-#if defined(__SSE2__)
-#include <immintrin.h>
-#else
-#include <fenv.h>
-#endif
+#include "tests/gpusim/ops/arith_round.h"
 
 typedef uint32_t u32;
 typedef uint64_t u64;
-
-/* ---- rounding modes ---- */
-
-#if defined(__SSE2__)
-/* MXCSR's field, bits 13 and 14: nearest, down, up, to zero. */
-static u32 rounding_set(u32 mods)
-{
-    static const u32 field[4] = {0, 3, 1, 2};
-    const u32 before = _mm_getcsr();
-    _mm_setcsr((before & ~0x6000u) | (field[mods & SIM_ROUNDING] << 13));
-    return before;
-}
-
-static void rounding_reset(u32 before)
-{
-    _mm_setcsr(before);
-}
-#else
-static u32 rounding_set(u32 mods)
-{
-    static const int mode[4] = {FE_TONEAREST, FE_TOWARDZERO, FE_DOWNWARD, FE_UPWARD};
-    const int before = fegetround();
-    fesetround(mode[mods & SIM_ROUNDING]);
-    return (u32)before;
-}
-
-static void rounding_reset(u32 before)
-{
-    fesetround((int)before);
-}
-#endif
-
-/* The compiler may move no load or store of the array across this, so arithmetic between two of them stays
- * there. */
-#define FENCE(array) __asm__ volatile("" : : "r"(array) : "memory")
 
 static inline void flush_to(float *to, const float *from, bool ftz)
 {
@@ -97,14 +56,14 @@ static void finish_f32(sim_warp *w, const sim_inst *i, sim_mask mask, float *r)
     {                                                                                                        \
         float a[SIM_LANES], r[SIM_LANES];                                                                    \
         flush_to(a, sim_f32(w, i->a), i->mods &SIM_FTZ);                                                     \
-        const u32 before = rounding_set(i->mods);                                                            \
-        FENCE(a);                                                                                            \
+        const u32 before = sim_rounding_set(i->mods);                                                        \
+        SIM_FENCE(a);                                                                                        \
         SIM_EACH                                                                                             \
         {                                                                                                    \
             r[l] = name##_lane(a[l]);                                                                        \
         }                                                                                                    \
-        FENCE(r);                                                                                            \
-        rounding_reset(before);                                                                              \
+        SIM_FENCE(r);                                                                                        \
+        sim_rounding_reset(before);                                                                          \
         finish_f32(w, i, mask, r);                                                                           \
     }
 #define F32_OP2(name, EXPR)                                                                                  \
@@ -119,15 +78,15 @@ static void finish_f32(sim_warp *w, const sim_inst *i, sim_mask mask, float *r)
         float a[SIM_LANES], b[SIM_LANES], r[SIM_LANES];                                                      \
         flush_to(a, sim_f32(w, i->a), i->mods &SIM_FTZ);                                                     \
         flush_to(b, sim_f32(w, i->b), i->mods &SIM_FTZ);                                                     \
-        const u32 before = rounding_set(i->mods);                                                            \
-        FENCE(a);                                                                                            \
-        FENCE(b);                                                                                            \
+        const u32 before = sim_rounding_set(i->mods);                                                        \
+        SIM_FENCE(a);                                                                                        \
+        SIM_FENCE(b);                                                                                        \
         SIM_EACH                                                                                             \
         {                                                                                                    \
             r[l] = name##_lane(a[l], b[l]);                                                                  \
         }                                                                                                    \
-        FENCE(r);                                                                                            \
-        rounding_reset(before);                                                                              \
+        SIM_FENCE(r);                                                                                        \
+        sim_rounding_reset(before);                                                                          \
         finish_f32(w, i, mask, r);                                                                           \
     }
 
@@ -146,16 +105,16 @@ SIM_HANDLER(fma_f32_any)
     flush_to(a, sim_f32(w, i->a), i->mods & SIM_FTZ);
     flush_to(b, sim_f32(w, i->b), i->mods & SIM_FTZ);
     flush_to(c, sim_f32(w, i->c), i->mods & SIM_FTZ);
-    const u32 before = rounding_set(i->mods);
-    FENCE(a);
-    FENCE(b);
-    FENCE(c);
+    const u32 before = sim_rounding_set(i->mods);
+    SIM_FENCE(a);
+    SIM_FENCE(b);
+    SIM_FENCE(c);
     SIM_EACH
     {
         r[l] = __builtin_fmaf(a[l], b[l], c[l]);
     }
-    FENCE(r);
-    rounding_reset(before);
+    SIM_FENCE(r);
+    sim_rounding_reset(before);
     finish_f32(w, i, mask, r);
 }
 
@@ -164,14 +123,14 @@ SIM_HANDLER(fma_f32_any)
     SIM_HANDLER(name##_any)                                                                                  \
     {                                                                                                        \
         double r[SIM_LANES];                                                                                 \
-        LOADS const u32 before = rounding_set(i->mods);                                                      \
-        FENCE(a);                                                                                            \
+        LOADS const u32 before = sim_rounding_set(i->mods);                                                  \
+        SIM_FENCE(a);                                                                                        \
         SIM_EACH                                                                                             \
         {                                                                                                    \
             r[l] = EXPR;                                                                                     \
         }                                                                                                    \
-        FENCE(r);                                                                                            \
-        rounding_reset(before);                                                                              \
+        SIM_FENCE(r);                                                                                        \
+        sim_rounding_reset(before);                                                                          \
         sim_store_u64(sim_u64(w, i->dst), (const u64 *)(const void *)r, mask);                               \
     }
 #define LOAD_A const double *a = sim_f64(w, i->a);
