@@ -86,6 +86,19 @@ void sim_check_local(sim_warp *w, const sim_inst *inst, const sim_access *acc, s
 void sim_count_global(sim_warp *w, const sim_access *acc, sim_mask mask, const uint64_t address[SIM_LANES]);
 void sim_count_shared(sim_warp *w, const sim_access *acc, sim_mask mask, const uint64_t address[SIM_LANES]);
 
+/*
+ * cp.async under the checkers (check_async.c): the copy of each lane to to[lane] in shared memory waits, and
+ * lands at a seeded moment before the wait that covers it. from[lane] is a device address of which
+ * `bytes[lane]` are read, the rest of acc->total is zero. Both sides are known to lie in live memory.
+ */
+void sim_async_issue(sim_warp *w, const sim_inst *inst, const sim_access *acc, sim_mask mask,
+                     const uint64_t to[SIM_LANES], const uint64_t from[SIM_LANES],
+                     const uint8_t bytes[SIM_LANES]);
+void sim_async_commit(sim_warp *w, sim_mask lanes);
+/* Each lane waits for all but its last `keep` groups; sim_async_wait_all also for copies in no group yet. */
+void sim_async_wait(sim_warp *w, sim_mask lanes, uint32_t keep);
+void sim_async_wait_all(sim_warp *w, sim_mask lanes);
+
 /* After a strong read, before a strong write (an atomic does both): what the accesses publish and take over.
  */
 void sim_check_strong_read(sim_warp *w, const sim_access *acc, sim_mask mask, sim_space space,

@@ -20,25 +20,25 @@ static inline uint32_t sim_first_lane(sim_mask mask)
     return (uint32_t)__builtin_ctz(mask);
 }
 
-/* Addresses of the lanes (operand a + imm); lanes that are off repeat the first that is on. */
-static inline void sim_addresses(const sim_warp *w, const sim_inst *inst, sim_mask mask,
-                                 uint64_t to[SIM_LANES])
+/* Addresses of the lanes (operand + imm); lanes that are off repeat the first that is on. */
+static inline void sim_operand_addresses(const sim_warp *w, sim_operand operand, int64_t imm, sim_mask mask,
+                                         uint64_t to[SIM_LANES])
 {
-    if (inst->a.bank == SIM_NOTHING) {
+    if (operand.bank == SIM_NOTHING) {
         for (uint32_t i = 0; i < SIM_LANES; i++) {
-            to[i] = (uint64_t)inst->imm;
+            to[i] = (uint64_t)imm;
         }
         return;
     }
-    if (inst->a.bytes == 8) {
-        const uint64_t *base = sim_u64(w, inst->a);
+    if (operand.bytes == 8) {
+        const uint64_t *base = sim_u64(w, operand);
         for (uint32_t i = 0; i < SIM_LANES; i++) {
-            to[i] = base[i] + (uint64_t)inst->imm;
+            to[i] = base[i] + (uint64_t)imm;
         }
     } else {
-        const uint32_t *base = sim_u32(w, inst->a), imm = (uint32_t)inst->imm;
+        const uint32_t *base = sim_u32(w, operand), imm32 = (uint32_t)imm;
         for (uint32_t i = 0; i < SIM_LANES; i++) {
-            to[i] = base[i] + imm;
+            to[i] = base[i] + imm32;
         }
     }
     if (mask != SIM_ALL_LANES) {
@@ -47,6 +47,12 @@ static inline void sim_addresses(const sim_warp *w, const sim_inst *inst, sim_ma
             to[i] = mask >> i & 1 ? to[i] : first;
         }
     }
+}
+
+static inline void sim_addresses(const sim_warp *w, const sim_inst *inst, sim_mask mask,
+                                 uint64_t to[SIM_LANES])
+{
+    sim_operand_addresses(w, inst->a, inst->imm, mask, to);
 }
 
 static inline bool sim_is_dense(sim_mask mask, const uint64_t a[SIM_LANES], uint32_t bytes)

@@ -1,12 +1,13 @@
 /*
- * Fragments of wmma: which element of a matrix stands in which register of which lane. The layout is the simulator's
- * own (PTX leaves it open); tiles.c loads and stores by it, matrix.c (wmma.mma) computes by it.
+ * Fragments of wmma: which element of a matrix stands in which register of which lane. The layout is the
+ * simulator's own (PTX leaves it open); tiles.c loads and stores by it, matrix.c (wmma.mma) computes by it.
  *
- * Element e counts A as [m][k], B as [n][k] (so k is the inner axis of both), C and D as [m][n]. It stands in lane
- * e / P, there as number e % P, where P = sim_tile_per_lane(). A lane's elements lie one behind the other in its
- * registers, low bits first: two f16 or bf16, four s8, eight s4 or 32 b1 to a 32-bit register; tf32, f32, s32 and
- * f64 have one register each. f16 A and B have P = 16 in every shape: where that is more than the matrix holds,
- * the fragment holds copies, P * lane + i stands for element (P * lane + i) % elements, and the first copy counts.
+ * Element e counts A as [m][k], B as [n][k] (so k is the inner axis of both), C and D as [m][n]. It stands in
+ * lane e / P, there as number e % P, where P = sim_tile_per_lane(). A lane's elements lie one behind the
+ * other in its registers, low bits first: two f16 or bf16, four s8, eight s4 or 32 b1 to a 32-bit register;
+ * tf32, f32, s32 and f64 have one register each. f16 A and B have P = 16 in every shape: where that is more
+ * than the matrix holds, the fragment holds copies, P * lane + i stands for element (P * lane + i) %
+ * elements, and the first copy counts.
  */
 #ifndef GPUSIM_OPS_TILES_H
 #define GPUSIM_OPS_TILES_H
@@ -14,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "tests/gpusim/ptx.h"
+#include "tests/gpusim/lower.h"
 
 typedef enum { SIM_TILE_A = 0, SIM_TILE_B, SIM_TILE_C /* and D */ } sim_tile_matrix;
 
@@ -57,5 +58,8 @@ static inline uint32_t sim_tile_bits(ptx_type type)
 {
     return type == PTX_B1 ? 1 : type == PTX_S4 || type == PTX_U4 ? 4 : 8 * ptx_type_bytes(type);
 }
+
+/* wmma.mma, in matrix.c; the opcode wmma itself is in the table of tiles.c, which hands it on. */
+bool SIM_NAME(sim_lower_wmma_mma)(sim_lowering *l, const ptx_instruction *ptx, sim_inst *inst);
 
 #endif
