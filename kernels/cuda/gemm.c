@@ -4,19 +4,22 @@
 #include "kernels/cuda/launchers.h"
 
 typedef struct {
-    sa_cuda_kernel bf16, f16; /* f32's kernel stands in bf16 */
+    sa_cuda_kernel kernel;
     unsigned rows, columns, threads;
     bool any; /* takes rows of a of any alignment */
     unsigned percent;
 } gemm_choice;
 
-#define TILE(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                           \
-    {SA_CUDA_gemm_bf16_##name, SA_CUDA_gemm_f16_##name, m, n, 32 * (wm) * (wn), (copy) != 16, percent},
-static const gemm_choice tiles[] = {GEMM_TILES(TILE)};
+#define BF16(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                           \
+    {SA_CUDA_gemm_bf16_##name, m, n, 32 * (wm) * (wn), (copy) != 16, percent},
+#define F16(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                            \
+    {SA_CUDA_gemm_f16_##name, m, n, 32 * (wm) * (wn), (copy) != 16, percent},
+#define F32(name, m, n, wm, wn, rows, groups, percent)                                                       \
+    {SA_CUDA_gemm_f32_##name, m, n, 32 * (wm) * (wn), true, percent},
 
-#define TILE_F32(name, m, n, wm, wn, rows, groups, percent)                                                  \
-    {SA_CUDA_gemm_f32_##name, SA_CUDA_gemm_f32_##name, m, n, 32 * (wm) * (wn), true, percent},
-static const gemm_choice tiles_f32[] = {GEMM_TILES_F32(TILE_F32)};
+static const gemm_choice tiles_bf16[] = {GEMM_TILES(BF16)};
+static const gemm_choice tiles_f16[] = {GEMM_TILES_F16(F16)};
+static const gemm_choice tiles_f32[] = {GEMM_TILES_F32(F32)};
 
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
 
@@ -26,12 +29,14 @@ enum {
 #include "kernels/cuda/list.h"
 #undef SA_CUDA_KERNEL
 };
-#define CHECK(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                          \
-    _Static_assert(gemm_bf16_##name##_bytes == GEMM_SHARED(m, n, k, stages, 2), "list.h");                   \
+#define CHECK_BF16(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                     \
+    _Static_assert(gemm_bf16_##name##_bytes == GEMM_SHARED(m, n, k, stages, 2), "list.h");
+#define CHECK_F16(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                      \
     _Static_assert(gemm_f16_##name##_bytes == GEMM_SHARED(m, n, k, stages, 2), "list.h");
-GEMM_TILES(CHECK)
 #define CHECK_F32(name, m, n, wm, wn, rows, groups, percent)                                                 \
     _Static_assert(gemm_f32_##name##_bytes == GEMM_SHARED(m, n, GEMM_F32_K, GEMM_F32_STAGES, 4), "list.h");
+GEMM_TILES(CHECK_BF16)
+GEMM_TILES_F16(CHECK_F16)
 GEMM_TILES_F32(CHECK_F32)
 
 /*
@@ -39,8 +44,8 @@ GEMM_TILES_F32(CHECK_F32)
  * its relative time per element. So large tiles where they fill the device, small ones where they spread
  * better.
  */
-static const gemm_choice *choose(const gemm_choice *list, size_t count, size_t m, size_t n, bool aligned,
-                                 size_t processors)
+static const gemm_choice *best_of(const gemm_choice *list, size_t count, size_t m, size_t n, bool aligned,
+                                  size_t processors)
 {
     const gemm_choice *best = NULL;
     double least = 0.0;
@@ -60,6 +65,16 @@ static const gemm_choice *choose(const gemm_choice *list, size_t count, size_t m
 static bool rows_aligned(const void *base, size_t ld, sa_dtype dtype)
 {
     return sa_cuda_aligned(base, 16) && ld * sa_dtype_size(dtype) % 16 == 0;
+}
+
+static const gemm_choice *choose(const sa_gemm_args *args, size_t processors)
+{
+    bool aligned = rows_aligned(args->a, args->lda, args->dtype);
+    switch (args->dtype) {
+    case SA_F32: return best_of(tiles_f32, COUNT(tiles_f32), args->m, args->n, aligned, processors);
+    case SA_F16: return best_of(tiles_f16, COUNT(tiles_f16), args->m, args->n, aligned, processors);
+    default: return best_of(tiles_bf16, COUNT(tiles_bf16), args->m, args->n, aligned, processors);
+    }
 }
 
 static void check_contract(const sa_gemm_args *args)
@@ -119,13 +134,10 @@ void sa_cuda_gemm(sa_stream *stream, const sa_gemm_args *args)
     if (args->m == 0) {
         return;
     }
-    bool f32 = args->dtype == SA_F32;
-    const gemm_choice *tile =
-        choose(f32 ? tiles_f32 : tiles, f32 ? COUNT(tiles_f32) : COUNT(tiles), args->m, args->n,
-               rows_aligned(args->a, args->lda, args->dtype), sa_cuda_processors(stream));
+    const gemm_choice *tile = choose(args, sa_cuda_processors(stream));
     sa_gemm_tile_args a = tile_args(args, tile);
     sa_cuda_launch(stream, &(sa_cuda_launch_args){
-                               .kernel = args->dtype == SA_F16 ? tile->f16 : tile->bf16,
+                               .kernel = tile->kernel,
                                .grid = {a.row_tiles * a.column_tiles, 1, 1},
                                .block = {tile->threads, 1, 1},
                                .args = &a,

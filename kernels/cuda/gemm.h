@@ -22,7 +22,7 @@
 enum { GEMM_PACK_K = 64, GEMM_PACK_N = 128 };
 
 /*
- * Tiles of the 16-bit kernels: X(name, rows, columns, warps along rows, along columns, k of a stage, stages,
+ * Tiles of the bf16 kernels: X(name, rows, columns, warps along rows, along columns, k of a stage, stages,
  * blocks that an SM holds, bytes of a copy of a, percent of the time of an element in the best tile).
  * Copies of 16 bytes need 16-byte aligned rows of a; the tile "any" needs none. The large tiles give a warp
  * 64 rows by 64 columns: 8 ldmatrix feed 32 mma, which shared memory just sustains at the rate of mma.sync on
@@ -34,6 +34,13 @@ enum { GEMM_PACK_K = 64, GEMM_PACK_N = 128 };
     X(128x192, 128, 192, 2, 4, 32, 4, 1, 16, 104)                                                            \
     X(128x128, 128, 128, 2, 2, 32, 3, 2, 16, 110)                                                            \
     X(64x64, 64, 64, 2, 2, 64, 3, 2, 16, 140)                                                                \
+    X(16x32, 16, 32, 1, 4, 64, 6, 2, 16, 600)                                                                \
+    X(any, 64, 64, 2, 2, 64, 3, 2, 2, 500)
+
+/* f16 stands in for models that were trained in it: the choice of tiles is smaller, for the program's size.
+ */
+#define GEMM_TILES_F16(X)                                                                                    \
+    X(128x128, 128, 128, 2, 2, 32, 3, 2, 16, 110)                                                            \
     X(16x32, 16, 32, 1, 4, 64, 6, 2, 16, 600)                                                                \
     X(any, 64, 64, 2, 2, 64, 3, 2, 2, 500)
 

@@ -79,7 +79,7 @@ SA_DEVICE void f32_multiply(float sums[TILE::ROWS][TILE::GROUPS][4], const char 
                             uint32_t column)
 {
     const char *w_at = stage + TILE::A_CHUNKS * 16 + column * 4;
-#pragma unroll
+#pragma unroll 1 /* 256 multiply-adds are enough of a body, and more would spill */
     for (int chunk = 0; chunk < TILE::K / 4; chunk++) {
         float a[TILE::ROWS][4];
 #pragma unroll
@@ -103,21 +103,35 @@ SA_DEVICE void f32_multiply(float sums[TILE::ROWS][TILE::GROUPS][4], const char 
     }
 }
 
+/* Four sums of a lane to c. */
+template <sa_dtype OUT>
+SA_DEVICE void f32_finish(const sa_gemm_tile_args &args, uint32_t row, uint32_t column, float v[4])
+{
+    if (row >= args.m || column >= args.n) {
+        return;
+    }
+    float bias[4], residual[4] = {};
+    gemm_load_bias<4>(args, column, bias);
+    if (gemm_is_regular(args, column, 4)) {
+        gemm_load_residual<4>(args, row, column, residual);
+        gemm_finish_regular<4, OUT>(args, row, column, bias, residual, v);
+    } else {
+        gemm_finish_any<4, OUT>(args, row, column, bias, v);
+    }
+}
+
+/* All sums of a lane to c, in a loop that stays one, for the instruction cache. */
 template <class TILE, sa_dtype OUT>
 SA_DEVICE void f32_write(const sa_gemm_tile_args &args, float sums[TILE::ROWS][TILE::GROUPS][4],
                          uint32_t first_row, uint32_t first_column)
 {
+#pragma unroll 1
+    for (int i = 0; i < TILE::ROWS; i++) {
 #pragma unroll
-    for (int j = 0; j < TILE::GROUPS; j++) {
-        uint32_t column = first_column + j * 32;
-        float bias[4];
-        gemm_load_bias<4>(args, column, bias);
-#pragma unroll
-        for (int i = 0; i < TILE::ROWS; i++) {
-            if (column < args.n && first_row + i * 4 < args.m) {
-                gemm_finish<4, OUT>(args, first_row + i * 4, column, bias, sums[i][j]);
-            }
+        for (int j = 0; j < TILE::GROUPS; j++) {
+            f32_finish<OUT>(args, first_row + i * 4, first_column + j * 32, sums[0][j]);
         }
+        move_up<TILE::ROWS, TILE::GROUPS>(sums);
     }
 }
 

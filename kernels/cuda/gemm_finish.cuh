@@ -9,6 +9,21 @@
 #include "kernels/cuda/gemm.h"
 #include "kernels/kernels.h"
 
+/* v[i] = v[i+1]: a loop that stays a loop can so use v[0] each time, and v can stay in registers. */
+template <int ROWS, int COLUMNS> SA_DEVICE void move_up(float v[ROWS][COLUMNS][4])
+{
+#pragma unroll
+    for (int i = 0; i + 1 < ROWS; i++) {
+#pragma unroll
+        for (int j = 0; j < COLUMNS; j++) {
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                v[i][j][e] = v[i + 1][j][e];
+            }
+        }
+    }
+}
+
 /* Which tile a block computes: groups of GEMM_GROUP row tiles, within a group row by row down each column. */
 SA_DEVICE void gemm_tile_place(const sa_gemm_tile_args &args, uint32_t *row_tile, uint32_t *column_tile)
 {
@@ -29,61 +44,14 @@ template <int N> SA_DEVICE void gemm_load_bias(const sa_gemm_tile_args &args, ui
     }
 }
 
-template <int N>
-SA_DEVICE void gemm_add_residual(const sa_gemm_tile_args &args, uint32_t row, uint32_t column, float v[N])
+SA_DEVICE const float *gemm_residual_at(const sa_gemm_tile_args &args, uint32_t row, uint32_t column)
 {
     uint32_t from_row = row < args.residual_rows ? row : row % args.residual_rows;
-    const float *from = args.residual + from_row * args.ldr + column;
-    if (args.vector_r && column + N <= args.n) {
-#pragma unroll
-        for (int j = 0; j < N; j += 4) {
-            float4 r = *(const float4 *)(from + j);
-            v[j] += r.x, v[j + 1] += r.y, v[j + 2] += r.z, v[j + 3] += r.w;
-        }
-        return;
-    }
-#pragma unroll
-    for (int j = 0; j < N; j++) {
-        v[j] += column + j < args.n ? from[j] : 0.0f;
-    }
+    return args.residual + from_row * args.ldr + column;
 }
 
-/* v[N] to c as dtype C; 16 bytes at a time where alignment allows (8 for four 16-bit values). */
-template <int N, sa_dtype C>
-SA_DEVICE void gemm_store(const sa_gemm_tile_args &args, uint32_t row, uint32_t column, const float v[N])
-{
-    size_t at = row * args.ldc + column;
-    if (!args.vector_c || column + N > args.n) {
-#pragma unroll
-        for (int j = 0; j < N; j++) {
-            if (column + j < args.n) {
-                store_as(C, args.c, at + j, v[j]);
-            }
-        }
-        return;
-    }
-    if (C == SA_F32) {
-#pragma unroll
-        for (int j = 0; j < N; j += 4) {
-            *(float4 *)((float *)args.c + at + j) = make_float4(v[j], v[j + 1], v[j + 2], v[j + 3]);
-        }
-        return;
-    }
-    uint16_t *to = (uint16_t *)args.c + at;
-    uint2 low = make_uint2(half_pair(C, v[0], v[1]), half_pair(C, v[2], v[3]));
-    if (N == 4) {
-        *(uint2 *)to = low;
-    } else {
-        *(uint4 *)to =
-            make_uint4(low.x, low.y, half_pair(C, v[N - 4], v[N - 3]), half_pair(C, v[N - 2], v[N - 1]));
-    }
-}
-
-/* Finishes c[row, column .. column+N): column is a multiple of N below n, row below m; N is 4, or 8 for
- * 16-bit c. */
-template <int N, sa_dtype C>
-SA_DEVICE void gemm_finish(const sa_gemm_tile_args &args, uint32_t row, uint32_t column, const float bias[N],
-                           float v[N])
+/* v = act(v + bias) */
+template <int N> SA_DEVICE void gemm_activate(const sa_gemm_tile_args &args, const float bias[N], float v[N])
 {
 #pragma unroll
     for (int j = 0; j < N; j++) {
@@ -100,10 +68,83 @@ SA_DEVICE void gemm_finish(const sa_gemm_tile_args &args, uint32_t row, uint32_t
             v[j] = relu(v[j]);
         }
     }
+}
+
+/* v[N] to c[row, column..] as dtype C in one store of 16 bytes (8 for four 16-bit values), or two. */
+template <int N, sa_dtype C>
+SA_DEVICE void gemm_store(const sa_gemm_tile_args &args, uint32_t row, uint32_t column, const float v[N])
+{
+    size_t at = row * args.ldc + column;
+    if constexpr (C == SA_F32) {
+#pragma unroll
+        for (int j = 0; j < N; j += 4) {
+            *(float4 *)((float *)args.c + at + j) = make_float4(v[j], v[j + 1], v[j + 2], v[j + 3]);
+        }
+    } else {
+        uint32_t pair[N / 2];
+#pragma unroll
+        for (int j = 0; j < N / 2; j++) {
+            pair[j] = half_pair(C, v[2 * j], v[2 * j + 1]);
+        }
+        void *to = (uint16_t *)args.c + at;
+        if constexpr (N == 4) {
+            *(uint2 *)to = make_uint2(pair[0], pair[1]);
+        } else {
+            *(uint4 *)to = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+        }
+    }
+}
+
+/* Whether 16-byte accesses may be used for `columns` columns from `column` on. */
+SA_DEVICE bool gemm_is_regular(const sa_gemm_tile_args &args, uint32_t column, uint32_t columns)
+{
+    return args.vector_c && (args.residual == NULL || args.vector_r) && column + columns <= args.n;
+}
+
+/* Finishes c[row, column .. column+N) where gemm_is_regular() says yes; residual[N] as loaded, or zeros. */
+template <int N, sa_dtype C>
+SA_DEVICE void gemm_finish_regular(const sa_gemm_tile_args &args, uint32_t row, uint32_t column,
+                                   const float bias[N], const float residual[N], float v[N])
+{
+    gemm_activate<N>(args, bias, v);
     if (args.residual != NULL) {
-        gemm_add_residual<N>(args, row, column, v);
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            v[j] += residual[j];
+        }
     }
     gemm_store<N, C>(args, row, column, v);
+}
+
+/* The same value by value, for any alignment and for columns past n. */
+template <int N, sa_dtype C>
+SA_DEVICE void gemm_finish_any(const sa_gemm_tile_args &args, uint32_t row, uint32_t column,
+                               const float bias[N], float v[N])
+{
+    gemm_activate<N>(args, bias, v);
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        if (column + j < args.n) {
+            if (args.residual != NULL) {
+                v[j] += *gemm_residual_at(args, row, column + j);
+            }
+            store_as(C, args.c, row * args.ldc + column + j, v[j]);
+        }
+    }
+}
+
+/* residual[N] of a row, 16 bytes at a time; untouched without a residual. */
+template <int N>
+SA_DEVICE void gemm_load_residual(const sa_gemm_tile_args &args, uint32_t row, uint32_t column,
+                                  float residual[N])
+{
+    if (args.residual != NULL) {
+        const float *from = gemm_residual_at(args, row, column);
+#pragma unroll
+        for (int j = 0; j < N; j += 4) {
+            *(float4 *)(residual + j) = *(const float4 *)(from + j);
+        }
+    }
 }
 
 #endif

@@ -236,51 +236,99 @@ template <class TILE> SA_DEVICE uint32_t gemm_out_at(uint32_t row, uint32_t chun
     return (row * TILE::OUT_CHUNKS + place) * 16;
 }
 
-/* A warp's 16 rows of sums, in its part of shared memory, to c: N columns per lane and row. */
-template <class TILE, int N, sa_dtype C>
-SA_DEVICE void gemm_write_rows(const sa_gemm_tile_args &args, const char *out, uint32_t first_row,
-                               uint32_t first_column, const float bias[N])
-{
+/* Which rows and columns of the 16 x WARP_N sums a lane finishes: N columns of every ROWS-th row. */
+template <class TILE, int N> struct gemm_lanes {
     enum { LANES = TILE::OUT_CHUNKS * 4 / N, ROWS = 32 / LANES, PASSES = ROWS < 16 ? 16 / ROWS : 1 };
-    uint32_t chunk = lane_id() % LANES * (N / 4), column = first_column + chunk * 4;
-    if (chunk * 4 >= TILE::WARP_N || column >= args.n) {
+    uint32_t row, chunk; /* of pass 0 */
+    bool used;
+};
+
+template <class TILE, int N> SA_DEVICE gemm_lanes<TILE, N> gemm_lanes_start(void)
+{
+    gemm_lanes<TILE, N> lanes;
+    lanes.row = lane_id() / lanes.LANES;
+    lanes.chunk = lane_id() % lanes.LANES * (N / 4);
+    lanes.used = lanes.row < 16 && lanes.chunk * 4 < TILE::WARP_N;
+    return lanes;
+}
+
+template <class TILE, int N>
+SA_DEVICE void gemm_load_sums(const char *out, uint32_t row, uint32_t chunk, float v[N])
+{
+#pragma unroll
+    for (int j = 0; j < N; j += 4) {
+        *(float4 *)(v + j) = *(const float4 *)(out + gemm_out_at<TILE>(row, chunk + j / 4));
+    }
+}
+
+/* The lanes' sums of 16 rows, as mma leaves them, to the warp's part of shared memory. */
+template <class TILE> SA_DEVICE void gemm_stage_sums(const float sums[TILE::MMA_N][4], char *out)
+{
+    uint32_t g = lane_id() / 4, t = lane_id() % 4;
+#pragma unroll
+    for (int j = 0; j < TILE::MMA_N; j++) {
+        uint32_t chunk = j * 2 + t / 2, within = t % 2 * 8;
+        *(float2 *)(out + gemm_out_at<TILE>(g, chunk) + within) = make_float2(sums[j][0], sums[j][1]);
+        *(float2 *)(out + gemm_out_at<TILE>(g + 8, chunk) + within) = make_float2(sums[j][2], sums[j][3]);
+    }
+}
+
+/*
+ * A warp's 16 rows of sums through its part of shared memory to c. Where alignment allows the residual's
+ * rows are all on their way before the first is needed.
+ */
+template <class TILE, int N, sa_dtype C>
+SA_DEVICE void gemm_write_rows(const sa_gemm_tile_args &args, const float sums[TILE::MMA_N][4], char *out,
+                               uint32_t first_row, uint32_t first_column, const float bias[N])
+{
+    gemm_lanes<TILE, N> lanes = gemm_lanes_start<TILE, N>();
+    uint32_t column = first_column + lanes.chunk * 4, row = first_row + lanes.row;
+    bool regular = gemm_is_regular(args, first_column, TILE::WARP_N); /* the same in the whole warp */
+    float residual[lanes.PASSES][N] = {};
+#pragma unroll
+    for (int pass = 0; pass < lanes.PASSES; pass++) {
+        if (regular && lanes.used && row + pass * lanes.ROWS < args.m) {
+            gemm_load_residual<N>(args, row + pass * lanes.ROWS, column, residual[pass]);
+        }
+    }
+    __syncwarp(); /* the 16 rows before have been read */
+    gemm_stage_sums<TILE>(sums, out);
+    __syncwarp(); /* these are there, from every lane */
+    if (!regular) {
+#pragma unroll 1
+        for (uint32_t i = lanes.row; i < 16; i += lanes.ROWS) {
+            if (lanes.used && first_row + i < args.m) {
+                float v[N];
+                gemm_load_sums<TILE, N>(out, i, lanes.chunk, v);
+                gemm_finish_any<N, C>(args, first_row + i, column, bias, v);
+            }
+        }
         return;
     }
 #pragma unroll
-    for (int pass = 0; pass < PASSES; pass++) {
-        uint32_t row = pass * ROWS + lane_id() / LANES;
-        if (row < 16 && first_row + row < args.m) {
+    for (int pass = 0; pass < lanes.PASSES; pass++) {
+        if (lanes.used && row + pass * lanes.ROWS < args.m) {
             float v[N];
-#pragma unroll
-            for (int j = 0; j < N; j += 4) {
-                *(float4 *)(v + j) = *(const float4 *)(out + gemm_out_at<TILE>(row, chunk + j / 4));
-            }
-            gemm_finish<N, C>(args, first_row + row, column, bias, v);
+            gemm_load_sums<TILE, N>(out, lanes.row + pass * lanes.ROWS, lanes.chunk, v);
+            gemm_finish_regular<N, C>(args, row + pass * lanes.ROWS, column, bias, residual[pass], v);
         }
     }
 }
 
-/* All sums of a warp to c, 16 rows at a time through shared memory. */
+/*
+ * All sums of a warp to c, 16 rows at a time. The loop stays a loop: unrolled, its code would not fit the
+ * instruction cache. Registers have no index, so the sums move up instead.
+ */
 template <class TILE, int N, sa_dtype C>
-SA_DEVICE void gemm_write(const sa_gemm_tile_args &args, const float sums[TILE::MMA_M][TILE::MMA_N][4],
-                          char *out, uint32_t first_row, uint32_t first_column)
+SA_DEVICE void gemm_write(const sa_gemm_tile_args &args, float sums[TILE::MMA_M][TILE::MMA_N][4], char *out,
+                          uint32_t first_row, uint32_t first_column)
 {
-    uint32_t g = lane_id() / 4, t = lane_id() % 4;
     float bias[N];
-    gemm_load_bias<N>(args, first_column + lane_id() % (TILE::OUT_CHUNKS * 4 / N) * N, bias);
-#pragma unroll
+    gemm_load_bias<N>(args, first_column + gemm_lanes_start<TILE, N>().chunk * 4, bias);
+#pragma unroll 1
     for (int i = 0; i < TILE::MMA_M; i++) {
-        __syncwarp(); /* the 16 rows before have been read */
-#pragma unroll
-        for (int j = 0; j < TILE::MMA_N; j++) {
-            uint32_t chunk = j * 2 + t / 2, within = t % 2 * 8;
-            *(float2 *)(out + gemm_out_at<TILE>(g, chunk) + within) =
-                make_float2(sums[i][j][0], sums[i][j][1]);
-            *(float2 *)(out + gemm_out_at<TILE>(g + 8, chunk) + within) =
-                make_float2(sums[i][j][2], sums[i][j][3]);
-        }
-        __syncwarp(); /* they are there, from every lane */
-        gemm_write_rows<TILE, N, C>(args, out, first_row + i * 16, first_column, bias);
+        gemm_write_rows<TILE, N, C>(args, sums[0], out, first_row + i * 16, first_column, bias);
+        move_up<TILE::MMA_M, TILE::MMA_N>(sums);
     }
 }
 
