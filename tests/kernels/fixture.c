@@ -5,17 +5,24 @@
 #include <string.h>
 
 #include "runtime/base/philox.h"
+#include "tests/kernels/shim.h"
+
+const char *test_device(void)
+{
+    const char *name = getenv("SEGAGENT_TEST_DEVICE");
+    return name != NULL && name[0] != '\0' ? name : "cpu";
+}
 
 static test_level open_level(const char *isa, int threads)
 {
     test_level level = {0};
     sa_error err;
-    sa_device_options options = {.name = "cpu", .threads = threads, .isa = isa};
+    sa_device_options options = {.name = test_device(), .threads = threads, .isa = isa};
     if (sa_device_open(&level.device, &options, &err) != SA_OK) {
-        fail_msg("no CPU device: %s", err.reason);
+        fail_msg("no device %s: %s (%s)", options.name, err.reason, err.hint);
     }
     assert_int_equal(sa_stream_open(&level.stream, level.device, &err), SA_OK);
-    level.ops = sa_device_ops(level.device);
+    level.ops = sa_device_reads_host(level.device) ? sa_device_ops(level.device) : &shim_ops;
     level.name = level.ops->name;
     return level;
 }
@@ -24,7 +31,8 @@ test_levels levels_open(int threads)
 {
     test_levels levels = {.count = 1, .level = {open_level(NULL, threads)}};
     const char *chosen = getenv("SEGAGENT_ISA");
-    for (int i = 0; (chosen == NULL || chosen[0] == '\0') && i < SA_CPU_LEVELS; i++) {
+    bool all = strcmp(test_device(), "cpu") == 0 && (chosen == NULL || chosen[0] == '\0');
+    for (int i = 0; all && i < SA_CPU_LEVELS; i++) {
         const char *name = sa_cpu_level_name((sa_cpu_level)i);
         if (sa_cpu_level_runs_here((sa_cpu_level)i) && strcmp(name, levels.level[0].name) != 0) {
             levels.level[levels.count++] = open_level(name, threads);
@@ -44,6 +52,7 @@ void levels_close(test_levels *levels)
 
 int levels_setup(void **state)
 {
+    *state = NULL;
     test_levels *levels = malloc(sizeof *levels);
     *levels = levels_open(LEVEL_THREADS);
     *state = levels;
@@ -57,7 +66,9 @@ int levels_setup(void **state)
 
 int levels_teardown(void **state)
 {
-    levels_close(*state);
+    if (*state != NULL) { /* the setup came to its end */
+        levels_close(*state);
+    }
     free(*state);
     return 0;
 }

@@ -2,7 +2,8 @@
  * What the tests of the ops share: the levels to run on, and operands.
  *
  * A program runs every level that this machine has. The first device is opened the way the program opens it
- * (isa NULL); SEGAGENT_ISA, where set, therefore names the one level to test.
+ * (isa NULL); SEGAGENT_ISA, where set, therefore names the one level to test. SEGAGENT_TEST_DEVICE=cuda makes
+ * that GPU the one level, reached through tests/kernels/shim.h: the same tests, unchanged.
  *
  * Inputs are blocks of exactly their size, so that AddressSanitizer sees a read past the end; outputs are
  * check_buffers, so that every build sees a write past the end.
@@ -27,6 +28,8 @@ typedef struct {
     size_t count;
     test_level level[SA_CPU_LEVELS];
 } test_levels;
+
+const char *test_device(void); /* $SEGAGENT_TEST_DEVICE, or "cpu" */
 
 /* cmocka group fixtures: *state becomes a test_levels. */
 int levels_setup(void **state);

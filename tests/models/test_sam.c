@@ -19,6 +19,7 @@
 
 #include "runtime/device/cpu_level.h"
 #include "tests/check.h"
+#include "tests/kernels/fixture.h"
 #include "tests/models/golden.h"
 
 typedef struct {
@@ -55,7 +56,7 @@ static rig open_rig(const char *path, sa_dtype precision, const char *isa, int t
 {
     rig r;
     sa_error err;
-    sa_device_options device = {.name = "cpu", .threads = threads, .isa = isa};
+    sa_device_options device = {.name = test_device(), .threads = threads, .isa = isa};
     must(sa_device_open(&r.device, &device, &err), &err);
     sa_segmenter_options options = sa_segmenter_default_options();
     options.precision = precision;
@@ -203,7 +204,7 @@ static size_t check_variant(size_t variant, const tolerance *t, const char *isa)
     for (; golden_read(cases, count, &c); count++) {
         char label[160];
         snprintf(label, sizeof label, "%s case %d, %s on %s", variants[variant][1], count,
-                 sa_dtype_name(t->precision), isa);
+                 sa_dtype_name(t->precision), isa != NULL ? isa : test_device());
         bad += !check_case(&r, &c, t, label);
         golden_free(&c);
     }
@@ -213,11 +214,22 @@ static size_t check_variant(size_t variant, const tolerance *t, const char *isa)
     return bad;
 }
 
-/* Every level that this machine has; SEGAGENT_ISA, where set, names the one level to test. */
+static bool on_cpu(void)
+{
+    return strcmp(test_device(), "cpu") == 0;
+}
+
+/*
+ * Every level that this machine has; SEGAGENT_ISA, where set, names the one level to test. Another device
+ * than the CPU has one level, whatever it is called.
+ */
 static bool level_wanted(sa_cpu_level level)
 {
     const char *chosen = getenv("SEGAGENT_ISA");
     bool any = chosen == NULL || chosen[0] == '\0' || strcmp(chosen, "auto") == 0;
+    if (!on_cpu()) {
+        return level == SA_CPU_PLAIN;
+    }
     return sa_cpu_level_runs_here(level) && (any || strcmp(chosen, sa_cpu_level_name(level)) == 0);
 }
 
@@ -226,7 +238,7 @@ static void test_golden(const tolerance *t)
     size_t bad = 0, tested = 0;
     for (int level = 0; level < SA_CPU_LEVELS; level++) {
         for (size_t v = 0; level_wanted(level) && v < sizeof variants / sizeof *variants; v++) {
-            bad += check_variant(v, t, sa_cpu_level_name(level));
+            bad += check_variant(v, t, on_cpu() ? sa_cpu_level_name(level) : NULL);
             tested++;
         }
     }
@@ -338,7 +350,7 @@ static void check_invariance(sa_dtype precision, int threads, size_t at_once)
 static void test_invariance(void **state)
 {
     (void)state;
-    for (int threads = 1; threads <= 4; threads++) {
+    for (int threads = 1; threads <= (on_cpu() ? 4 : 1); threads++) { /* a GPU does not compute with them */
         check_invariance(SA_F32, threads, BATCH);
         check_invariance(SA_BF16, threads, BATCH);
     }
