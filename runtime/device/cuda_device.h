@@ -20,6 +20,7 @@ typedef struct {
     struct sa_device common; /* first: it is an sa_device */
     sa_cuda_driver driver;
     int device, major, minor;
+    int processors; /* SMs */
     char gpu[128];
     size_t most_shared;     /* bytes of shared memory that a block may ask for */
     bool synchronous;       /* wait after every launch, so that a fault has its kernel's name */

@@ -199,6 +199,11 @@ void sa_cuda_launch(sa_stream *common, const sa_cuda_launch_args *launch)
     stream->last = launch->kernel;
 }
 
+unsigned sa_cuda_processors(const sa_stream *stream)
+{
+    return (unsigned)sa_cuda_device_of(stream->device)->processors;
+}
+
 /* ---- opening, waiting, closing ---- */
 
 sa_status sa_cuda_stream_wait(sa_stream *common, sa_error *err)
