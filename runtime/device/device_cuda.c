@@ -156,7 +156,8 @@ static sa_status find_gpu(sa_cuda_device *device, int ordinal, sa_error *err)
     code = code != 0 ? code : driver->device_attribute(&device->major, CU_CAPABILITY_MAJOR, device->device);
     code = code != 0 ? code : driver->device_attribute(&device->minor, CU_CAPABILITY_MINOR, device->device);
     code = code != 0 ? code : driver->device_attribute(&shared, CU_MOST_SHARED, device->device);
-    code = code != 0 ? code : driver->device_attribute(&device->processors, CU_MULTIPROCESSORS, device->device);
+    code =
+        code != 0 ? code : driver->device_attribute(&device->processors, CU_MULTIPROCESSORS, device->device);
     if (code != 0) {
         return sa_cuda_fail(driver, err, name, code, "the driver does not describe the device");
     }
