@@ -10,6 +10,8 @@
 #ifndef SA_TESTS_REF_OPS_H
 #define SA_TESTS_REF_OPS_H
 
+#include <stdbool.h>
+
 #include "kernels/kernels.h"
 
 /* x * (1 + erf(x / sqrt 2)) / 2, and the other activations, in f64. */
@@ -37,6 +39,14 @@ void ref_point_encode(const sa_point_encode_args *args, float *want);
 void ref_mask_product(const sa_mask_product_args *args, const float *features, float *want);
 /* The two whole stages of MODEL_SPECS 2.6: logits [height, width], before the threshold. */
 void ref_mask_resize(const sa_mask_resize_args *args, double *logits);
+/* A byte of 0 or 1 for each pixel: want [height, width]. */
+void ref_mask_threshold(const sa_mask_threshold_args *args, uint8_t *want);
+/*
+ * MODEL_SPECS 1.7 by its formula, without the op's table: want [height, width, 3]. `nearest` rounds halves to
+ * even, otherwise the fraction is dropped. The same bytes on every machine for alphas of few binary digits.
+ */
+void ref_overlay(const sa_overlay_args *args, const uint8_t color[3], double alpha, bool nearest,
+                 uint8_t *want);
 
 /*
  * Nearest bf16, ties to even, found by comparing the neighbours; as the bits of a bf16. Finite values only.

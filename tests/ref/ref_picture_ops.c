@@ -1,4 +1,7 @@
-/* References of the ops that know pixels: patchify, im2col, point_encode, mask_product, mask_resize. */
+/*
+ * References of the ops that know pixels: patchify, im2col, point_encode, mask_product, mask_resize,
+ * mask_threshold, overlay. (image_resize: ref_resize_u8.)
+ */
 #include "tests/ref/ref_ops.h"
 
 #include <math.h>
@@ -132,4 +135,28 @@ void ref_mask_resize(const sa_mask_resize_args *args, double *logits)
     bilinear(framed, frame, args->crop_height, args->crop_width, logits, args->height, args->width);
     free(small);
     free(framed);
+}
+
+void ref_mask_threshold(const sa_mask_threshold_args *args, uint8_t *want)
+{
+    for (size_t i = 0; i < args->height * args->width; i++) {
+        want[i] = args->logits[i] > args->threshold ? 1 : 0;
+    }
+}
+
+void ref_overlay(const sa_overlay_args *args, const uint8_t color[3], double alpha, bool nearest,
+                 uint8_t *want)
+{
+    size_t words = (args->width + 63) / 64;
+    for (size_t y = 0; y < args->height; y++) {
+        for (size_t x = 0; x < args->width; x++) {
+            bool set = (args->bits[y * words + x / 64] >> (x % 64) & 1) != 0;
+            for (size_t c = 0; c < 3; c++) {
+                size_t at = (y * args->width + x) * 3 + c;
+                double mixed = (1.0 - alpha) * args->pixels[at] + alpha * color[c];
+                mixed = nearest ? rint(mixed) : floor(mixed);
+                want[at] = set ? (uint8_t)mixed : args->pixels[at];
+            }
+        }
+    }
 }

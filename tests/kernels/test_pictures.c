@@ -1,0 +1,351 @@
+/* image_resize, mask_threshold and overlay against their references, byte for byte. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/image/image.h"
+#include "runtime/image/resize.h"
+#include "tests/kernels/fixture.h"
+#include "tests/ref/ref_image.h"
+#include "tests/ref/ref_ops.h"
+
+enum { SEED = 20240607 };
+
+#define COUNT(list) (sizeof(list) / sizeof(list)[0])
+
+/* Bytes at `shift` from an aligned address, in a block of exactly their size. */
+typedef struct {
+    uint8_t *block, *bytes;
+} placed;
+
+static placed placed_new(size_t count, size_t shift)
+{
+    uint8_t *block = malloc(count + shift + 1);
+    assert_non_null(block);
+    return (placed){block, block + shift};
+}
+
+static placed noise_new(size_t count, size_t shift, uint64_t seed, bool extreme)
+{
+    placed p = placed_new(count, shift);
+    for (size_t i = 0; i < count; i++) {
+        size_t value = pick(seed, i, 256);
+        p.bytes[i] = (uint8_t)(!extreme ? value : value < 128 ? 0 : 255);
+    }
+    return p;
+}
+
+/* Says where the first difference is. */
+static bool bytes_equal(const uint8_t *got, const uint8_t *want, size_t count, size_t width, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (got[i] != want[i]) {
+            print_error("%s: row %zu, pixel %zu, channel %zu: %d, not %d; seed %d\n", name, i / 3 / width,
+                        i / 3 % width, i % 3, got[i], want[i], SEED);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- image_resize ---- */
+
+typedef struct {
+    size_t in_height, in_width, out_height, out_width, shift;
+    sa_resize_filter filter;
+    bool extreme; /* 0 and 255 alone: bicubic overshoots and must be clipped */
+} resize_case;
+
+static int32_t *table_new(sa_resize_filter filter, size_t in, size_t out, sa_resize_axis *axis)
+{
+    axis->taps = sa_resize_u8_taps(filter, in, out);
+    if (axis->taps == 0) {
+        return NULL;
+    }
+    int32_t *table = malloc(out * (2 + axis->taps) * sizeof *table);
+    assert_non_null(table);
+    sa_resize_u8_table(filter, in, out, table);
+    axis->table = table;
+    return table;
+}
+
+static void want_resized(const resize_case *c, const uint8_t *in, uint8_t *want)
+{
+    sa_resize_u8_args args = {.in = in,
+                              .in_height = c->in_height,
+                              .in_width = c->in_width,
+                              .in_stride = c->in_width * 3,
+                              .out = want,
+                              .out_height = c->out_height,
+                              .out_width = c->out_width,
+                              .out_stride = c->out_width * 3,
+                              .channels = 3,
+                              .filter = c->filter};
+    ref_resize_u8(&args);
+}
+
+static check_buffer run_image_resize(const test_level *level, sa_image_resize_args args, size_t shift)
+{
+    check_buffer out = check_buffer_new(args.out_height * args.out_width * 3 + shift);
+    check_buffer work = check_buffer_new(level->ops->image_resize_workspace(level->stream, &args));
+    args.y = out.bytes + shift;
+    args.workspace = work.bytes;
+    level->ops->image_resize(level->stream, &args);
+    check_buffer_free(&work);
+    for (size_t i = 0; i < shift; i++) {
+        assert_int_equal(out.bytes[i], 0xEE);
+    }
+    return out;
+}
+
+static void check_image_resize(const test_levels *levels, resize_case c, bool planted)
+{
+    size_t out_bytes = c.out_height * c.out_width * 3;
+    placed in = noise_new(c.in_height * c.in_width * 3, c.shift, SEED, c.extreme);
+    uint8_t *want = malloc(out_bytes);
+    sa_image_resize_args args = {.in_height = c.in_height,
+                                 .in_width = c.in_width,
+                                 .out_height = c.out_height,
+                                 .out_width = c.out_width,
+                                 .x = in.bytes};
+    int32_t *across = table_new(c.filter, c.in_width, c.out_width, &args.across);
+    int32_t *down = table_new(c.filter, c.in_height, c.out_height, &args.down);
+    want_resized(&c, in.bytes, want);
+    for (size_t l = 0; l < levels->count; l++) {
+        check_buffer out = run_image_resize(&levels->level[l], args, c.shift);
+        assert_true(bytes_equal(out.bytes + c.shift, want, out_bytes, c.out_width,
+                                label(&levels->level[l], "image_resize %zux%zu -> %zux%zu, %s", c.in_height,
+                                      c.in_width, c.out_height, c.out_width,
+                                      c.filter == SA_RESIZE_BICUBIC ? "bicubic" : "bilinear")));
+        check_buffer_free(&out);
+    }
+    if (planted) { /* one weight of the last row of pixels, a hundredth too large */
+        down[(c.out_height - 1) * (2 + args.down.taps) + 2] += 1 << 15;
+        check_buffer out = run_image_resize(&levels->level[0], args, c.shift);
+        assert_false(bytes_equal(out.bytes + c.shift, want, out_bytes, c.out_width,
+                                 "(expected) planted fault, image_resize"));
+        check_buffer_free(&out);
+    }
+    free(across);
+    free(down);
+    free(want);
+    free(in.block);
+}
+
+static void test_image_resize(void **state)
+{
+    static const size_t shapes[][4] = {
+        {1, 1, 1, 1},      {1, 1, 9, 13},    {9, 13, 1, 1},    {1, 50, 7, 50},   {50, 1, 7, 1},
+        {2, 3, 64, 65},    {63, 64, 65, 63}, {17, 17, 17, 17}, {16, 32, 16, 32}, {17, 31, 17, 13},
+        {17, 31, 13, 31},  {101, 103, 7, 5}, {300, 3, 20, 40}, {3, 300, 40, 20}, {5, 1100, 3, 300},
+        {33, 97, 31, 260}, {40, 96, 24, 64}, {9, 700, 4, 513}, {2, 3000, 2, 7},  {37, 5000, 9, 1000},
+    };
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        for (size_t k = 0; k < 4; k++) {
+            resize_case c = {shapes[i][0],    shapes[i][1],
+                             shapes[i][2],    shapes[i][3],
+                             (i + k) * k % 5, k % 2 == 0 ? SA_RESIZE_BILINEAR : SA_RESIZE_BICUBIC,
+                             k >= 2};
+            check_image_resize(*state, c, false);
+        }
+    }
+}
+
+static void test_image_resize_planted_fault(void **state)
+{
+    check_image_resize(
+        *state, (resize_case){.in_height = 40, .in_width = 50, .out_height = 30, .out_width = 20}, true);
+}
+
+/* The op's table gives what the host's resize gives. */
+static void test_image_resize_is_the_hosts(void **state)
+{
+    const test_level *level = &((const test_levels *)*state)->level[0];
+    resize_case c = {.in_height = 150, .in_width = 211, .out_height = 91, .out_width = 128};
+    placed in = noise_new(c.in_height * c.in_width * 3, 0, SEED + 1, false);
+    check_buffer host = check_buffer_new(c.out_height * c.out_width * 3);
+    sa_resize_u8_args args = {.in = in.bytes,
+                              .in_height = c.in_height,
+                              .in_width = c.in_width,
+                              .in_stride = c.in_width * 3,
+                              .out = host.bytes,
+                              .out_height = c.out_height,
+                              .out_width = c.out_width,
+                              .out_stride = c.out_width * 3,
+                              .channels = 3};
+    assert_int_equal(sa_resize_u8(&args, NULL, NULL), SA_OK);
+    sa_image_resize_args op = {.in_height = c.in_height,
+                               .in_width = c.in_width,
+                               .out_height = c.out_height,
+                               .out_width = c.out_width,
+                               .x = in.bytes};
+    int32_t *across = table_new(c.filter, c.in_width, c.out_width, &op.across);
+    int32_t *down = table_new(c.filter, c.in_height, c.out_height, &op.down);
+    check_buffer out = run_image_resize(level, op, 0);
+    assert_memory_equal(out.bytes, host.bytes, host.size);
+    check_buffer_free(&out);
+    check_buffer_free(&host);
+    free(across);
+    free(down);
+    free(in.block);
+}
+
+/* ---- masks ---- */
+
+static const size_t mask_shapes_here[][2] = {{1, 1},   {1, 63},  {3, 64},   {5, 65},   {7, 127},  {2, 256},
+                                             {4, 257}, {9, 300}, {1, 1000}, {130, 31}, {33, 128}, {6, 2}};
+
+/* Normals, with the threshold itself, its neighbours, infinities and NaN among them. */
+static float *logits_new(size_t count, float threshold)
+{
+    float *logits = normal_new(count, 1.0f, SEED + 2);
+    const float special[] = {
+        threshold, nextafterf(threshold, 9.0f), nextafterf(threshold, -9.0f), NAN, INFINITY, -INFINITY,
+        -0.0f};
+    for (size_t i = 0; i < count; i += 3) {
+        logits[i] = special[pick(SEED, i, COUNT(special))];
+    }
+    return logits;
+}
+
+static bool mask_equal(const uint64_t *bits, const uint8_t *want, size_t height, size_t width,
+                       const char *name)
+{
+    size_t words = (width + 63) / 64;
+    for (size_t y = 0; y < height; y++) {
+        for (size_t x = 0; x < words * 64; x++) {
+            bool got = (bits[y * words + x / 64] >> (x % 64) & 1) != 0;
+            if (got != (x < width && want[y * width + x] != 0)) {
+                print_error("%s: [%zu of %zu, %zu of %zu]: bit %d; seed %d\n", name, y, height, x, width,
+                            (int)got, SEED);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void test_mask_threshold(void **state)
+{
+    const test_levels *levels = *state;
+    for (size_t i = 0; i < COUNT(mask_shapes_here); i++) {
+        size_t height = mask_shapes_here[i][0], width = mask_shapes_here[i][1];
+        sa_mask_threshold_args args = {
+            .height = height, .width = width, .threshold = i % 2 == 0 ? 0.0f : 0.3f};
+        float *logits = logits_new(height * width, args.threshold);
+        uint8_t *want = malloc(height * width);
+        args.logits = logits;
+        ref_mask_threshold(&args, want);
+        for (size_t l = 0; l < levels->count; l++) {
+            check_buffer out = check_buffer_new(height * ((width + 63) / 64) * 8);
+            args.bits = (uint64_t *)(void *)out.bytes;
+            levels->level[l].ops->mask_threshold(levels->level[l].stream, &args);
+            const char *name = label(&levels->level[l], "mask_threshold");
+            assert_true(mask_equal(args.bits, want, height, width, name));
+            check_buffer_free(&out);
+        }
+        free(logits);
+        free(want);
+    }
+}
+
+/* The comparison sees one wrong bit, inside the mask and past its width. */
+static void test_mask_threshold_planted_fault(void **state)
+{
+    const test_level *level = &((const test_levels *)*state)->level[0];
+    float logits[2 * 65] = {[64] = 1.0f};
+    uint8_t want[2 * 65] = {[64] = 1};
+    sa_mask_threshold_args args = {.height = 2, .width = 65, .logits = logits};
+    check_buffer out = check_buffer_new(2 * 2 * 8);
+    args.bits = (uint64_t *)(void *)out.bytes;
+    level->ops->mask_threshold(level->stream, &args);
+    assert_true(mask_equal(args.bits, want, 2, 65, "mask_threshold"));
+    for (unsigned bit = 0; bit < 2; bit++) {
+        args.bits[3] ^= (uint64_t)1 << bit;
+        assert_false(mask_equal(args.bits, want, 2, 65, "(expected) planted fault, mask_threshold"));
+        args.bits[3] ^= (uint64_t)1 << bit;
+    }
+    check_buffer_free(&out);
+}
+
+/* ---- overlay ---- */
+
+/* Noise of whole words: about half the pixels; none past the width. `kind` 1 is empty, 2 is full. */
+static uint64_t *mask_new(size_t height, size_t width, size_t kind)
+{
+    size_t words = (width + 63) / 64;
+    uint64_t *bits = calloc(height * words, sizeof *bits);
+    for (size_t i = 0; i < height * width; i++) {
+        bool set = kind == 2 || (kind == 0 && pick(SEED + 3, i, 2) == 1);
+        bits[i / width * words + i % width / 64] |= (uint64_t)set << (i % width % 64);
+    }
+    return bits;
+}
+
+static void check_overlay(const test_levels *levels, size_t height, size_t width, size_t variant,
+                          bool planted)
+{
+    sa_image_paint paint = sa_image_default_paint();
+    if (variant % 2 == 1) {
+        paint = (sa_image_paint){.color = {200, 3, 255}, .alpha = 0.25, .rounding = SA_IMAGE_NEAREST};
+    }
+    uint8_t table[3][256];
+    sa_image_paint_table(&paint, table);
+    size_t bytes = height * width * 3, shift = variant * 5 % 7;
+    bool alias = variant >= 4;
+    placed in = noise_new(bytes, shift, SEED + 4, false);
+    uint64_t *bits = mask_new(height, width, variant % 3);
+    uint8_t *want = malloc(bytes);
+    sa_overlay_args args = {
+        .height = height, .width = width, .pixels = in.bytes, .bits = bits, .table = table};
+    ref_overlay(&args, paint.color, paint.alpha, paint.rounding == SA_IMAGE_NEAREST, want);
+    for (size_t l = 0; l < levels->count; l++) {
+        check_buffer out = check_buffer_new(bytes + shift);
+        args.y = out.bytes + shift;
+        args.pixels = alias ? memcpy(args.y, in.bytes, bytes) : in.bytes;
+        levels->level[l].ops->overlay(levels->level[l].stream, &args);
+        const char *name = label(&levels->level[l], "overlay %zux%zu, variant %zu", height, width, variant);
+        assert_true(bytes_equal(args.y, want, bytes, width, name));
+        if (planted && l == 0) { /* painted with the other colour */
+            paint = sa_image_default_paint();
+            ref_overlay(&args, paint.color, paint.alpha, false, want);
+            assert_false(bytes_equal(args.y, want, bytes, width, "(expected) planted fault, overlay"));
+        }
+        check_buffer_free(&out);
+        if (planted) {
+            break;
+        }
+    }
+    free(in.block);
+    free(bits);
+    free(want);
+}
+
+static void test_overlay(void **state)
+{
+    for (size_t i = 0; i < COUNT(mask_shapes_here); i++) {
+        for (size_t variant = 0; variant < 8; variant++) {
+            check_overlay(*state, mask_shapes_here[i][0], mask_shapes_here[i][1], variant, false);
+        }
+    }
+}
+
+static void test_overlay_planted_fault(void **state)
+{
+    check_overlay(*state, 5, 70, 3, true);
+}
+
+int main(void)
+{
+    print_message("seed %d\n", SEED);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_image_resize),
+        cmocka_unit_test(test_image_resize_planted_fault),
+        cmocka_unit_test(test_image_resize_is_the_hosts),
+        cmocka_unit_test(test_mask_threshold),
+        cmocka_unit_test(test_mask_threshold_planted_fault),
+        cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_overlay_planted_fault),
+    };
+    return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
+}
