@@ -1,6 +1,7 @@
 /* Launcher of gemm: checks the contract, chooses a tile by the shape and the device, never by data. */
 #include "kernels/cuda/gemm.h"
 
+#include "kernels/cuda/gemm_library.h"
 #include "kernels/cuda/launchers.h"
 
 typedef struct {
@@ -128,12 +129,8 @@ static sa_gemm_tile_args tile_args(const sa_gemm_args *args, const gemm_choice *
     };
 }
 
-void sa_cuda_gemm(sa_stream *stream, const sa_gemm_args *args)
+void sa_cuda_gemm_own(sa_stream *stream, const sa_gemm_args *args)
 {
-    check_contract(args);
-    if (args->m == 0) {
-        return;
-    }
     const gemm_choice *tile = choose(args, sa_cuda_processors(stream));
     sa_gemm_tile_args a = tile_args(args, tile);
     sa_cuda_launch(stream, &(sa_cuda_launch_args){
@@ -144,4 +141,13 @@ void sa_cuda_gemm(sa_stream *stream, const sa_gemm_args *args)
                                .flops = 2.0 * (double)args->m * (double)args->n * (double)args->k,
                                .bytes = least_bytes(args),
                            });
+}
+
+void sa_cuda_gemm(sa_stream *stream, const sa_gemm_args *args)
+{
+    check_contract(args);
+    sa_gemm_library *library = sa_cuda_device_of(stream->device)->gemm_library;
+    if (args->m > 0 && !sa_gemm_library_run(library, stream, args)) {
+        sa_cuda_gemm_own(stream, args);
+    }
 }

@@ -29,6 +29,7 @@ typedef struct {
     size_t module_count;
     sa_cuda_handle kernels[SA_CUDA_KERNELS + 1];
     sa_cuda_block *blocks;
+    struct sa_gemm_library *gemm_library; /* with --numerics fast, where cuBLASLt is found; or NULL */
 } sa_cuda_device;
 
 static inline sa_cuda_device *sa_cuda_device_of(const sa_device *device)
@@ -50,6 +51,9 @@ sa_status sa_cuda_modules_load(sa_cuda_device *device, sa_error *err);
 void sa_cuda_modules_unload(sa_cuda_device *device);
 const char *sa_cuda_kernel_name(sa_cuda_kernel kernel);
 unsigned sa_cuda_kernel_shared(sa_cuda_kernel kernel); /* bytes of dynamic shared memory */
+
+/* The driver's handle, for libraries that queue work of their own. */
+sa_cuda_handle sa_cuda_stream_handle(const sa_stream *stream);
 
 /* The stream functions of sa_backend. */
 sa_status sa_cuda_stream_open(sa_stream **out, sa_device *device, sa_error *err);

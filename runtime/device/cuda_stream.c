@@ -199,6 +199,11 @@ void sa_cuda_launch(sa_stream *common, const sa_cuda_launch_args *launch)
     stream->last = launch->kernel;
 }
 
+sa_cuda_handle sa_cuda_stream_handle(const sa_stream *stream)
+{
+    return ((const cuda_stream *)(const void *)stream)->handle;
+}
+
 unsigned sa_cuda_processors(const sa_stream *stream)
 {
     return (unsigned)sa_cuda_device_of(stream->device)->processors;

@@ -22,6 +22,7 @@ sa_status sa_device_cuda_open(sa_device **out, const sa_device_options *options,
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/cuda/gemm_library.h"
 #include "runtime/device/cuda_device.h"
 
 enum { LEAST_CAPABILITY = 80 }; /* cp.async, bf16 tensor cores: what the kernels' PTX is compiled for */
@@ -95,6 +96,7 @@ static void cuda_close(sa_device *common)
         while (device->blocks != NULL) {
             cuda_free(common, (void *)(uintptr_t)device->blocks->memory);
         }
+        sa_gemm_library_close(device->gemm_library);
         sa_cuda_modules_unload(device);
         device->driver.context_set(NULL);
         device->driver.context_release(device->device);
@@ -199,7 +201,6 @@ static bool wants_synchronous(void)
 
 sa_status sa_device_cuda_open(sa_device **out, const sa_device_options *options, int ordinal, sa_error *err)
 {
-    (void)options;
     sa_cuda_device *device = calloc(1, sizeof *device);
     if (device == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a device handle");
@@ -210,6 +211,9 @@ sa_status sa_device_cuda_open(sa_device **out, const sa_device_options *options,
     sa_status status = find_gpu(device, ordinal, err);
     if (status == SA_OK) {
         status = enter_gpu(device, err);
+    }
+    if (status == SA_OK && options->numerics == SA_NUMERICS_FAST) {
+        device->gemm_library = sa_gemm_library_open(device);
     }
     if (status != SA_OK) {
         cuda_close(&device->common);
