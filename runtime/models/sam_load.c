@@ -148,21 +148,6 @@ static sa_status make_layers(sa_sam *sam, sa_error *err)
     return SA_OK;
 }
 
-static sa_status load_into_memory(sa_sam *sam, sa_loader *loader, const sa_sam_tensors *tensors,
-                                  sa_error *err)
-{
-    sa_arena measuring = sa_arena_measure();
-    loader->arena = &measuring;
-    load_all(sam, loader, tensors);
-    sam->weight_bytes = measuring.used;
-    SA_TRY(sa_device_alloc(sam->device, measuring.used, "weights", &sam->weight_memory, err));
-    sa_arena real = sa_arena_on(sam->weight_memory, measuring.used);
-    loader->arena = &real;
-    loader->stream = sam->stream;
-    load_all(sam, loader, tensors);
-    return sa_weights_check(loader->weights, err);
-}
-
 static size_t largest_tensor(const sa_weights *weights)
 {
     size_t most = 0;
@@ -171,6 +156,27 @@ static size_t largest_tensor(const sa_weights *weights)
         most = floats > most ? floats : most;
     }
     return most;
+}
+
+static sa_status load_into_memory(sa_sam *sam, sa_loader *loader, const sa_sam_tensors *tensors,
+                                  sa_error *err)
+{
+    sa_arena measuring = sa_arena_measure();
+    loader->arena = &measuring;
+    load_all(sam, loader, tensors);
+    sam->weight_bytes = measuring.used;
+    SA_TRY(sa_device_alloc(sam->device, measuring.used, "weights", &sam->weight_memory, err));
+    if (!sa_device_reads_host(sam->device)) {
+        size_t bytes =
+            largest_tensor(loader->weights) / 2 * sizeof(float); /* one tensor, rearranged or not */
+        SA_TRY(sa_device_alloc(sam->device, bytes, "loading weights", &loader->staging, err));
+    }
+    sa_arena real = sa_arena_on(sam->weight_memory, measuring.used);
+    loader->arena = &real;
+    loader->stream = sam->stream;
+    load_all(sam, loader, tensors);
+    SA_TRY(sa_stream_wait(sam->stream, err)); /* the first failure of all these copies and packings */
+    return sa_weights_check(loader->weights, err);
 }
 
 /* One value that is none spoils every mask, or disappears in a relu: neither may pass for an answer. */
@@ -208,6 +214,7 @@ sa_status sam_load(sa_sam *sam, const sa_weights *weights, sa_error *err)
         sa_loader loader = {
             .ops = sam->ops, .weights = weights, .precision = sam->options.precision, .host = host};
         status = load_into_memory(sam, &loader, tensors, err);
+        sa_device_free(sam->device, loader.staging);
     }
     free(host);
     free(tensors);
