@@ -7,16 +7,16 @@
 typedef struct {
     sa_cuda_kernel kernel;
     unsigned rows, columns, threads;
-    bool any; /* takes rows of a of any alignment */
-    unsigned percent;
+    bool any;                /* takes rows of a of any alignment */
+    unsigned percent, extra; /* gemm.h */
 } gemm_choice;
 
-#define BF16(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                           \
-    {SA_CUDA_gemm_bf16_##name, m, n, 32 * (wm) * (wn), (copy) != 16, percent},
-#define F16(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                            \
-    {SA_CUDA_gemm_f16_##name, m, n, 32 * (wm) * (wn), (copy) != 16, percent},
-#define F32(name, m, n, wm, wn, rows, groups, percent)                                                       \
-    {SA_CUDA_gemm_f32_##name, m, n, 32 * (wm) * (wn), true, percent},
+#define BF16(name, m, n, wm, wn, k, stages, blocks, copy, percent, extra)                                    \
+    {SA_CUDA_gemm_bf16_##name, m, n, 32 * (wm) * (wn), (copy) != 16, percent, extra},
+#define F16(name, m, n, wm, wn, k, stages, blocks, copy, percent, extra)                                     \
+    {SA_CUDA_gemm_f16_##name, m, n, 32 * (wm) * (wn), (copy) != 16, percent, extra},
+#define F32(name, m, n, wm, wn, rows, groups, percent, extra)                                                \
+    {SA_CUDA_gemm_f32_##name, m, n, 32 * (wm) * (wn), true, percent, extra},
 
 static const gemm_choice tiles_bf16[] = {GEMM_TILES(BF16)};
 static const gemm_choice tiles_f16[] = {GEMM_TILES_F16(F16)};
@@ -30,37 +30,27 @@ enum {
 #include "kernels/cuda/list.h"
 #undef SA_CUDA_KERNEL
 };
-#define CHECK_BF16(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                     \
+#define CHECK_BF16(name, m, n, wm, wn, k, stages, blocks, copy, percent, extra)                              \
     _Static_assert(gemm_bf16_##name##_bytes == GEMM_SHARED(m, n, k, stages, 2), "list.h");
-#define CHECK_F16(name, m, n, wm, wn, k, stages, blocks, copy, percent)                                      \
+#define CHECK_F16(name, m, n, wm, wn, k, stages, blocks, copy, percent, extra)                               \
     _Static_assert(gemm_f16_##name##_bytes == GEMM_SHARED(m, n, k, stages, 2), "list.h");
-#define CHECK_F32(name, m, n, wm, wn, rows, groups, percent)                                                 \
+#define CHECK_F32(name, m, n, wm, wn, rows, groups, percent, extra)                                          \
     _Static_assert(gemm_f32_##name##_bytes == GEMM_SHARED(m, n, GEMM_F32_K, GEMM_F32_STAGES, 4), "list.h");
 GEMM_TILES(CHECK_BF16)
 GEMM_TILES_F16(CHECK_F16)
 GEMM_TILES_F32(CHECK_F32)
 
 /*
- * The tile with the least estimated time: the tiles that the busiest SM computes, times a tile's size, times
- * its relative time per element. So large tiles where they fill the device, small ones where they spread
- * better.
+ * Estimated time of a tile for a shape: the tiles that the busiest SM computes, times a tile's size, times
+ * its time per element. An exact GELU costs about as much again as the rest of a block's end.
  */
-static const gemm_choice *best_of(const gemm_choice *list, size_t count, size_t m, size_t n, bool aligned,
-                                  size_t processors)
+static double estimate(const gemm_choice *tile, const sa_gemm_args *args, size_t processors)
 {
-    const gemm_choice *best = NULL;
-    double least = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        const gemm_choice *tile = &list[i];
-        size_t blocks = ((m + tile->rows - 1) / tile->rows) * ((n + tile->columns - 1) / tile->columns);
-        double rounds = (double)((blocks + processors - 1) / processors);
-        double time = rounds * tile->rows * tile->columns * tile->percent;
-        if ((aligned || tile->any) && (best == NULL || time < least)) {
-            best = tile;
-            least = time;
-        }
-    }
-    return best;
+    size_t row_tiles = (args->m + tile->rows - 1) / tile->rows;
+    size_t column_tiles = (args->n + tile->columns - 1) / tile->columns;
+    double rounds = (double)((row_tiles * column_tiles + processors - 1) / processors);
+    double extra = tile->extra * (args->act == SA_ACT_GELU ? 2.0 : 1.0);
+    return rounds * tile->rows * tile->columns * ((double)args->k * tile->percent / 100.0 + extra);
 }
 
 static bool rows_aligned(const void *base, size_t ld, sa_dtype dtype)
@@ -68,13 +58,28 @@ static bool rows_aligned(const void *base, size_t ld, sa_dtype dtype)
     return sa_cuda_aligned(base, 16) && ld * sa_dtype_size(dtype) % 16 == 0;
 }
 
-static const gemm_choice *choose(const sa_gemm_args *args, size_t processors)
+static const gemm_choice *best_of(const gemm_choice *list, size_t count, const sa_gemm_args *args,
+                                  size_t processors)
 {
     bool aligned = rows_aligned(args->a, args->lda, args->dtype);
+    const gemm_choice *best = NULL;
+    double least = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        double time = estimate(&list[i], args, processors);
+        if ((aligned || list[i].any) && (best == NULL || time < least)) {
+            best = &list[i];
+            least = time;
+        }
+    }
+    return best;
+}
+
+static const gemm_choice *choose(const sa_gemm_args *args, size_t processors)
+{
     switch (args->dtype) {
-    case SA_F32: return best_of(tiles_f32, COUNT(tiles_f32), args->m, args->n, aligned, processors);
-    case SA_F16: return best_of(tiles_f16, COUNT(tiles_f16), args->m, args->n, aligned, processors);
-    default: return best_of(tiles_bf16, COUNT(tiles_bf16), args->m, args->n, aligned, processors);
+    case SA_F32: return best_of(tiles_f32, COUNT(tiles_f32), args, processors);
+    case SA_F16: return best_of(tiles_f16, COUNT(tiles_f16), args, processors);
+    default: return best_of(tiles_bf16, COUNT(tiles_bf16), args, processors);
     }
 }
 

@@ -23,35 +23,36 @@ enum { GEMM_PACK_K = 64, GEMM_PACK_N = 128 };
 
 /*
  * Tiles of the bf16 kernels: X(name, rows, columns, warps along rows, along columns, k of a stage, stages,
- * blocks that an SM holds, bytes of a copy of a, percent of the time of an element in the best tile).
+ * blocks that an SM holds, bytes of a copy of a, percent, extra).
  * Copies of 16 bytes need 16-byte aligned rows of a; the tile "any" needs none. The large tiles give a warp
  * 64 rows by 64 columns: 8 ldmatrix feed 32 mma, which shared memory just sustains at the rate of mma.sync on
- * an H100. 96 KiB is what a block may have on sm_86, 89 and 120. The percentages are estimates
- * (bench/SPEED.md).
+ * an H100. 96 KiB is what a block may have on sm_86, 89 and 120. The last two are for the choice among tiles:
+ * an element's time per k, of what the tensor cores need alone (the rest is waiting for shared memory), and
+ * the k in whose time a block begins and ends while nothing else runs on its SM. Estimates, derived in
+ * bench/SPEED.md.
  */
 #define GEMM_TILES(X)                                                                                        \
-    X(128x256, 128, 256, 2, 4, 32, 4, 1, 16, 100)                                                            \
-    X(128x192, 128, 192, 2, 4, 32, 4, 1, 16, 104)                                                            \
-    X(128x128, 128, 128, 2, 2, 32, 3, 2, 16, 110)                                                            \
-    X(64x64, 64, 64, 2, 2, 64, 3, 2, 16, 140)                                                                \
-    X(16x32, 16, 32, 1, 4, 64, 6, 2, 16, 600)                                                                \
-    X(any, 64, 64, 2, 2, 64, 3, 2, 2, 500)
+    X(128x256, 128, 256, 2, 4, 32, 4, 1, 16, 100, 100)                                                       \
+    X(128x192, 128, 192, 2, 4, 32, 4, 1, 16, 100, 100)                                                       \
+    X(128x128, 128, 128, 2, 2, 32, 3, 2, 16, 102, 30)                                                        \
+    X(64x64, 64, 64, 2, 2, 64, 3, 2, 16, 190, 30)                                                            \
+    X(16x32, 16, 32, 1, 4, 64, 6, 2, 16, 560, 30)                                                            \
+    X(any, 64, 64, 2, 2, 64, 3, 2, 2, 800, 30)
 
-/* f16 stands in for models that were trained in it: the choice of tiles is smaller, for the program's size.
- */
+/* f16 stands in for models that were trained in it: fewer tiles, for the program's size. */
 #define GEMM_TILES_F16(X)                                                                                    \
-    X(128x128, 128, 128, 2, 2, 32, 3, 2, 16, 110)                                                            \
-    X(16x32, 16, 32, 1, 4, 64, 6, 2, 16, 600)                                                                \
-    X(any, 64, 64, 2, 2, 64, 3, 2, 2, 500)
+    X(128x128, 128, 128, 2, 2, 32, 3, 2, 16, 102, 30)                                                        \
+    X(16x32, 16, 32, 1, 4, 64, 6, 2, 16, 560, 30)                                                            \
+    X(any, 64, 64, 2, 2, 64, 3, 2, 2, 800, 30)
 
 /*
  * Tiles of the f32 kernel: X(name, rows, columns, warps along rows, along columns, rows of a lane, columns of
- * a lane / 4, percent as above). A warp's lanes stand 4 rows by 8 columns.
+ * a lane / 4, percent and extra as above). A warp's lanes stand 4 rows by 8 columns.
  */
 #define GEMM_TILES_F32(X)                                                                                    \
-    X(128x128, 128, 128, 4, 2, 8, 2, 100)                                                                    \
-    X(64x64, 64, 64, 2, 2, 8, 1, 120)                                                                        \
-    X(16x64, 16, 64, 2, 2, 2, 1, 250)
+    X(128x128, 128, 128, 4, 2, 8, 2, 100, 10)                                                                \
+    X(64x64, 64, 64, 2, 2, 8, 1, 120, 10)                                                                    \
+    X(16x64, 16, 64, 2, 2, 2, 1, 250, 10)
 
 enum { GEMM_F32_K = 16, GEMM_F32_STAGES = 3 };
 

@@ -170,7 +170,7 @@ template <class TILE> SA_DEVICE void f32_run(const sa_gemm_tile_args &args)
     }
 }
 
-#define KERNEL(name, m, n, wm, wn, rows, groups, percent)                                                    \
+#define KERNEL(name, m, n, wm, wn, rows, groups, percent, extra)                                             \
     extern "C" __global__ void __launch_bounds__(wm *wn * 32, 2)                                             \
         gemm_f32_##name(const __grid_constant__ sa_gemm_tile_args args)                                      \
     {                                                                                                        \

@@ -357,7 +357,7 @@ template <class TILE, sa_dtype T> SA_DEVICE void gemm_run(const sa_gemm_tile_arg
     }
 }
 
-#define GEMM_KERNEL(type, dtype, name, m, n, wm, wn, k, stages, blocks, copy, percent)                       \
+#define GEMM_KERNEL(type, dtype, name, m, n, wm, wn, k, stages, blocks, copy, percent, extra)                \
     extern "C" __global__ void __launch_bounds__(wm *wn * 32, blocks)                                        \
         gemm_##type##_##name(const __grid_constant__ sa_gemm_tile_args args)                                 \
     {                                                                                                        \
