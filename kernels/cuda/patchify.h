@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum {
-    SA_PATCHIFY_PICTURES = 64, /* of one launch: they travel in the argument */
+    SA_PATCHIFY_PICTURES = 32, /* of one launch: they travel in the argument */
     SA_PATCHIFY_PIXELS = 1024, /* of one row that a block cuts */
     SA_PATCHIFY_THREADS = 128,
 };

@@ -61,6 +61,8 @@ static void test_im2col(void **state)
         {.batch = 2, .height = 13, .width = 6, .channels = 5, .kernel = 5, .stride = 3, .pad = 2},
         {.batch = 0, .height = 4, .width = 4, .channels = 2, .kernel = 3, .stride = 1, .pad = 1},
         {.batch = 1, .height = 2, .width = 31, .channels = 16, .kernel = 4, .stride = 1, .pad = 3},
+        {.batch = 2, .height = 11, .width = 9, .channels = 24, .kernel = 5, .stride = 3, .pad = 2},
+        {.batch = 1, .height = 10, .width = 13, .channels = 8, .kernel = 2, .stride = 3, .pad = 1},
     };
     for (size_t i = 0; i < 2 * COUNT(cases); i++) {
         sa_im2col_args c = cases[i / 2];
@@ -222,6 +224,48 @@ static void test_patchify(void **state)
     }
 }
 
+/* More pictures than the argument of a launch may hold. */
+static void test_patchify_many(void **state)
+{
+    enum { MANY = 35, SIDE = 8, VALUES = 3 * SIDE * SIDE };
+    const test_levels *levels = *state;
+    const uint8_t *pixels[MANY];
+    size_t height[MANY], width[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        height[i] = 1 + i % SIDE, width[i] = 1 + i / 5 % SIDE;
+        pixels[i] = picture_new(height[i], width[i], SEED + i);
+    }
+    sa_patchify_args args = {.batch = MANY,
+                             .side = SIDE,
+                             .patch = 4,
+                             .pixels = pixels,
+                             .height = height,
+                             .width = width,
+                             .mean = {123.675f, 116.28f, 103.53f},
+                             .std = {58.395f, 57.12f, 57.375f},
+                             .dtype = SA_F32};
+    float *want = malloc(MANY * VALUES * sizeof *want);
+    ref_patchify(&args, want);
+    tolerance t = tolerance_patchify(57.12, SA_F32);
+    for (size_t l = 0; l < levels->count; l++) {
+        check_buffer out = check_buffer_new(MANY * VALUES * sizeof(float));
+        args.y = out.bytes;
+        levels->level[l].ops->patchify(levels->level[l].stream, &args);
+        check_spec spec = {.label = label(&levels->level[l], "patchify of many pictures"),
+                           .absolute = t.absolute,
+                           .relative = t.relative,
+                           .seed = SEED,
+                           .rank = 2,
+                           .axes = {MANY, VALUES}};
+        assert_true(check_close(out.bytes, SA_F32, want, &spec));
+        check_buffer_free(&out);
+    }
+    free(want);
+    for (size_t i = 0; i < MANY; i++) {
+        free((void *)pixels[i]);
+    }
+}
+
 static void test_patchify_planted_fault(void **state)
 {
     static const size_t size[2][2] = {{8, 8}, {7, 5}};
@@ -295,10 +339,15 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_im2col),       cmocka_unit_test(test_im2col_planted_fault),
-        cmocka_unit_test(test_add),          cmocka_unit_test(test_add_planted_fault),
-        cmocka_unit_test(test_patchify),     cmocka_unit_test(test_patchify_planted_fault),
-        cmocka_unit_test(test_point_encode), cmocka_unit_test(test_point_encode_planted_fault),
+        cmocka_unit_test(test_im2col),
+        cmocka_unit_test(test_im2col_planted_fault),
+        cmocka_unit_test(test_add),
+        cmocka_unit_test(test_add_planted_fault),
+        cmocka_unit_test(test_patchify),
+        cmocka_unit_test(test_patchify_planted_fault),
+        cmocka_unit_test(test_patchify_many),
+        cmocka_unit_test(test_point_encode),
+        cmocka_unit_test(test_point_encode_planted_fault),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

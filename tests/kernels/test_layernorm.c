@@ -128,6 +128,47 @@ static void test_shapes(void **state)
     }
 }
 
+/* Longer rows, both sides of the lengths at which a backend may change its way. */
+static void test_long_rows(void **state)
+{
+    static const size_t widths[] = {128, 132, 511, 512, 513, 516, 1024, 1028, 1536, 1540, 2048, 2052, 4099};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        norm_case c = {.rows = 3,
+                       .d = widths[i],
+                       .eps = 1e-6f,
+                       .act = (sa_activation)(i % 3),
+                       .dtype = i % 2 == 0 ? SA_F32 : SA_BF16,
+                       .seed = SEED + 3000 + 10 * i};
+        c.in_place = c.dtype == SA_F32 && i % 4 == 0;
+        check_case(*state, &c);
+    }
+}
+
+/* Operands off the borders of wide accesses: the same bits. */
+static void test_unaligned(void **state)
+{
+    const test_levels *levels = *state;
+    norm_case c = {.rows = 9, .d = 256, .eps = 1e-6f, .seed = SEED + 4000};
+    for (size_t i = 0; i < 2 * levels->count; i++) {
+        const test_level *level = &levels->level[i / 2];
+        c.dtype = i % 2 == 0 ? SA_F32 : SA_BF16;
+        norm_data data = make_data(&c);
+        check_buffer aligned = run_norm(level, &c, &data);
+        float *x = malloc((c.rows * c.d + 1) * sizeof *x);
+        memcpy(x + 1, data.x, c.rows * c.d * sizeof *x);
+        size_t shift = sa_dtype_size(c.dtype);
+        check_buffer out = check_buffer_new(aligned.size + shift);
+        data.args.x = x + 1;
+        data.args.y = out.bytes + shift;
+        level->ops->layernorm(level->stream, &data.args);
+        assert_memory_equal(out.bytes + shift, aligned.bytes, aligned.size);
+        check_buffer_free(&out);
+        check_buffer_free(&aligned);
+        free(x);
+        free_data(&data);
+    }
+}
+
 /* A mean far from zero: sums of squares would lose everything, the variance about the mean loses little. */
 static void test_large_mean(void **state)
 {
@@ -158,12 +199,11 @@ static void test_constant_rows(void **state)
     free_data(&data);
 }
 
-static void test_batch_and_thread_invariance(void **state)
+static void check_invariance(size_t d)
 {
-    (void)state;
     static const int threads[] = {1, 2, 3, 5};
     static const size_t rows[] = {200, 129, 65, 64, 63, 7, 1};
-    norm_case c = {.rows = 200, .d = 99, .eps = 1e-6f, .act = SA_ACT_GELU, .seed = SEED + 7000};
+    norm_case c = {.rows = 200, .d = d, .eps = 1e-6f, .act = SA_ACT_GELU, .seed = SEED + 7000};
     norm_data data = make_data(&c);
     check_buffer first[SA_CPU_LEVELS] = {{0}};
     for (size_t t = 0; t < 4 * 7; t++) {
@@ -184,6 +224,13 @@ static void test_batch_and_thread_invariance(void **state)
         check_buffer_free(&first[l]);
     }
     free_data(&data);
+}
+
+static void test_batch_and_thread_invariance(void **state)
+{
+    (void)state;
+    check_invariance(99);
+    check_invariance(64);
 }
 
 /* The variance of a sample in place of the biased one; the last column without its bias; a NaN. */
@@ -216,7 +263,8 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_large_mean),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_long_rows),
+        cmocka_unit_test(test_unaligned),      cmocka_unit_test(test_large_mean),
         cmocka_unit_test(test_constant_rows),  cmocka_unit_test(test_batch_and_thread_invariance),
         cmocka_unit_test(test_planted_faults),
     };
