@@ -188,8 +188,16 @@ sa_status sa_cli_check_device(const char *name, sa_error *err)
 
 sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err)
 {
-    const sa_device_options options = {.name = cli->common.device, .threads = (int)cli->common.threads};
-    return sa_device_open(device, &options, err);
+    bool fast = strcmp(cli->common.numerics, "fast") == 0;
+    const sa_device_options options = {.name = cli->common.device,
+                                       .threads = (int)cli->common.threads,
+                                       .numerics = fast ? SA_NUMERICS_FAST : SA_NUMERICS_INVARIANT};
+    SA_TRY(sa_device_open(device, &options, err));
+    if (sa_device_note(*device)[0] != '\0') {
+        sa_log log = cli->log; /* nothing is drawn yet that it would have to know of */
+        sa_log_message(&log, SA_LOG_INFO, "device %s: %s", sa_device_name(*device), sa_device_note(*device));
+    }
+    return SA_OK;
 }
 
 sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa_dtype *precision,

@@ -63,7 +63,7 @@ void sa_cli_write_error(sa_json_writer *w, const sa_error *err);
 /* Checks the spelling of --device: SA_BAD_USAGE for names that no build knows. */
 sa_status sa_cli_check_device(const char *name, sa_error *err);
 
-/* Opens the device of --device and --threads. */
+/* Opens the device of --device, --threads and --numerics; says what --device auto chose. */
 sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err);
 
 /* What --precision means on this device; SA_BAD_USAGE for f16, which no device here computes in. */

@@ -32,6 +32,8 @@ enum { LIBRARIES = 4 };
 typedef struct {
     sa_machine machine;
     sa_cuda_probe cuda;
+    char chosen[16];      /* the device that auto takes; "" if none opens */
+    char chosen_why[384]; /* in a sentence */
     library libraries[LIBRARIES];
     bool cpu_opens;
     sa_error cpu_error; /* why not */
@@ -115,6 +117,26 @@ static void find_device(const sa_cli *cli, findings *f)
     }
 }
 
+/* What --device auto takes: opened for once, so that kernels which do not load are found here. */
+static void find_choice(const sa_cli *cli, findings *f)
+{
+    const sa_device_options options = {.name = "auto", .threads = (int)cli->common.threads};
+    sa_device *device;
+    sa_error err;
+    if (!f->cuda.usable) { /* the probe knows why; a driver that hung there must not be asked here */
+        snprintf(f->chosen, sizeof f->chosen, "%s", f->cpu_opens ? "cpu" : "");
+        snprintf(f->chosen_why, sizeof f->chosen_why, "%s", f->cuda.reason);
+        return;
+    }
+    if (sa_device_open(&device, &options, &err) != SA_OK) {
+        snprintf(f->chosen_why, sizeof f->chosen_why, "%.380s", err.reason);
+        return;
+    }
+    snprintf(f->chosen, sizeof f->chosen, "%s", sa_device_name(device));
+    snprintf(f->chosen_why, sizeof f->chosen_why, "%s", sa_device_note(device));
+    sa_device_close(device);
+}
+
 static size_t least_of(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -127,6 +149,7 @@ static void find_all(const sa_cli *cli, findings *f)
     sa_machine_read(&f->machine);
     find_libraries(f->libraries);
     find_device(cli, f);
+    find_choice(cli, f);
     const sa_machine *m = &f->machine;
     f->most_available = m->memory_available;
     if (m->memory_limit != 0) {
@@ -145,9 +168,9 @@ static void list_missing(const findings *f, void (*say)(void *context, const cha
         }
     }
     if (!f->cuda.compiled) {
-        say(context, "CUDA probe", "looking for NVIDIA GPUs (build with -DSEGAGENT_CUDA=ON)");
+        say(context, "CUDA backend", "NVIDIA GPUs (build with nvcc and -DSEGAGENT_CUDA=ON)");
     } else if (!f->cuda.usable) {
-        say(context, "NVIDIA GPU", "a device for later versions (this one computes on the CPU)");
+        say(context, "NVIDIA GPU", "a device many times as fast as the processor");
     }
     for (int level = SA_CPU_AVX2; level < SA_CPU_LEVELS; level++) {
         if (is_compiled((sa_cpu_level)level) && !sa_cpu_level_runs_here((sa_cpu_level)level)) {
@@ -198,22 +221,31 @@ static void print_processor(const findings *f)
     printf("\n");
 }
 
-static void print_cuda(const sa_cuda_probe *cuda)
+static void print_cuda(const findings *f)
 {
+    const sa_cuda_probe *cuda = &f->cuda;
     if (!cuda->usable) {
         printf("cuda        no: %s\n", cuda->reason);
     } else {
         printf("cuda        driver for CUDA %d.%d, %d device%s\n", cuda->driver_version / 1000,
                cuda->driver_version % 1000 / 10, cuda->device_count, cuda->device_count == 1 ? "" : "s");
     }
+    if (cuda->compiled) {
+        printf("            kernels of CUDA %d.%d, machine code for %s%s, PTX for others\n",
+               cuda->toolkit / 1000, cuda->toolkit % 1000 / 10, cuda->archs[0] != '\0' ? "sm " : "none",
+               cuda->archs);
+    }
     for (int i = 0; cuda->usable && i < cuda->device_count && i < SA_CUDA_PROBE_MOST_DEVICES; i++) {
         const sa_cuda_probe_device *d = &cuda->devices[i];
-        printf("            cuda:%d %s, compute capability %d.%d, %.1f GB\n", i, d->name, d->major, d->minor,
+        printf("            cuda:%d %s, compute capability %d.%d (%s), %d multiprocessors, %.1f GB", i,
+               d->name, d->major, d->minor, d->machine_code ? "machine code" : "from PTX", d->multiprocessors,
                gigabytes(d->memory_bytes));
+        if (d->free_known) {
+            printf(", %.1f GB free", gigabytes(d->free_bytes));
+        }
+        printf("\n");
     }
-    if (cuda->usable) {
-        printf("            found, but not used: this version computes on the CPU\n");
-    }
+    printf("device      auto takes %s: %s\n", f->chosen[0] != '\0' ? f->chosen : "none", f->chosen_why);
 }
 
 static void print_missing(void *context, const char *name, const char *gives)
@@ -233,7 +265,7 @@ static void print_text(const findings *f)
         printf("%s %s%s", f->libraries[i].name, version[0] != '\0' ? version : "(missing)",
                i + 1 < LIBRARIES ? ", " : "\n");
     }
-    print_cuda(&f->cuda);
+    print_cuda(f);
     list_missing(f, print_missing, NULL);
 }
 
@@ -301,27 +333,47 @@ static void write_processor(sa_json_writer *w, const findings *f)
     sa_json_end_object(w);
 }
 
-static void write_cuda(sa_json_writer *w, const sa_cuda_probe *cuda)
+static void write_gpu(sa_json_writer *w, const sa_cuda_probe_device *d)
 {
+    char capability[32];
+    snprintf(capability, sizeof capability, "%d.%d", d->major, d->minor);
+    sa_json_begin_object(w);
+    write_text(w, "name", d->name);
+    write_text(w, "compute_capability", capability);
+    write_size(w, "multiprocessors", (size_t)d->multiprocessors);
+    write_size(w, "memory", d->memory_bytes);
+    sa_json_key(w, "free");
+    if (d->free_known) {
+        sa_json_int(w, (int64_t)d->free_bytes);
+    } else {
+        sa_json_null(w);
+    }
+    write_flag(w, "machine_code", d->machine_code);
+    sa_json_end_object(w);
+}
+
+static void write_cuda(sa_json_writer *w, const findings *f)
+{
+    const sa_cuda_probe *cuda = &f->cuda;
     sa_json_key(w, "cuda");
     sa_json_begin_object(w);
     write_flag(w, "compiled", cuda->compiled);
     write_flag(w, "found", cuda->usable);
     write_text(w, "reason", cuda->usable ? NULL : cuda->reason);
     write_size(w, "driver_version", (size_t)cuda->driver_version);
+    write_size(w, "toolkit_version", (size_t)cuda->toolkit);
+    write_text(w, "archs", cuda->compiled ? cuda->archs : NULL);
     sa_json_key(w, "devices");
     sa_json_begin_array(w);
     for (int i = 0; cuda->usable && i < cuda->device_count && i < SA_CUDA_PROBE_MOST_DEVICES; i++) {
-        const sa_cuda_probe_device *d = &cuda->devices[i];
-        char capability[32];
-        snprintf(capability, sizeof capability, "%d.%d", d->major, d->minor);
-        sa_json_begin_object(w);
-        write_text(w, "name", d->name);
-        write_text(w, "compute_capability", capability);
-        write_size(w, "memory", d->memory_bytes);
-        sa_json_end_object(w);
+        write_gpu(w, &cuda->devices[i]);
     }
     sa_json_end_array(w);
+    sa_json_end_object(w);
+    sa_json_key(w, "auto");
+    sa_json_begin_object(w);
+    write_text(w, "device", f->chosen[0] != '\0' ? f->chosen : NULL);
+    write_text(w, "reason", f->chosen_why);
     sa_json_end_object(w);
 }
 
@@ -352,7 +404,7 @@ static void write_json(const findings *f)
         sa_json_end_object(&w);
     }
     sa_json_end_array(&w);
-    write_cuda(&w, &f->cuda);
+    write_cuda(&w, f);
     sa_json_key(&w, "missing");
     sa_json_begin_array(&w);
     list_missing(f, write_missing, &w);

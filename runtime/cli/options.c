@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMMON_COUNT = 8, WORD_LIMIT = 64, HELP_COLUMN = 26, HELP_WIDTH = 100 };
+enum { COMMON_COUNT = 9, WORD_LIMIT = 64, HELP_COLUMN = 26, HELP_WIDTH = 100 };
 
 static void list_common(sa_common_options *c, sa_option table[COMMON_COUNT])
 {
@@ -14,6 +14,9 @@ static void list_common(sa_common_options *c, sa_option table[COMMON_COUNT])
          0, 0},
         {"precision", SA_OPTION_CHOICE, &c->precision, "auto|f32|bf16|f16",
          "storage of weights and activations; auto takes bf16 where the device is fast at it", "auto", 0, 0},
+        {"numerics", SA_OPTION_CHOICE, &c->numerics, "invariant|fast",
+         "CUDA: the same bits whatever else is in the batch, or the fastest library for each shape", "invariant",
+         0, 0},
         {"threads", SA_OPTION_INTEGER, &c->threads, "N", "threads of the CPU (default: one per processor)",
          NULL, 1, 1024},
         {"seed", SA_OPTION_INTEGER, &c->seed, "N", "seed of everything random", "0", 0, INT64_MAX},

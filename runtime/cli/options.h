@@ -50,7 +50,7 @@ typedef struct {
 
 /* What every command understands (INTERFACES.md, "Rules for every command"). */
 typedef struct {
-    const char *device, *precision;
+    const char *device, *precision, *numerics;
     int64_t threads; /* 0: one per processor */
     int64_t seed;
     bool json, quiet, verbose, help;

@@ -87,8 +87,8 @@ sa_status sa_cuda_driver_check(const sa_cuda_driver *driver, sa_error *err)
     if (driver->version / 1000 >= major) {
         return SA_OK;
     }
-    const char *release = major == 13   ? " (release 580 or newer)"
-                          : major == 12 ? " (release 525 or newer)"
+    const char *release = major == 13   ? " to release 580 or newer"
+                          : major == 12 ? " to release 525 or newer"
                                         : "";
     char hint[160];
     snprintf(hint, sizeof hint, "update the NVIDIA driver%s, build with an older nvcc, " USE_CPU, release);

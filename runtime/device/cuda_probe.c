@@ -19,6 +19,7 @@ void sa_cuda_probe_run(sa_cuda_probe *probe)
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernels/cuda/images.h"
 #include "runtime/device/cuda_driver.h"
 
 enum { ANSWER_MS = 30000 };
@@ -112,7 +113,8 @@ static bool read_answer(int file, sa_cuda_probe *probe)
 
 void sa_cuda_probe_run(sa_cuda_probe *probe)
 {
-    *probe = (sa_cuda_probe){.compiled = true};
+    *probe = (sa_cuda_probe){.compiled = true, .toolkit = sa_cuda_toolkit};
+    snprintf(probe->archs, sizeof probe->archs, "%s", sa_cuda_archs);
     int ends[2];
     if (pipe(ends) != 0) {
         snprintf(probe->reason, sizeof probe->reason, "no pipe to ask the driver through");

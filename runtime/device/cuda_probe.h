@@ -24,6 +24,8 @@ typedef struct {
     bool compiled;      /* this build has CUDA kernels (CMake option SEGAGENT_CUDA, and nvcc) */
     bool usable;        /* the driver answered and has a device */
     char reason[256];   /* why it is not usable; "" if it is */
+    int toolkit;        /* of the embedded kernels: 13000 is CUDA 13.0; 0 if there are none */
+    char archs[64];     /* "80 90a": what they have machine code for */
     int driver_version; /* 12040 is CUDA 12.4; 0 if not known */
     int device_count;   /* all of them, also those past the list's end */
     sa_cuda_probe_device devices[SA_CUDA_PROBE_MOST_DEVICES];

@@ -47,11 +47,13 @@ static sa_status open_any(sa_device **device, const sa_device_options *options, 
 {
     sa_error why = {0};
     if (sa_device_cuda_open(device, options, 0, &why) == SA_OK) {
-        snprintf((*device)->note, sizeof(*device)->note, "device cuda:0 (--device cpu for the processor)");
+        snprintf((*device)->note, sizeof(*device)->note, "the first GPU can be used");
         return SA_OK;
     }
     SA_TRY(sa_device_cpu_open(device, options, err));
-    snprintf((*device)->note, sizeof(*device)->note, "device cpu: %.300s", why.reason);
+#ifdef SEGAGENT_CUDA /* a CPU-only build was meant to be one: doctor tells, not every run */
+    snprintf((*device)->note, sizeof(*device)->note, "%.300s", why.reason);
+#endif
     return SA_OK;
 }
 

@@ -41,7 +41,7 @@ sa_status sa_device_open(sa_device **device, const sa_device_options *options, s
 void sa_device_close(sa_device *device);
 
 const char *sa_device_name(const sa_device *device); /* "cpu", "cuda:0" */
-/* What "auto" chose and why, one sentence for the log; "" if the device was named. */
+/* Why "auto" chose this device, in a sentence for the log; "" if the device was named. */
 const char *sa_device_note(const sa_device *device);
 const sa_ops *sa_device_ops(const sa_device *device);
 sa_pool *sa_device_pool(const sa_device *device); /* the host's threads, for host work beside the device's */
