@@ -58,36 +58,38 @@ typedef struct {
     float value[4][MASK_WORDS];
 } held_rows;
 
-/* Row `row` into slot s: from another slot that has it, or from memory. */
-SA_DEVICE void hold(const sa_cuda_mask_resize_args &a, held_rows &held, int s, uint32_t row)
+/* Row `row` into slot S: from another slot that has it, or from memory. */
+template <int S> SA_DEVICE void hold(const sa_cuda_mask_resize_args &a, held_rows &held, uint32_t row)
 {
+    bool found = false;
 #pragma unroll
     for (int other = 0; other < 4; other++) {
-        if (held.row[other] == row) {
+        if (!found && held.row[other] == row) { /* the same for the whole warp */
+            found = true;
 #pragma unroll
             for (int i = 0; i < MASK_WORDS; i++) {
-                held.value[s][i] = held.value[other][i];
+                held.value[S][i] = held.value[other][i];
             }
-            held.row[s] = row;
-            return;
         }
     }
+    if (!found) {
 #pragma unroll
-    for (int i = 0; i < MASK_WORDS; i++) {
-        uint32_t x = blockIdx.x * MASK_STRIP + i * 32 + lane_id();
-        held.value[s][i] = x < a.width ? a.rows[(size_t)row * a.pitch + x] : 0.0f;
+        for (int i = 0; i < MASK_WORDS; i++) {
+            uint32_t x = blockIdx.x * MASK_STRIP + i * 32 + lane_id();
+            held.value[S][i] = x < a.width ? a.rows[(size_t)row * a.pitch + x] : 0.0f;
+        }
     }
-    held.row[s] = row;
+    held.row[S] = row;
 }
 
 SA_DEVICE void make_row(const sa_cuda_mask_resize_args &a, held_rows &held, uint32_t y)
 {
     blend outer = blend_at(y, a.mask_y);
     blend upper = blend_at(outer.low, a.frame), lower = blend_at(outer.high, a.frame);
-    hold(a, held, 0, upper.low);
-    hold(a, held, 1, upper.high);
-    hold(a, held, 2, lower.low);
-    hold(a, held, 3, lower.high);
+    hold<0>(a, held, upper.low);
+    hold<1>(a, held, upper.high);
+    hold<2>(a, held, lower.low);
+    hold<3>(a, held, lower.high);
     bool set[MASK_WORDS];
 #pragma unroll
     for (int i = 0; i < MASK_WORDS; i++) {
