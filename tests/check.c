@@ -167,15 +167,32 @@ void check_fill_normal(float *out, size_t count, float scale, uint64_t seed)
     check_fill_rounded(out, SA_F32, NULL, count, scale, seed);
 }
 
+/* Round to nearest even in steps of 2^-10 of the binade, or of the smallest normal number's. */
+static sa_f16 f16_from_f32(float value)
+{
+    double size = fabs((double)value);
+    uint32_t sign = signbit(value) ? 0x8000u : 0;
+    if (!(size < 65520.0)) {
+        return (sa_f16)(sign | (size > 0.0 ? 0x7c00u : 0x7e00u)); /* infinity, or NaN */
+    }
+    int exponent = size < 0x1p-14 ? -14 : ilogb(size);
+    /* A step too many for the binade carries into the exponent, where it belongs. */
+    return (sa_f16)(sign | (uint32_t)((exponent + 14) * 1024 + (int)rint(ldexp(size, 10 - exponent))));
+}
+
 void check_fill_rounded(void *out, sa_dtype dtype, float *copy, size_t count, float scale, uint64_t seed)
 {
-    assert_true(dtype == SA_F32 || dtype == SA_BF16);
+    assert_true(dtype == SA_F32 || dtype == SA_BF16 || dtype == SA_F16);
     for (size_t i = 0; i < count; i++) {
         float value = scale * normal_at(seed, i);
         if (dtype == SA_BF16) {
             sa_bf16 rounded = sa_bf16_from_f32(value);
             ((sa_bf16 *)out)[i] = rounded;
             value = sa_bf16_to_f32(rounded);
+        } else if (dtype == SA_F16) {
+            sa_f16 rounded = f16_from_f32(value);
+            ((sa_f16 *)out)[i] = rounded;
+            value = sa_f16_to_f32(rounded);
         } else {
             ((float *)out)[i] = value;
         }

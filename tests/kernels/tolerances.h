@@ -2,9 +2,9 @@
  * How far each op may be from its reference in tests/ref. The one table of tolerances: loosening an entry is
  * a change with a reason. A check passes if |got - want| <= absolute + relative * |want|.
  *
- * U32 and U16 are the unit roundoffs, half an ulp relative to the value at the lower end of a binade: 2^-24
- * for the 24 bits of f32, 2^-8 for the 8 bits of bf16. Values are normal with a known scale; the largest of a
- * million normals is below PEAK = 5 sigma.
+ * U32, U16 and UF16 are the unit roundoffs, half an ulp relative to the value at the lower end of a binade:
+ * 2^-24 for the 24 bits of f32, 2^-8 for the 8 bits of bf16, 2^-11 for the 11 bits of f16. Values are normal
+ * with a known scale; the largest of a million normals is below PEAK = 5 sigma.
  */
 #ifndef SA_TESTS_KERNELS_TOLERANCES_H
 #define SA_TESTS_KERNELS_TOLERANCES_H
@@ -15,6 +15,7 @@
 
 #define U32 0x1p-24
 #define U16 0x1p-8
+#define UF16 0x1p-11
 #define PEAK 5.0
 
 /*
@@ -46,6 +47,10 @@ static inline tolerance tolerance_stored(tolerance t, sa_dtype dtype)
     if (dtype == SA_BF16) {
         t.absolute *= 1.0 + U16;
         t.relative += U16;
+    }
+    if (dtype == SA_F16) { /* below 2^-14 the step stays what it is there */
+        t.absolute = t.absolute * (1.0 + UF16) + 0x1p-25;
+        t.relative += UF16;
     }
     return t;
 }
