@@ -90,9 +90,15 @@ static double gbps_of(const sa_bench_case *c)
     return c->bytes / sa_bench_median(c) * 1e-9;
 }
 
-void sa_bench_find_ceilings(const sa_bench_case *cases, size_t count, sa_dtype precision,
-                            sa_bench_frame *frame)
+void sa_bench_find_ceilings(const sa_device *device, const sa_bench_case *cases, size_t count,
+                            sa_dtype precision, sa_bench_frame *frame)
 {
+    double flops, bytes;
+    if (sa_device_peak(device, precision, &flops, &bytes)) {
+        frame->ceiling_tflops = flops * 1e-12;
+        frame->ceiling_gbps = bytes * 1e-9;
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         const sa_bench_case *c = &cases[i];
         if (c->kind == SA_BENCH_CEILING_FLOPS && c->precision == precision) {

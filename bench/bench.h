@@ -5,7 +5,7 @@
  *
  * The ceiling is measured in the same run and interleaved with the rest, since on shared machines it changes
  * from minute to minute: the best of our own GEMM and oneDNN's at the model's shapes, and the reading of
- * memory.
+ * memory. On a GPU it is the peak that its maker declares.
  */
 #ifndef SA_BENCH_BENCH_H
 #define SA_BENCH_BENCH_H
@@ -56,12 +56,16 @@ sa_status sa_bench_measure(sa_bench_case *cases, size_t count, size_t repeats, s
 typedef struct {
     const char *device;
     int threads;
-    double ceiling_tflops, ceiling_gbps; /* best medians among the ceiling cases of one precision; 0: none */
+    /* declared by the device, or the best medians among the ceiling cases of one precision; 0: none */
+    double ceiling_tflops, ceiling_gbps;
 } sa_bench_frame;
 
-/* The ceilings found in `cases`; of arithmetic only where the precision is the given one. */
-void sa_bench_find_ceilings(const sa_bench_case *cases, size_t count, sa_dtype precision,
-                            sa_bench_frame *frame);
+/*
+ * The ceilings: the declared peaks of `device` if it has any, otherwise those found in `cases`, of arithmetic
+ * only where the precision is the given one.
+ */
+void sa_bench_find_ceilings(const sa_device *device, const sa_bench_case *cases, size_t count,
+                            sa_dtype precision, sa_bench_frame *frame);
 
 /* Markdown table, or one JSON object a line with the fields of INTERFACES.md. */
 void sa_bench_print_table(const sa_bench_case *cases, size_t count, const sa_bench_frame *frame,
@@ -120,6 +124,16 @@ sa_status sa_bench_gemm_pair_open(sa_bench_gemm_pair *pair, sa_device *device, s
                                   const char *name, size_t m, size_t n, size_t k, sa_dtype dtype,
                                   sa_bench_case *cases, size_t *count, sa_error *err);
 void sa_bench_gemm_pair_close(sa_bench_gemm_pair *pair);
+
+/* ---- kernel by kernel (bench_kernels.c) ---- */
+
+/*
+ * Runs `run` once under the device's profile and prints its kernels, the longest first, with each one's share
+ * of the roof: of the time that the device's declared peaks allow for its flops or its bytes, whichever takes
+ * longer. Nothing on devices without a profile. JSON: one object a kernel, "name" is "kernel-NAME".
+ */
+sa_status sa_bench_kernels(sa_device *device, const char *what, sa_dtype precision, bool json,
+                           sa_status (*run)(void *context, sa_error *err), void *context, sa_error *err);
 
 /* ---- the measurements ---- */
 

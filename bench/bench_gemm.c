@@ -96,7 +96,7 @@ static sa_status run(bench *b, const sa_bench_options *options, sa_error *err)
     SA_TRY(status);
     sa_bench_frame frame = {.device = sa_device_name(b->device),
                             .threads = sa_pool_threads(sa_device_pool(b->device))};
-    sa_bench_find_ceilings(b->cases, b->count, precision, &frame);
+    sa_bench_find_ceilings(b->device, b->cases, b->count, precision, &frame);
     if (b->cli->common.json) {
         sa_bench_print_json(b->cases, b->count, &frame, stdout);
     } else {

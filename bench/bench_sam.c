@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/philox.h"
@@ -35,7 +36,10 @@ typedef struct {
     sa_mask masks[CLICKS];
     size_t resized_height, resized_width;
     uint8_t *resized;
-    float *logits; /* [s,s], and the workspace of the mask's resizing */
+    float *logits;   /* [s,s], of the mask's resizing, as its other operands on the device: */
+    void *on_device; /* one block for the three below */
+    float *device_logits;
+    uint64_t *device_bits;
     void *workspace;
     sa_mask resized_mask;
     sa_bench_gemm_pair gemms[SHAPES];
@@ -99,8 +103,8 @@ static sa_mask_resize_args mask_resize_args(const bench *b)
                                  .crop_width = b->resized_width,
                                  .height = b->image.height,
                                  .width = b->image.width,
-                                 .low = b->logits,
-                                 .bits = b->resized_mask.bits,
+                                 .low = b->device_logits,
+                                 .bits = b->device_bits,
                                  .workspace = b->workspace};
 }
 
@@ -109,6 +113,8 @@ static sa_status run_postprocess(void *context, sa_error *err)
     bench *b = context;
     const sa_mask_resize_args args = mask_resize_args(b);
     sa_device_ops(b->device)->mask_resize(b->stream, &args);
+    sa_stream_download(b->stream, b->resized_mask.bits, b->device_bits,
+                       b->resized_mask.height * b->resized_mask.stride_words * sizeof(uint64_t));
     return sa_stream_wait(b->stream, err);
 }
 
@@ -174,6 +180,28 @@ static sa_status open_model(bench *b, sa_error *err)
     return SA_OK;
 }
 
+static void plan_postprocess(bench *b, sa_arena *arena)
+{
+    const sa_mask_resize_args args = mask_resize_args(b);
+    size_t bytes = sa_device_ops(b->device)->mask_resize_workspace(b->stream, &args);
+    b->device_logits = sa_arena_take(arena, sa_segmenter_state_size(b->segmenter), sizeof(float));
+    b->device_bits =
+        sa_arena_take(arena, b->resized_mask.height * b->resized_mask.stride_words, sizeof(uint64_t));
+    b->workspace = sa_arena_take(arena, bytes, 1);
+}
+
+static sa_status place_postprocess(bench *b, sa_error *err)
+{
+    sa_arena arena = sa_arena_measure();
+    plan_postprocess(b, &arena);
+    SA_TRY(sa_device_alloc(b->device, arena.used, "the bench's mask", &b->on_device, err));
+    arena = sa_arena_on(b->on_device, arena.used);
+    plan_postprocess(b, &arena);
+    sa_stream_upload(b->stream, b->device_logits, b->logits,
+                     sa_segmenter_state_size(b->segmenter) * sizeof(float));
+    return sa_stream_wait(b->stream, err);
+}
+
 /* The sizes of MODEL_SPECS 2.6: the longest side becomes the model's. */
 static sa_status make_ends(bench *b, sa_error *err)
 {
@@ -196,9 +224,7 @@ static sa_status make_ends(bench *b, sa_error *err)
         b->logits[i] = 20.0f * sa_philox_unit(sa_philox_block(3, i, 0).word[0]) - 10.0f;
     }
     SA_TRY(sa_mask_new(&b->resized_mask, b->image.height, b->image.width, err));
-    const sa_mask_resize_args args = mask_resize_args(b);
-    size_t bytes = sa_device_ops(b->device)->mask_resize_workspace(b->stream, &args);
-    return sa_device_alloc(b->device, bytes + 1, "the bench's workspace", &b->workspace, err);
+    return place_postprocess(b, err);
 }
 
 static sa_bench_case *add(bench *b, const char *name, const char *shape,
@@ -250,6 +276,9 @@ static sa_status add_ceilings(bench *b, sa_error *err)
         SA_TRY(sa_bench_gemm_pair_open(&b->gemms[i], b->device, b->stream, shapes[i].name, m, shapes[i].n,
                                        shapes[i].k, b->precision, b->cases, &b->count, err));
     }
+    if (!sa_device_reads_host(b->device)) {
+        return SA_OK; /* the host's memory is no ceiling of this device; it declares its own */
+    }
     SA_TRY(sa_bench_memory_open(&b->memory, sa_device_pool(b->device), MEMORY_BYTES, err));
     sa_bench_case *c = &b->cases[b->count++];
     *c = sa_bench_case_new(SA_BENCH_CEILING_BYTES, "memory-read", "256 MiB", b->precision);
@@ -279,8 +308,8 @@ static void tear_down(bench *b)
     for (size_t i = 0; i < SHAPES; i++) {
         sa_bench_gemm_pair_close(&b->gemms[i]);
     }
-    if (b->workspace != NULL) {
-        sa_device_free(b->device, b->workspace);
+    if (b->on_device != NULL) {
+        sa_device_free(b->device, b->on_device);
     }
     sa_mask_free(&b->resized_mask);
     for (size_t i = 0; i < CLICKS; i++) {
@@ -332,7 +361,16 @@ static void print_start(const bench *b)
         "model opened in %.2f s; weights %.0f MB, activations %.0f MB, a slot %.1f MB; peak resident memory "
         "%.0f MB, of it %d MB for the ceilings\n",
         b->open_seconds, (double)costs.weight_bytes * 1e-6, (double)costs.activation_bytes * 1e-6,
-        (double)costs.slot_bytes * 1e-6, (double)sa_machine_peak_memory() * 1e-6, MEMORY_BYTES / 1000000);
+        (double)costs.slot_bytes * 1e-6, (double)sa_machine_peak_memory() * 1e-6,
+        sa_device_reads_host(b->device) ? MEMORY_BYTES / 1000000 : 0);
+}
+
+/* Where the time goes, on devices that can tell. */
+static sa_status print_kernels(bench *b, sa_error *err)
+{
+    bool json = b->cli->common.json;
+    SA_TRY(sa_bench_kernels(b->device, "encode", b->precision, json, run_encode, b, err));
+    return sa_bench_kernels(b->device, "decode16", b->precision, json, run_decode_batch, b, err);
 }
 
 static sa_status measure(bench *b, sa_error *err)
@@ -358,7 +396,7 @@ sa_status sa_bench_sam(const sa_cli *cli, const sa_bench_options *options, sa_er
     if (status == SA_OK) {
         sa_bench_frame frame = {.device = sa_device_name(b.device),
                                 .threads = sa_pool_threads(sa_device_pool(b.device))};
-        sa_bench_find_ceilings(b.cases, b.count, b.precision, &frame);
+        sa_bench_find_ceilings(b.device, b.cases, b.count, b.precision, &frame);
         if (cli->common.json) {
             sa_bench_print_json(b.cases, b.count, &frame, stdout);
             write_start(&b);
@@ -366,6 +404,7 @@ sa_status sa_bench_sam(const sa_cli *cli, const sa_bench_options *options, sa_er
             sa_bench_print_table(b.cases, b.count, &frame, stdout);
             print_start(&b);
         }
+        status = print_kernels(&b, err);
     }
     tear_down(&b);
     return status;

@@ -40,6 +40,25 @@ static sa_status take(sa_bench_gemm *g, size_t rows, size_t columns, sa_dtype dt
     return sa_device_alloc(g->device, bytes, "the bench's matrices", out, err);
 }
 
+/* Random numbers in device memory, by way of the host where the device does not read its memory. */
+static sa_status fill_on_device(sa_bench_gemm *g, void *out, sa_dtype dtype, size_t count, uint64_t seed,
+                                sa_error *err)
+{
+    if (sa_device_reads_host(g->device)) {
+        fill(out, dtype, count, seed);
+        return SA_OK;
+    }
+    void *host = malloc(count * sa_dtype_size(dtype));
+    if (host == NULL) {
+        return sa_fail(err, SA_NO_ROOM, "--shape", "take a smaller one", "the matrices do not fit in memory");
+    }
+    fill(host, dtype, count, seed);
+    sa_stream_upload(g->stream, out, host, count * sa_dtype_size(dtype));
+    sa_status status = sa_stream_wait(g->stream, err);
+    free(host);
+    return status;
+}
+
 static sa_status fill_gemm(sa_bench_gemm *g, sa_error *err)
 {
     sa_gemm_args *args = &g->args;
@@ -53,8 +72,8 @@ static sa_status fill_gemm(sa_bench_gemm *g, sa_error *err)
                        "the packed matrix does not fit in memory");
     }
     SA_TRY(sa_device_alloc(g->device, bytes, "the bench's packed matrix", &g->packed, err));
-    fill(g->a, args->dtype, m * k, 1);
-    fill(g->w, args->dtype, n * k, 2);
+    SA_TRY(fill_on_device(g, g->a, args->dtype, m * k, 1, err));
+    SA_TRY(fill_on_device(g, g->w, args->dtype, n * k, 2, err));
     const sa_gemm_pack_args pack = {.n = n,
                                     .k = k,
                                     .source = g->w,
@@ -154,7 +173,7 @@ sa_status sa_bench_gemm_pair_open(sa_bench_gemm_pair *pair, sa_device *device, s
     c->flops = 2.0 * (double)m * (double)n * (double)k;
     c->bytes = (double)(m * k + n * k + m * n) * (double)sa_dtype_size(dtype);
     int threads = sa_pool_threads(sa_device_pool(device));
-    if (!sa_onednn_available()) {
+    if (!sa_onednn_available() || !sa_device_reads_host(device)) {
         return SA_OK;
     }
     SA_TRY(sa_onednn_gemm_open(&pair->onednn, m, n, k, dtype, pair->ours->a, pair->ours->w, threads, err));

@@ -17,6 +17,9 @@ typedef struct {
     bool (*has_fast_bf16)(const sa_device *);
     size_t (*items_at_once)(const sa_device *);
     bool reads_host;
+    bool (*peak)(const sa_device *, sa_dtype, double *flops, double *bytes); /* may be NULL */
+    void (*profile_start)(sa_device *);                                      /* these two together */
+    size_t (*profile_end)(sa_device *, sa_kernel_profile rows[SA_MOST_PROFILED]);
 
     sa_status (*alloc)(sa_device *, size_t bytes, const char *what, void **memory, sa_error *);
     void (*free)(sa_device *, void *memory);

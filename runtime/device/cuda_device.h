@@ -1,6 +1,7 @@
 /*
  * The CUDA backend's own handles, shared by its files:
  *   device_cuda.c (device, memory)   cuda_modules.c (kernels)   cuda_stream.c (copies, launches, waiting)
+ *   cuda_profile.c (times)
  */
 #ifndef SA_DEVICE_CUDA_DEVICE_H
 #define SA_DEVICE_CUDA_DEVICE_H
@@ -17,6 +18,11 @@ typedef struct sa_cuda_block {
 } sa_cuda_block;
 
 typedef struct {
+    sa_cuda_handle begin, end; /* events around one launch */
+    sa_kernel_profile row[SA_CUDA_KERNELS];
+} sa_cuda_profile;
+
+typedef struct {
     struct sa_device common; /* first: it is an sa_device */
     sa_cuda_driver driver;
     int device, major, minor;
@@ -29,6 +35,7 @@ typedef struct {
     size_t module_count;
     sa_cuda_handle kernels[SA_CUDA_KERNELS + 1];
     sa_cuda_block *blocks;
+    sa_cuda_profile *profile;             /* NULL unless launches are being timed */
     struct sa_gemm_library *gemm_library; /* with --numerics fast, where cuBLASLt is found; or NULL */
 } sa_cuda_device;
 
@@ -54,6 +61,14 @@ unsigned sa_cuda_kernel_shared(sa_cuda_kernel kernel); /* bytes of dynamic share
 
 /* The driver's handle, for libraries that queue work of their own. */
 sa_cuda_handle sa_cuda_stream_handle(const sa_stream *stream);
+
+/* cuda_profile.c: the functions of sa_backend, and what a launch does before and after itself. */
+bool sa_cuda_peak(const sa_device *common, sa_dtype dtype, double *flops, double *bytes);
+void sa_cuda_profile_start(sa_device *common);
+size_t sa_cuda_profile_end(sa_device *common, sa_kernel_profile rows[SA_MOST_PROFILED]);
+void sa_cuda_profile_begin(const sa_cuda_device *device, sa_cuda_handle stream);
+int sa_cuda_profile_add(const sa_cuda_device *device, sa_cuda_handle stream,
+                        const sa_cuda_launch_args *launch);
 
 /* The stream functions of sa_backend. */
 sa_status sa_cuda_stream_open(sa_stream **out, sa_device *device, sa_error *err);

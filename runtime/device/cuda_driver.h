@@ -48,6 +48,7 @@ typedef void *sa_cuda_handle;               /* of a context, module, function, s
     CALL(event_destroy, "cuEventDestroy_v2", (sa_cuda_handle event))                                         \
     CALL(event_record, "cuEventRecord", (sa_cuda_handle event, sa_cuda_handle stream))                       \
     CALL(event_wait, "cuEventSynchronize", (sa_cuda_handle event))                                           \
+    CALL(event_elapsed, "cuEventElapsedTime", (float *ms, sa_cuda_handle start, sa_cuda_handle end))         \
     CALL(module_load, "cuModuleLoadData", (sa_cuda_handle * module, const void *image))                      \
     CALL(module_unload, "cuModuleUnload", (sa_cuda_handle module))                                           \
     CALL(module_function, "cuModuleGetFunction",                                                             \

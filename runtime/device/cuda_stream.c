@@ -168,35 +168,52 @@ static void check_launch(const sa_cuda_launch_args *launch)
     SA_ASSERT((size_t)block.x * block.y * block.z <= 1024);
 }
 
+static int launch_kernel(const cuda_stream *stream, const sa_cuda_launch_args *launch)
+{
+    const sa_cuda_device *device = device_of(stream);
+    sa_cuda_dim grid = launch->grid, block = launch->block;
+    /* the driver reads the arguments, whatever the type of its parameter says */
+    void *parameters[] = {(void *)(uintptr_t)launch->args};
+    return device->driver.launch(device->kernels[launch->kernel], grid.x, grid.y, grid.z, block.x, block.y,
+                                 block.z, sa_cuda_kernel_shared(launch->kernel), stream->handle, parameters,
+                                 NULL);
+}
+
+/* The end of a launch that somebody waits for: what fails now is this kernel's own fault. */
+static void wait_for_kernel(cuda_stream *stream, const sa_cuda_launch_args *launch)
+{
+    const sa_cuda_device *device = device_of(stream);
+    int code = device->profile != NULL ? sa_cuda_profile_add(device, stream->handle, launch)
+                                       : device->driver.stream_wait(stream->handle);
+    if (code != 0) {
+        stream->failure = code;
+        snprintf(stream->doing, sizeof stream->doing, "kernel %s", sa_cuda_kernel_name(launch->kernel));
+    }
+}
+
 void sa_cuda_launch(sa_stream *common, const sa_cuda_launch_args *launch)
 {
     cuda_stream *stream = stream_of(common);
-    sa_cuda_device *device = device_of(stream);
-    sa_cuda_dim grid = launch->grid, block = launch->block;
+    const sa_cuda_device *device = device_of(stream);
     check_launch(launch);
-    if (grid.x == 0 || grid.y == 0 || grid.z == 0 || !ready(stream)) {
+    if (launch->grid.x == 0 || launch->grid.y == 0 || launch->grid.z == 0 || !ready(stream)) {
         return;
     }
-    char doing[128];
-    snprintf(doing, sizeof doing, "launch of kernel %s", sa_cuda_kernel_name(launch->kernel));
-    void *parameters[] = {
-        (void *)(uintptr_t)launch->args}; /* the driver reads them, whatever its type says */
-    int code = device->driver.launch(device->kernels[launch->kernel], grid.x, grid.y, grid.z, block.x,
-                                     block.y, block.z, sa_cuda_kernel_shared(launch->kernel), stream->handle,
-                                     parameters, NULL);
-    if (!good(stream, code, doing)) {
-        return;
+    if (device->profile != NULL) {
+        sa_cuda_profile_begin(device, stream->handle);
     }
-    if (device->synchronous) {
-        code = device->driver.stream_wait(stream->handle);
-        if (code != 0) {
-            stream->failure = code;
-            snprintf(stream->doing, sizeof stream->doing, "kernel %s", sa_cuda_kernel_name(launch->kernel));
-            return;
-        }
+    int code = launch_kernel(stream, launch);
+    if (code != 0) {
+        char doing[128];
+        snprintf(doing, sizeof doing, "launch of kernel %s", sa_cuda_kernel_name(launch->kernel));
+        good(stream, code, doing);
+        return;
     }
     stream->launches++;
     stream->last = launch->kernel;
+    if (device->synchronous || device->profile != NULL) {
+        wait_for_kernel(stream, launch);
+    }
 }
 
 sa_cuda_handle sa_cuda_stream_handle(const sa_stream *stream)

@@ -120,6 +120,23 @@ bool sa_device_reads_host(const sa_device *device)
     return device->backend->reads_host;
 }
 
+bool sa_device_peak(const sa_device *device, sa_dtype dtype, double *flops, double *bytes)
+{
+    return device->backend->peak != NULL && device->backend->peak(device, dtype, flops, bytes);
+}
+
+void sa_device_profile_start(sa_device *device)
+{
+    if (device->backend->profile_start != NULL) {
+        device->backend->profile_start(device);
+    }
+}
+
+size_t sa_device_profile_end(sa_device *device, sa_kernel_profile rows[SA_MOST_PROFILED])
+{
+    return device->backend->profile_end != NULL ? device->backend->profile_end(device, rows) : 0;
+}
+
 sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err)
 {
     return device->backend->alloc(device, bytes, what, memory, err);

@@ -54,6 +54,31 @@ bool sa_device_has_fast_bf16(const sa_device *device); /* what --precision auto 
  */
 size_t sa_device_items_at_once(const sa_device *device);
 
+/*
+ * What the device can do at most, by its maker's figures at its highest clock: arithmetic in this dtype (with
+ * tensor cores for the halves, without for f32) and memory traffic, each a second. False where nobody
+ * declares it: on the CPU.
+ */
+bool sa_device_peak(const sa_device *device, sa_dtype dtype, double *flops, double *bytes);
+
+/* The kernels of a profile, each with the sum over its launches; flops and bytes as its launcher states them.
+ */
+typedef struct {
+    const char *kernel;
+    size_t launches;
+    double seconds, flops, bytes;
+} sa_kernel_profile;
+
+enum { SA_MOST_PROFILED = 256 };
+
+/*
+ * Between start and end every launch is waited for and timed by the device's own clock, so the whole is
+ * slower than usual. End fills up to SA_MOST_PROFILED rows, the longest first, and says how many; 0 on the
+ * CPU.
+ */
+void sa_device_profile_start(sa_device *device);
+size_t sa_device_profile_end(sa_device *device, sa_kernel_profile rows[SA_MOST_PROFILED]);
+
 /* 256-byte aligned device memory, contents undefined. Only at start-up: SA_NO_ROOM names `what`. */
 sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err);
 void sa_device_free(sa_device *device, void *memory);

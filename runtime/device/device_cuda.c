@@ -128,6 +128,9 @@ static const sa_backend cuda_backend = {
     .has_fast_bf16 = cuda_has_fast_bf16,
     .items_at_once = cuda_items_at_once,
     .reads_host = false,
+    .peak = sa_cuda_peak,
+    .profile_start = sa_cuda_profile_start,
+    .profile_end = sa_cuda_profile_end,
     .alloc = cuda_alloc,
     .free = cuda_free,
     .stream_open = sa_cuda_stream_open,
@@ -148,9 +151,7 @@ static sa_status find_gpu(sa_cuda_device *device, int ordinal, sa_error *err)
     int code = driver->device_count(&count);
     if (code == 0 && ordinal >= count) {
         return sa_fail(err, SA_NO_DEVICE, "--device", "segagent doctor lists them",
-                       "there is no %s: the driver "
-                       "has %d device%s",
-                       name, count, count == 1 ? "" : "s");
+                       "there is no %s: the driver has %d device%s", name, count, count == 1 ? "" : "s");
     }
     SA_TRY(sa_cuda_driver_check(driver, err));
     code = code != 0 ? code : driver->device_get(&device->device, ordinal);
