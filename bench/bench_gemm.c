@@ -72,6 +72,9 @@ static void print_ratios(const bench *b, sa_dtype precision)
         printf("oneDNN is not compiled in: no ratio\n");
         return;
     }
+    if (b->count != 2 * b->pair_count) {
+        return; /* a GPU: oneDNN has no part in it */
+    }
     printf("\n| shape | ours / oneDNN (speed) | largest difference / largest value |\n|---|---:|---:|\n");
     for (size_t i = 0; i < b->pair_count; i++) {
         double ours = sa_bench_median(&b->cases[2 * i]), theirs = sa_bench_median(&b->cases[2 * i + 1]);
@@ -79,6 +82,16 @@ static void print_ratios(const bench *b, sa_dtype precision)
             sa_bench_gemm_difference(b->pairs[i].ours, sa_onednn_gemm_c(b->pairs[i].onednn), precision);
         printf("| %s | %.2f | %.2g |\n", b->cases[2 * i].shape, theirs / ours, difference);
     }
+}
+
+/* On a GPU: which kernel each shape took, by the device's clock; the rows above have a wait in every run. */
+static sa_status print_kernels(const bench *b, sa_dtype precision, sa_error *err)
+{
+    for (size_t i = 0; b->count == b->pair_count && i < b->count; i++) {
+        SA_TRY(sa_bench_kernels(b->device, b->cases[i].shape, precision, b->cli->common.json,
+                                sa_bench_gemm_run, b->pairs[i].ours, err));
+    }
+    return SA_OK;
 }
 
 static sa_status run(bench *b, const sa_bench_options *options, sa_error *err)
@@ -103,7 +116,7 @@ static sa_status run(bench *b, const sa_bench_options *options, sa_error *err)
         sa_bench_print_table(b->cases, b->count, &frame, stdout);
         print_ratios(b, precision);
     }
-    return SA_OK;
+    return print_kernels(b, precision, err);
 }
 
 sa_status sa_bench_gemms(const sa_cli *cli, const sa_bench_options *options, sa_error *err)
