@@ -23,14 +23,16 @@ SA_DEVICE uint4 load_within(const uint8_t *at, const uint8_t *begin, const uint8
 
 /*
  * The bytes [from, from + count) into `room` bytes of shared memory, a multiple of 16; the block's threads
- * share the work. Byte i lands at (from % 16) + i, which is why room must exceed count by up to 15. What does
- * not belong to them becomes 0.
+ * share the work. Byte i lands at (from % 16) + i, which is why room must exceed count by up to 15. In the
+ * same pieces of 16 stand their neighbours in [begin, end), which holds all that may be read; the rest is 0.
  */
-SA_DEVICE void load_bytes(uint4 *shared, unsigned room, const uint8_t *from, unsigned count)
+SA_DEVICE void load_bytes(uint4 *shared, unsigned room, const uint8_t *from, unsigned count,
+                          const uint8_t *begin, const uint8_t *end)
 {
-    const uint8_t *start = from - (uintptr_t)from % 16;
+    const uint8_t *start = from - (uintptr_t)from % 16, *stop = count != 0 ? from + count : start;
     for (unsigned i = threadIdx.x; i < room / 16; i += blockDim.x) {
-        shared[i] = load_within(start + i * 16, from, from + count);
+        const uint8_t *at = start + i * 16;
+        shared[i] = at < stop ? load_within(at, begin, end) : make_uint4(0, 0, 0, 0);
     }
 }
 

@@ -2,10 +2,10 @@
  * image_resize on the GPU: contract in kernels.h. First kernel of all: picture -> the network's frame. Two
  * launches, across and down; sums are integers, so their order does not matter.
  *
- * across: a block takes 256 output pixels of 16 rows, a thread one pixel. Their weights stand in shared
+ * across: a block takes 256 output pixels of up to 64 rows, a thread one pixel. Their weights stand in shared
  * memory, tap by tap; each row's bytes come there by 16-byte accesses, the results go out by way of it. Where
  * the picture shrinks so much that taps or bytes do not fit, the threads read the table and the picture
- * themselves. Grid (pieces of an output row, rows / 16).
+ * themselves. Grid (pieces of an output row, pieces of the rows).
  * down: a block takes 8 output rows, a thread 4 neighbouring bytes of each (1 where pitches or addresses are
  * no multiples of 4). The input rows that any of the 8 needs are read once, with 8 weights each (0 for those
  * that do not need it). Grid (pieces of a row, output rows / 8).
@@ -59,27 +59,29 @@ SA_DEVICE across_tile tile_of_block(const sa_cuda_image_resize_args &a)
     return t;
 }
 
-/* Weights from rows of the table to [tap][pixel], so that neighbouring threads read neighbouring words. */
-SA_DEVICE void load_weights(const sa_cuda_image_resize_args &a, const across_tile &t,
-                            int32_t (*weights)[NEAR_PITCH])
+/*
+ * The rows of the table, first tap, count and weights, turned to [entry][pixel], so that neighbouring threads
+ * read neighbouring words.
+ */
+SA_DEVICE void load_table(const sa_cuda_image_resize_args &a, const across_tile &t,
+                          int32_t (*table)[NEAR_PITCH])
 {
-    const int32_t *table = table_row(a, t.begin);
+    const int32_t *from = table_row(a, t.begin);
     uint32_t row = 2 + a.axis.taps;
     for (uint32_t i = threadIdx.x; i < t.count * row; i += THREADS) {
-        uint32_t tap = i % row;
-        if (tap >= 2) {
-            weights[tap - 2][i / row] = table[i];
-        }
+        table[i % row][i / row] = from[i];
     }
 }
 
 /* The row's bytes from the first pixel of the tile on are at `in`; results to `out`, 3 bytes a thread. */
-SA_DEVICE void pixel_near(const int32_t (*weights)[NEAR_PITCH], const uint8_t *in, uint32_t count,
+SA_DEVICE void pixel_near(const across_tile &t, const int32_t (*table)[NEAR_PITCH], const uint8_t *in,
                           uint8_t *out)
 {
     int32_t sum[3] = {0, 0, 0};
-    for (uint32_t k = 0; k < count; k++, in += 3) {
-        int32_t w = weights[k][threadIdx.x];
+    in += (table[0][threadIdx.x] - (int32_t)t.first) * 3;
+    int32_t count = table[1][threadIdx.x];
+    for (int32_t k = 0; k < count; k++, in += 3) {
+        int32_t w = table[2 + k][threadIdx.x];
         sum[0] += w * in[0];
         sum[1] += w * in[1];
         sum[2] += w * in[2];
@@ -116,32 +118,29 @@ SA_DEVICE void store_tile(uint8_t *to, const uint32_t *out, uint32_t bytes)
 extern "C" __global__ void __launch_bounds__(THREADS)
     image_resize_across(const __grid_constant__ sa_cuda_image_resize_args a)
 {
-    __shared__ int32_t weights[NEAR_TAPS][NEAR_PITCH];
+    __shared__ int32_t table[2 + NEAR_TAPS][NEAR_PITCH];
     __shared__ uint4 piece[NEAR_BYTES / 16];
     __shared__ uint32_t out[THREADS * 3 / 4];
     across_tile t = tile_of_block(a);
     uint32_t bytes = (t.end - t.first) * 3, room = (bytes + 15 + 15) / 16 * 16;
     bool here = threadIdx.x < t.count, near = a.axis.taps <= NEAR_TAPS && room <= NEAR_BYTES;
-    uint32_t mine = t.begin + (here ? threadIdx.x : 0), y = blockIdx.y * SA_IMAGE_RESIZE_ACROSS;
-    uint32_t first = (uint32_t)table_row(a, mine)[0], count = (uint32_t)table_row(a, mine)[1];
-    uint32_t end = min(y + SA_IMAGE_RESIZE_ACROSS, a.in_height);
+    uint32_t y = blockIdx.y * a.rows, end = min(y + a.rows, a.in_height);
     if (near) {
-        load_weights(a, t, weights);
+        load_table(a, t, table);
     }
     for (; y < end; y++) {
         const uint8_t *x = a.x + (size_t)y * a.x_pitch, *from = x + (size_t)t.first * 3;
         uint8_t *to = a.y + (size_t)y * a.y_pitch;
         if (!near) {
             if (here) {
-                pixel_far(a, mine, x, to);
+                pixel_far(a, t.begin + threadIdx.x, x, to);
             }
             continue;
         }
-        load_bytes(piece, room, from, bytes);
-        __syncthreads(); /* row and weights are there; the last row's results have gone out */
-        const uint8_t *in = (const uint8_t *)piece + (uintptr_t)from % 16 + (first - t.first) * 3;
+        load_bytes(piece, room, from, bytes, a.x, a.x + (size_t)a.in_height * a.x_pitch);
+        __syncthreads(); /* row and table are there; the last row's results have gone out */
         if (here) {
-            pixel_near(weights, in, count, (uint8_t *)out);
+            pixel_near(t, table, (const uint8_t *)piece + (uintptr_t)from % 16, (uint8_t *)out);
         }
         __syncthreads(); /* the results are there; the row may be overwritten */
         store_tile(to + (size_t)t.begin * 3, out, t.count * 3);

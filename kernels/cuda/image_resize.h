@@ -6,7 +6,7 @@
 
 enum {
     SA_IMAGE_RESIZE_THREADS = 256, /* and output pixels of a block across */
-    SA_IMAGE_RESIZE_ACROSS = 16,   /* rows that such a block takes with the same weights */
+    SA_IMAGE_RESIZE_ACROSS = 64,   /* rows that such a block takes with the same weights, at most */
     SA_IMAGE_RESIZE_DOWN = 8,      /* output rows of a block down */
 };
 
@@ -22,6 +22,7 @@ typedef struct {
     sa_cuda_resize_axis axis;
     uint32_t in_height, in_width, out_height, out_width;
     uint32_t x_pitch, y_pitch;
+    uint32_t rows; /* of a block across */
 } sa_cuda_image_resize_args;
 
 #endif

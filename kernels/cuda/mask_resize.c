@@ -25,7 +25,7 @@ void sa_cuda_mask_resize(sa_stream *stream, const sa_mask_resize_args *args)
     SA_ASSERT(args->low_side >= 1 && args->height >= 1 && args->width >= 1);
     SA_ASSERT(args->crop_height >= 1 && args->crop_height <= args->frame);
     SA_ASSERT(args->crop_width >= 1 && args->crop_width <= args->frame);
-    SA_ASSERT(args->low_side <= SA_CUDA_MOST_YZ && args->width <= UINT32_MAX / 2);
+    SA_ASSERT(args->low_side <= UINT32_MAX / 2 && args->width <= UINT32_MAX / 2);
     size_t words = (args->width + 63) / 64 * 2, pitch = pitch_of(args->width);
     sa_cuda_mask_resize_args a = {
         .low = args->low,
@@ -44,7 +44,7 @@ void sa_cuda_mask_resize(sa_stream *stream, const sa_mask_resize_args *args)
     double low = (double)args->low_side, width = (double)args->width, height = (double)args->height;
     sa_cuda_launch(stream, &(sa_cuda_launch_args){
                                .kernel = SA_CUDA_mask_resize_columns,
-                               .grid = {sa_cuda_blocks(args->width, SA_MASK_RESIZE_THREADS), a.low_side, 1},
+                               .grid = {sa_cuda_blocks(args->low_side, 1), 1, 1},
                                .block = {SA_MASK_RESIZE_THREADS, 1, 1},
                                .args = &a,
                                .flops = 12.0 * low * width,

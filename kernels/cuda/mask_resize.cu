@@ -6,12 +6,14 @@
  * through both of them in x, into the workspace; mask_resize_rows blends at most four of those rows for each
  * row of the mask and packs the comparison into bits. The [frame, frame] map never exists.
  *
- * columns: grid (pieces of a row, low_side), 256 threads, a pixel each.
+ * columns: a block takes a row of the low map, by way of shared memory; grid (low_side), 256 threads.
  * rows: grid (strips of 256 pixels, height / 32), 4 warps; a warp makes 8 rows of a strip and keeps the rows
  * of the workspace that it has read in registers, since the next rows mostly need them again.
  */
 #include "kernels/cuda/mask_bits.cuh"
 #include "kernels/cuda/mask_resize.h"
+
+enum { HELD_SIDE = 1024 /* of the low map, for its rows to stand in shared memory */ };
 
 typedef struct {
     uint32_t low, high; /* the two source indices */
@@ -42,14 +44,20 @@ SA_DEVICE float framed(const float *low, uint32_t x, sa_cuda_blend_axis frame)
 extern "C" __global__ void __launch_bounds__(SA_MASK_RESIZE_THREADS)
     mask_resize_columns(const __grid_constant__ sa_cuda_mask_resize_args a)
 {
-    uint32_t x = blockIdx.x * SA_MASK_RESIZE_THREADS + threadIdx.x;
-    if (x >= a.width) {
-        return;
+    __shared__ float held[HELD_SIDE];
+    const float *low = a.low + (size_t)blockIdx.x * a.low_side;
+    if (a.low_side <= HELD_SIDE) { /* a longer row is read where it lies */
+        for (uint32_t i = threadIdx.x; i < a.low_side; i += SA_MASK_RESIZE_THREADS) {
+            held[i] = low[i];
+        }
+        __syncthreads(); /* every thread reads anywhere in the row */
+        low = held;
     }
-    const float *low = a.low + (size_t)blockIdx.y * a.low_side;
-    blend b = blend_at(x, a.mask_x);
-    float left = framed(low, b.low, a.frame), right = framed(low, b.high, a.frame);
-    a.rows[(size_t)blockIdx.y * a.pitch + x] = mixed(left, right, b.weight);
+    for (uint32_t x = threadIdx.x; x < a.width; x += SA_MASK_RESIZE_THREADS) {
+        blend b = blend_at(x, a.mask_x);
+        float left = framed(low, b.low, a.frame), right = framed(low, b.high, a.frame);
+        a.rows[(size_t)blockIdx.x * a.pitch + x] = mixed(left, right, b.weight);
+    }
 }
 
 /* Rows of the workspace that a warp holds: its lanes' pixels of one strip. */

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum {
-    SA_MASK_RESIZE_THREADS = 256, /* of mask_resize_columns: pixels of a row */
+    SA_MASK_RESIZE_THREADS = 256, /* of mask_resize_columns */
     SA_MASK_RESIZE_WARPS = 4,     /* of mask_resize_rows */
     SA_MASK_RESIZE_ROWS = 8,      /* of the mask that a warp makes */
 };

@@ -110,9 +110,11 @@ template <sa_dtype T> SA_DEVICE void patchify(const sa_cuda_patchify_args &a)
     /* Pixels of this row that the picture has; none below its last row. */
     unsigned inside = blockIdx.y < a.height[picture] ? a.width[picture] : 0;
     unsigned count = inside > begin ? min(inside - begin, (unsigned)SA_PATCHIFY_PIXELS) : 0;
-    const uint8_t *from = a.pixels[picture] + ((size_t)blockIdx.y * a.width[picture] + begin) * 3;
+    const uint8_t *pixels = a.pixels[picture],
+                  *end = pixels + (size_t)a.height[picture] * a.width[picture] * 3;
+    const uint8_t *from = pixels + ((size_t)blockIdx.y * a.width[picture] + begin) * 3;
     unsigned shift = (unsigned)((uintptr_t)from % 16);
-    load_bytes(piece, PIECE_BYTES, from, count * 3);
+    load_bytes(piece, PIECE_BYTES, from, count * 3, pixels, end);
     __syncthreads(); /* threads read what others loaded */
     if (a.in_runs) {
         cut_runs<T>(a, piece, shift, begin, inside);
