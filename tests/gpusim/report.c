@@ -320,6 +320,14 @@ static void read_device(const char *value)
     sim_options.device = value;
 }
 
+/* lower.c reads it; here it is only looked at. */
+static void read_isa(const char *value)
+{
+    if (strcmp(value, "plain") && strcmp(value, "avx2") && strcmp(value, "avx512")) {
+        refuse("GPUSIM_ISA", value, "plain, avx2 or avx512");
+    }
+}
+
 static void read_switch(const char *name, const char *value)
 {
     const struct {
@@ -341,6 +349,7 @@ static void read_switch(const char *name, const char *value)
         {"GPUSIM_FAIL_LAUNCH", .number = &sim_options.fail_launch},
         {"GPUSIM_TRAP_LAUNCH", .number = &sim_options.trap_launch},
         {"GPUSIM_LOST_AT", .number = &sim_options.lost_at},
+        {"GPUSIM_ISA", .read = read_isa},
         {"GPUSIM_DRIVER_VERSION", .number = &sim_options.driver_version},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

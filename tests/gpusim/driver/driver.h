@@ -82,7 +82,8 @@ typedef struct {
 
 typedef struct sim_work sim_work;
 
-uint32_t sim_order_open(uint32_t *tick); /* a number for a new stream, and where its ticks begin; 0: none left */
+uint32_t
+sim_order_open(uint32_t *tick); /* a number for a new stream, and where its ticks begin; 0: none left */
 void sim_order_close(uint32_t stream, uint32_t tick);
 void sim_order_join(sim_clock *clock, const sim_clock *other);
 extern sim_clock sim_host_clock; /* what the host has waited for */
@@ -266,6 +267,7 @@ struct CUmod_st {
     CUfunction functions; /* [module->ptx->function_count] */
 };
 
+bool sim_heap_open(size_t bytes); /* for malloc of device code; once */
 bool sim_function_is(CUfunction function);
 /* PTX text, cubin or fat binary; size 0: not known, as the API leaves it. */
 CUresult sim_module_open(CUmodule *module, const void *image, char *log, size_t log_bytes);
