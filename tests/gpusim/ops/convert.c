@@ -682,10 +682,6 @@ SIM_HANDLER(address_of_local)
     }
 }
 
-/* Everything else with a symbol: base (a constant) + imm, or imm alone. */
-SIM_OP1(address_plain64, u64, u64, x + (u64)i->imm)
-SIM_OP1(address_plain32, u32, u32, x + (u32)i->imm)
-
 static bool lower_mov_symbol(sim_lowering *l, const ptx_instruction *p, sim_inst *inst, ptx_type type)
 {
     sim_address_kind kind = SIM_ADDRESS_PLAIN;
@@ -701,12 +697,10 @@ static bool lower_mov_symbol(sim_lowering *l, const ptx_instruction *p, sim_inst
     }
     if (inst->a.bank == SIM_NOTHING) { /* .param: the offset in the parameter block, or the frame's memory */
         inst->a = sim_lower_constant(l, (u64)inst->imm, wide ? 8 : 4);
-        return sim_lower_run(l, p, inst, wide ? copy64 : copy32, SIM_CLASS_MOVE);
+    } else {
+        inst->a = sim_lower_source(l, &p->operand[1], wide ? PTX_U64 : PTX_U32);
     }
-    if (inst->a.bytes < (wide ? 8 : 4)) {
-        return sim_lower_fail(l, "%s: an address wider than its symbol's", p->text);
-    }
-    return sim_lower_run(l, p, inst, wide ? address_plain64 : address_plain32, SIM_CLASS_MOVE);
+    return sim_lower_run(l, p, inst, wide ? copy64 : copy32, SIM_CLASS_MOVE);
 }
 
 /* {a, b} = c and c = {a, b}: n elements of the whole's bytes / n. */
