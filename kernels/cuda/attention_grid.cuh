@@ -1,0 +1,103 @@
+/*
+ * attention_grid.cuh: what the bf16 kernels of attention_grid share: how tokens come in and results go out,
+ * and the terms of relative position. Device code only.
+ */
+#ifndef SA_KERNELS_CUDA_ATTENTION_GRID_CUH
+#define SA_KERNELS_CUDA_ATTENTION_GRID_CUH
+
+#include "kernels/cuda/attention_place.cuh"
+#include "kernels/cuda/attention_tile.cuh"
+
+/* WHOLE below: head_dim is D and rows are aligned; else args.vector tells. */
+template <int D, bool WHOLE> SA_DEVICE int values_left(const sa_attention_grid_launch &args, int chunk)
+{
+    return WHOLE ? 8 : args.head_dim - chunk * 8;
+}
+
+/* Chunk `chunk` of part `part` (0 q, 1 k, 2 v) of the token at (y, x), which may lie in the padding. */
+template <int D, bool WHOLE>
+SA_DEVICE void load_token_chunk(uint32_t to, const sa_attention_grid_launch &args, const grid_place &place,
+                                int part, int y, int x, int chunk)
+{
+    const int hidden = args.heads * args.head_dim,
+              at = part * hidden + place.head * args.head_dim + chunk * 8;
+    if (y >= place.down || x >= place.across) {
+        round_chunk(to, args.pad + at, values_left<D, WHOLE>(args, chunk));
+    } else {
+        const uint16_t *row = (const uint16_t *)args.qkv + token_at(args, place, y, x) * 3 * hidden;
+        load_chunk(to, row + at, values_left<D, WHOLE>(args, chunk), WHOLE || args.vector);
+    }
+}
+
+/* A warp's 16 queries from number `first` on into 16 rows at `rows`; rows past the last query become zeros.
+ */
+template <int D, bool WHOLE>
+SA_DEVICE void load_query_rows(uint32_t rows, const sa_attention_grid_launch &args, const grid_place &place,
+                               int first)
+{
+#pragma unroll
+    for (int i = 0; i < D / 16; i++) {
+        int index = i * 32 + lane_id(), row = index / (D / 8), chunk = index % (D / 8);
+        uint32_t to = rows + tile_offset<D>(row, chunk);
+        int query = first + row;
+        if (query < place.down * place.across) {
+            load_token_chunk<D, WHOLE>(to, args, place, 0, query / place.across, query % place.across, chunk);
+        } else {
+            const uint32_t zeros[4] = {0, 0, 0, 0};
+            store_chunk(to, zeros);
+        }
+    }
+}
+
+/* Staged results (stage_rows) of a warp's queries to the op's output. */
+template <int D, bool WHOLE>
+SA_DEVICE void store_query_rows(uint32_t rows, const sa_attention_grid_launch &args, const grid_place &place,
+                                int first)
+{
+    const int hidden = args.heads * args.head_dim;
+#pragma unroll
+    for (int i = 0; i < D / 16; i++) {
+        int index = i * 32 + lane_id(), row = index / (D / 8), chunk = index % (D / 8);
+        int query = first + row;
+        if (query < place.down * place.across) {
+            size_t token = token_at(args, place, query / place.across, query % place.across);
+            uint16_t *to = (uint16_t *)args.out + token * hidden + place.head * args.head_dim + chunk * 8;
+            write_chunk(to, rows + tile_offset<D>(row, chunk), values_left<D, WHOLE>(args, chunk),
+                        WHOLE || args.vector);
+        }
+    }
+}
+
+/*
+ * Terms of relative position of a warp's 16 queries, times sqrt(d): term[row * ld + k] for k = 0 .. S-1 and
+ * again from S on while k < room, so that a reader may run past the end. q times the packed table, whose
+ * column S-1-at+k is the table's row at-k+S-1; at[r] is the place (h or w) of row g + 8r, `least` and `most`
+ * those of all rows. A query past the last has q = 0, so any place serves.
+ */
+template <int D>
+SA_DEVICE void compute_terms(float *term, int ld, int room, const uint32_t (&q)[D / 16][4], const void *table,
+                             int size, const int (&at)[2], int least, int most, float root)
+{
+    const int lane = lane_id(), g = lane / 4, t = lane % 4;
+    for (int tile = (size - 1 - most) / 8; tile <= (2 * size - 2 - least) / 8; tile++) {
+        float c[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        const uint2 *from = (const uint2 *)table + (size_t)tile * (D / 16) * 32 + lane;
+#pragma unroll
+        for (int step = 0; step < D / 16; step++) {
+            uint2 word = from[step * 32];
+            const uint32_t b[2] = {word.x, word.y};
+            mma_bf16(c, q[step], b);
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            int k = tile * 8 + 2 * t + i % 2 - (size - 1 - at[i / 2]);
+            if (k >= 0 && k < size) {
+                for (; k < room; k += size) {
+                    term[(g + i / 2 * 8) * ld + k] = c[i] * root;
+                }
+            }
+        }
+    }
+}
+
+#endif
