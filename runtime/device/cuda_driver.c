@@ -51,6 +51,11 @@ sa_status sa_cuda_driver_open(sa_cuda_driver *driver, sa_error *err)
 {
     *driver = (sa_cuda_driver){0};
     void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    const char *why = library == NULL ? dlerror() : NULL;
+    if (library == NULL && why != NULL && strstr(why, "No such file") == NULL) {
+        return sa_fail(err, SA_NO_DEVICE, "libcuda.so.1", "install the NVIDIA driver anew, " USE_CPU,
+                       "the driver's library does not open: %s", why);
+    }
     if (library == NULL) {
         return sa_fail(err, SA_NO_DEVICE, "libcuda.so.1", "install the NVIDIA driver, " USE_CPU,
                        "no NVIDIA driver: its library libcuda.so.1 is not installed");

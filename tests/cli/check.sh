@@ -15,6 +15,9 @@ fail() {
     echo "FAILED: $*"
 }
 
+# These scripts test the program on the CPU; tests/cli/test_cuda.sh takes the GPU back.
+export CUDA_VISIBLE_DEVICES=
+
 # check WHAT COMMAND...: the command succeeds.
 check() {
     local what=$1
@@ -22,10 +25,13 @@ check() {
     if "$@"; then pass; else fail "$what"; fi
 }
 
-# run ARGS...: the program; leaves $CODE, $SCRATCH/out and $SCRATCH/err.
+# run ARGS...: the program; leaves $CODE, $SCRATCH/out, $SCRATCH/err and, taken out of that, $SCRATCH/notes: which
+# device auto chose and why, which depends on the machine.
 run() {
-    "$SEGAGENT_BINARY" "$@" >"$SCRATCH/out" 2>"$SCRATCH/err" </dev/null
+    "$SEGAGENT_BINARY" "$@" >"$SCRATCH/out" 2>"$SCRATCH/all" </dev/null
     CODE=$?
+    grep -E '^segagent: device (cpu|cuda:[0-9]+): ' "$SCRATCH/all" >"$SCRATCH/notes"
+    grep -Ev '^segagent: device (cpu|cuda:[0-9]+): ' "$SCRATCH/all" >"$SCRATCH/err"
 }
 
 # works ARGS...: exit code 0.

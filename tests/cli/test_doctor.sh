@@ -34,38 +34,72 @@ driver() { LD_LIBRARY_PATH=$SCRATCH/lib works doctor --json; }
 driver
 says '"cuda":\{"compiled":(true|false),"found":false,"reason":"'
 if command -v cc >/dev/null && grep -q '"cuda":{"compiled":true' "$SCRATCH/out"; then
-    build() { cc -shared -fPIC -o "$SCRATCH/lib/libcuda.so.1" -x c - 2>/dev/null; }
+    says 'does not open: '
+    build() { cc -w -shared -fPIC -o "$SCRATCH/lib/libcuda.so.1" -x c - || fail "no fake driver"; }
     echo 'int cuInit(unsigned f) { (void)f; return 0; }' | build
     driver
-    says '"found":false'
+    says '"found":false,"reason":"the driver.s library has no cu[A-Za-z]+: it is too old'
+    says '"auto":\{"device":"cpu","reason":"the driver'
+    # Every other call of the program's table, refused.
+    calls=$(grep -oE '"cu[A-Z][A-Za-z_0-9]+"' runtime/device/cuda_driver.h | tr -d '"' |
+        grep -vE '^(cuInit|cuDriverGetVersion|cuDeviceGet(Count|Name|Attribute)?|cuDeviceTotalMem_v2|cuGetError.*)$')
+    for call in $calls; do echo "int $call() { return 1; }"; done >"$SCRATCH/refused.c"
     cat >"$SCRATCH/driver.c" <<'CODE'
 #include <stddef.h>
 #include <string.h>
 int cuInit(unsigned flags) { (void)flags; INIT; return 0; }
-int cuDriverGetVersion(int *v) { *v = 12040; return 0; }
+int cuDriverGetVersion(int *v) { *v = VERSION; return 0; }
 int cuDeviceGetCount(int *n) { *n = COUNT; return 0; }
 int cuDeviceGet(int *d, int i) { *d = i; return 0; }
 int cuDeviceGetName(char *s, int n, int d) { (void)d; memset(s, 'x', n); memcpy(s, "Fake\"GPU", 9); return 0; }
-int cuDeviceGetAttribute(int *v, int a, int d) { (void)d; *v = a == 75 ? 9 : a == 76 ? 0 : -1; return 0; }
+int cuDeviceGetAttribute(int *v, int a, int d) { (void)d; *v = a == 75 ? MAJOR : a == 76 ? 0 : a == 16 ? 7 : -1; return 0; }
 int cuDeviceTotalMem_v2(size_t *b, int d) { (void)d; *b = 85899345920; return 0; }
+int cuGetErrorName(int e, const char **s) { (void)e; *s = "CUDA_ERROR_FAKE"; return 0; }
+int cuGetErrorString(int e, const char **s) { (void)e; *s = "it is fake"; return 0; }
 CODE
-    { echo '#define INIT'; echo '#define COUNT 2'; cat "$SCRATCH/driver.c"; } | build
-    driver
-    says '"found":true,"reason":null,"driver_version":12040,"devices":\[\{"name":"Fake\\"GPU","compute_capability":"9.0","memory":85899345920\},'
+    # fake INIT COUNT VERSION MAJOR: a driver that does this in cuInit, has so many devices, and so on.
+    fake() {
+        { printf '#define INIT %s\n#define COUNT %s\n#define VERSION %s\n#define MAJOR %s\n' "$@"
+            cat "$SCRATCH/driver.c" "$SCRATCH/refused.c"; } | build
+        driver
+    }
+    refuses() { # CODE PATTERN: click on the GPU ends with one line
+        LD_LIBRARY_PATH=$SCRATCH/lib run click --segmenter $MODEL --image $IMAGE --point 1,1 --device "${3:-cuda}"
+        check "exit $1, not $CODE" test $CODE -eq "$1"
+        check "one line with \"$2\", not: $(head -c 300 "$SCRATCH/err")" grep -Eq "^segagent: .*$2.*\(.*\)$" "$SCRATCH/err"
+        check "one line" test "$(wc -l <"$SCRATCH/err")" -eq 1
+        check "no output" test ! -s "$SCRATCH/out"
+    }
+    fake '' 2 12040 9
+    says '"found":true,"reason":null,"driver_version":12040,'
+    says '"devices":\[\{"name":"Fake\\"GPU","compute_capability":"9.0","multiprocessors":7,"memory":85899345920,"free":null,'
+    says '"auto":\{"device":"cpu","reason":"the driver is too old: it supports CUDA 12.4, and the kernels need 1'
+    refuses 3 'the driver is too old: it supports CUDA 12.4'
+    refuses 3 'there is no cuda:2: the driver has 2 devices' cuda:2
     LD_LIBRARY_PATH=$SCRATCH/lib works doctor
     says 'driver for CUDA 12.4, 2 devices'
-    { echo '#define INIT'; echo '#define COUNT 1000'; cat "$SCRATCH/driver.c"; } | build
-    driver
+    LD_LIBRARY_PATH=$SCRATCH/lib works click --segmenter $MODEL --image $IMAGE --point 1,1
+    check "auto goes on with the CPU and says so once" test "$(grep -c 'device cpu: the driver is too old' "$SCRATCH/notes")" -eq 1
+    LD_LIBRARY_PATH=$SCRATCH/lib works click --segmenter $MODEL --image $IMAGE --point 1,1 --quiet
+    check "not with --quiet" test ! -s "$SCRATCH/notes"
+    fake '' 1 99000 7
+    says 'Fake..GPU has compute capability 7.0, and 8.0 is needed'
+    refuses 3 'compute capability 7.0, and 8.0 is needed'
+    fake '' 1 99000 9
+    says 'no context on Fake..GPU: it is fake \(CUDA_ERROR_FAKE, 1\)'
+    refuses 3 'no context on Fake.GPU: it is fake'
+    fake '' 1000 99000 9
     check "sixteen devices are listed" test "$(grep -o '"compute_capability"' "$SCRATCH/out" | wc -l)" -eq 16
-    { echo '#define INIT return 100'; echo '#define COUNT 1'; cat "$SCRATCH/driver.c"; } | build
-    driver
-    says '"reason":"the driver does not start \(driver error 100\)"'
-    { echo '#define INIT __builtin_trap()'; echo '#define COUNT 1'; cat "$SCRATCH/driver.c"; } | build
-    driver
+    fake 'return 100' 1 99000 9
+    says '"reason":"the driver finds no NVIDIA GPU"'
+    refuses 3 'finds no NVIDIA GPU'
+    fake 'return 803' 1 99000 9
+    says '"reason":"the driver does not start: it is fake \(driver error 803\)"'
+    refuses 3 'does not start: it is fake'
+    fake '' -1 99000 9
+    says 'finds no NVIDIA GPU'
+    fake '__builtin_trap()' 1 99000 9
     says 'crashed or did not answer'
-    { echo '#define INIT'; echo '#define COUNT -1'; cat "$SCRATCH/driver.c"; } | build
-    driver
-    says 'has no device'
 fi
 
 finish
