@@ -83,7 +83,7 @@ template <int D> SA_DEVICE void attend_item(const sa_attention_launch &args, uns
 }
 
 #define ENTRY(D)                                                                                             \
-    extern "C" __global__ void __launch_bounds__(ATTENTION_F32_THREADS)                                      \
+    extern "C" __global__ void __launch_bounds__(ATTENTION_F32_THREADS, 2)                                   \
         attention_##D##_f32(const __grid_constant__ sa_attention_launch args)                                \
     {                                                                                                        \
         extern __shared__ __align__(256) unsigned char shared[];                                             \

@@ -112,7 +112,7 @@ template <int D> SA_DEVICE void attend_grid(const sa_attention_grid_launch &args
 }
 
 #define ENTRY(D)                                                                                             \
-    extern "C" __global__ void __launch_bounds__(F32_THREADS)                                                \
+    extern "C" __global__ void __launch_bounds__(F32_THREADS, 2)                                             \
         attention_grid_##D##_f32(const __grid_constant__ sa_attention_grid_launch args)                      \
     {                                                                                                        \
         extern __shared__ __align__(256) unsigned char shared[];                                             \

@@ -148,7 +148,7 @@ template <int D> SA_DEVICE void attend_window(const sa_attention_grid_launch &ar
     }
 }
 
-extern "C" __global__ void __launch_bounds__(WARPS * 32, 3)
+extern "C" __global__ void __launch_bounds__(WARPS * 32, 2)
     attention_grid_window_64(const __grid_constant__ sa_attention_grid_launch args)
 {
     extern __shared__ __align__(256) unsigned char shared[];
