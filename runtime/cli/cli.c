@@ -200,6 +200,16 @@ sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *er
     return SA_OK;
 }
 
+sa_status sa_cli_name_item(sa_status status, const char *item, sa_error *err)
+{
+    size_t length = strlen(err->reason);
+    if (status == SA_NO_DEVICE || status == SA_NO_ROOM) {
+        snprintf(err->reason + length, sizeof err->reason - length, ", at %.200s", item);
+        sa_make_printable(err->reason);
+    }
+    return status;
+}
+
 sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa_dtype *precision,
                                   sa_error *err)
 {

@@ -66,6 +66,12 @@ sa_status sa_cli_check_device(const char *name, sa_error *err);
 /* Opens the device of --device, --threads and --numerics; says what --device auto chose. */
 sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err);
 
+/*
+ * Adds to the error of a device that failed, or had no room, what it was working on. Returns `status`; other
+ * errors name their file already.
+ */
+sa_status sa_cli_name_item(sa_status status, const char *item, sa_error *err);
+
 /* What --precision means on this device; SA_BAD_USAGE for f16, which no device here computes in. */
 sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa_dtype *precision,
                                   sa_error *err);

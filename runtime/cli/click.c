@@ -165,7 +165,8 @@ static sa_status encode_picture(job *j, sa_error *err)
     const sa_image *picture = &j->image;
     const size_t slot = 0;
     double start = sa_clock_seconds();
-    SA_TRY(sa_segmenter_encode(j->engine.segmenter, &picture, &slot, 1, err));
+    sa_status status = sa_segmenter_encode(j->engine.segmenter, &picture, &slot, 1, err);
+    SA_TRY(sa_cli_name_item(status, j->options->image, err));
     j->encode = sa_clock_seconds() - start;
     return sa_interrupt_check(err);
 }
@@ -191,6 +192,7 @@ static sa_status answer_prompt(job *j, sa_error *err)
                        {j->prompt.box[0], j->prompt.box[1], j->prompt.box[2], j->prompt.box[3]}},
             .state = {state}};
         status = sa_segmenter_click(segmenter, &query, &j->answer.answer, 1, err);
+        sa_cli_name_item(status, j->options->image, err);
     }
     j->click = sa_clock_seconds() - start;
     free(state);
@@ -281,14 +283,15 @@ static sa_status write_files(job *j, sa_error *err)
     const sa_click_options *o = j->options;
     sa_status status = SA_OK;
     sa_interrupt_hold(true);
-    if (o->out != NULL) {
+    if (o->save_embedding !=
+        NULL) { /* first: it asks the device, which may fail, and then nothing is written */
+        status = write_embedding(j, err);
+    }
+    if (status == SA_OK && o->out != NULL) {
         status = write_masks(j, err);
     }
     if (status == SA_OK && o->save_logits != NULL) {
         status = write_logits(j, err);
-    }
-    if (status == SA_OK && o->save_embedding != NULL) {
-        status = write_embedding(j, err);
     }
     if (status == SA_OK && o->overlay != NULL) {
         status = write_overlay(j, err);

@@ -284,6 +284,18 @@ static void decode_picture(run *r, group *g)
     }
 }
 
+/* A device that failed was working on the row `at`, or on one of those after it in the same call. */
+static sa_status name_failure(const run *r, sa_status status, const row *at, size_t count, const char *what,
+                              sa_error *err)
+{
+    char name[PATH_ROOM], item[PATH_ROOM + 64];
+    if (count == 1) {
+        return sa_cli_name_item(status, name_row(r, at, name), err);
+    }
+    snprintf(item, sizeof item, "one of %zu %s from %.900s on", count, what, name_row(r, at, name));
+    return sa_cli_name_item(status, item, err);
+}
+
 /* Encodes the good pictures of the wave into the slots of their places. */
 static sa_status encode_wave(run *r, size_t groups, sa_error *err)
 {
@@ -299,7 +311,8 @@ static sa_status encode_wave(run *r, size_t groups, sa_error *err)
         return SA_OK;
     }
     double start = sa_clock_seconds();
-    SA_TRY(sa_segmenter_encode(r->engine.segmenter, pictures, slots, count, err));
+    sa_status status = sa_segmenter_encode(r->engine.segmenter, pictures, slots, count, err);
+    SA_TRY(name_failure(r, status, &r->rows[r->wave[slots[0]].first], count, "pictures", err));
     double share = (sa_clock_seconds() - start) / (double)count;
     for (size_t i = 0; i < groups; i++) {
         r->wave[i].encode = share;
@@ -390,7 +403,8 @@ static sa_status click_items(run *r, item *items, size_t count, sa_error *err)
         answers[i] = items[i].answer.answer;
     }
     double start = sa_clock_seconds();
-    SA_TRY(sa_segmenter_click(r->engine.segmenter, queries, answers, count, err));
+    sa_status status = sa_segmenter_click(r->engine.segmenter, queries, answers, count, err);
+    SA_TRY(name_failure(r, status, items[0].at, count, "rows", err));
     double share = (sa_clock_seconds() - start) / (double)count;
     for (size_t i = 0; i < count; i++) {
         items[i].answer.answer = answers[i];

@@ -108,8 +108,7 @@ static const char *hint_of(int code)
     case CU_OUT_OF_MEMORY:
         return "end other programs on the GPU, take --precision bf16 or a smaller batch, " USE_CPU;
     case CU_DEVICE_UNAVAILABLE:
-        return "another process holds the GPU in exclusive mode: wait for it, take another "
-               "--device, " USE_CPU;
+        return "another process holds it, or it was lost: check nvidia-smi and dmesg, " USE_CPU;
     case CU_NO_BINARY:
     case CU_PTX_VERSION:
         return "update the NVIDIA driver, build with this GPU in SEGAGENT_CUDA_ARCHS, " USE_CPU;
@@ -117,7 +116,7 @@ static const char *hint_of(int code)
     case CU_LAUNCH_TIMEOUT: return "the display's watchdog ended it: take a GPU without a display, " USE_CPU;
     case CU_ECC:
     case CU_UNKNOWN: return "check the GPU with nvidia-smi and dmesg, " USE_CPU;
-    default: return "SEGAGENT_CUDA_SYNC=1 names the kernel; check nvidia-smi and dmesg, " USE_CPU;
+    default: return "check nvidia-smi and dmesg, report it with the output of segagent doctor, " USE_CPU;
     }
 }
 

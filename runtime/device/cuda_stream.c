@@ -38,7 +38,7 @@ typedef struct {
     size_t first, count;           /* of the pieces not retired yet */
 
     int failure;     /* the first code; 0 for none */
-    char doing[160]; /* what returned it */
+    char doing[320]; /* what returned it */
     size_t launches; /* since the last wait */
     sa_cuda_kernel last;
 } cuda_stream;
@@ -60,13 +60,12 @@ static bool good(cuda_stream *stream, int code, const char *doing)
 {
     if (code != 0 && stream->failure == 0) {
         stream->failure = code;
-        if (!sa_cuda_is_late(code)) {
-            snprintf(stream->doing, sizeof stream->doing, "%s", doing);
-        } else if (stream->launches == 0) {
-            snprintf(stream->doing, sizeof stream->doing, "found in a %s", doing);
-        } else {
-            snprintf(stream->doing, sizeof stream->doing, "found in a %s, after %zu launches, the last of %s",
+        if (sa_cuda_is_late(code) && stream->launches > 0) {
+            snprintf(stream->doing, sizeof stream->doing,
+                     "%s, after %zu launches, the last of kernel %s (SEGAGENT_CUDA_SYNC=1 names the one)",
                      doing, stream->launches, sa_cuda_kernel_name(stream->last));
+        } else {
+            snprintf(stream->doing, sizeof stream->doing, "%s", doing);
         }
     }
     return stream->failure == 0;
