@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/gpusim/device_calls.h"
 #include "tests/gpusim/lower_body.h"
 #include "tests/gpusim/memory.h"
 #include "tests/gpusim/report.h"
@@ -490,6 +491,9 @@ static void prepare_functions(builder *b)
         describe(b, i);
     }
     name_functions(b);
+    if (sim_map_get(&b->functions, "malloc") >= 0) {
+        sim_device_heap_open();
+    }
 }
 
 sim_module *sim_module_lower(ptx_module *ptx, char *error, size_t error_size)

@@ -7,6 +7,7 @@
  * multiprocessors that have blocks. Latency, caches, the launch itself and everything that overlaps badly are
  * left out: it is an estimate and a lower bound, for comparing kernels and not for promising times.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -68,27 +69,30 @@ uint32_t sim_occupancy_blocks(const sim_gpu *gpu, const sim_function *function, 
 }
 
 /*
- * Cycles of one of the four schedulers that a warp instruction of a class takes: 32 lanes over the lanes of
- * the unit behind it (16 for most, 4 for the special functions, 8 for loads and stores of a quarter), at
- * least one to issue. Tensor instructions count for their issue alone, their work is the second bound.
+ * Units that instructions of the classes go to. The slowest of them bounds a multiprocessor, since they work
+ * beside each other; every instruction takes a slot of its scheduler besides.
  */
-static double class_cycles(const sim_gpu *gpu, sim_class klass)
+typedef enum { UNIT_ISSUE, UNIT_INT, UNIT_F32, UNIT_F64, UNIT_SPECIAL, UNIT_MEMORY, UNITS } unit;
+
+/* Cycles that a quarter's unit takes for a warp: 32 lanes over its width (the guide's table of throughputs).
+ */
+static double class_cycles(const sim_gpu *gpu, sim_class klass, unit *where)
 {
-    bool narrow_f64 = gpu->major == 8 && gpu->minor != 0, wide_f32 = gpu->major > 8 || gpu->minor != 0;
+    bool wide_f32 = gpu->major > 8 || gpu->minor != 0, poor_f64 = gpu->major == 8 && gpu->minor != 0;
     switch (klass) {
-    case SIM_CLASS_INT: return 2;
-    case SIM_CLASS_F32: return wide_f32 ? 1 : 2;
-    case SIM_CLASS_F64: return narrow_f64 ? 64 : gpu->major == 9 ? 2 : 4;
-    case SIM_CLASS_CVT: return 8;
-    case SIM_CLASS_SFU: return 8;
-    case SIM_CLASS_LD_SHARED:
-    case SIM_CLASS_ST_SHARED:
+    case SIM_CLASS_INT: *where = UNIT_INT; return 2;
+    case SIM_CLASS_F32:
+    case SIM_CLASS_F16: *where = UNIT_F32; return wide_f32 ? 1 : 2;
+    case SIM_CLASS_F64: *where = UNIT_F64; return poor_f64 ? 64 : gpu->major == 9 ? 2 : 4;
+    case SIM_CLASS_CVT: *where = UNIT_SPECIAL; return 2;
+    case SIM_CLASS_SFU: *where = UNIT_SPECIAL; return 8;
     case SIM_CLASS_LD_GLOBAL:
     case SIM_CLASS_ST_GLOBAL:
     case SIM_CLASS_LOCAL:
     case SIM_CLASS_ATOMIC:
-    case SIM_CLASS_WARP: return 4;
-    default: return 1;
+    case SIM_CLASS_ASYNC:
+    case SIM_CLASS_WARP: *where = UNIT_MEMORY; return 4;
+    default: *where = UNIT_ISSUE; return 0;
     }
 }
 
@@ -97,15 +101,26 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+/* Cycles of one quarter that all the launch's warps take together, by the busiest unit. */
+static double issue_cycles(const sim_gpu *gpu, const sim_counters *counters)
+{
+    double busy[UNITS] = {0}, most = 0;
+    for (int i = 0; i < SIM_CLASSES; i++) {
+        unit where;
+        double cycles = class_cycles(gpu, (sim_class)i, &where) * (double)counters->instructions[i];
+        busy[where] += cycles;
+        busy[UNIT_ISSUE] += (double)counters->instructions[i];
+    }
+    busy[UNIT_MEMORY] += 4.0 * (double)counters->shared_passes; /* one a cycle for all four quarters */
+    for (int i = 0; i < UNITS; i++) {
+        most = larger(most, busy[i]);
+    }
+    return most;
+}
+
 sim_estimate sim_roofline(const sim_gpu *gpu, const sim_launch *launch, const sim_counters *counters)
 {
-    double blocks = (double)launch->grid[0] * launch->grid[1] * launch->grid[2], cycles = 0;
-    for (int i = 0; i < SIM_CLASSES; i++) {
-        cycles += (double)counters->instructions[i] * class_cycles(gpu, (sim_class)i);
-    }
-    /* Every pass over the banks beyond the first holds the whole multiprocessor for a cycle: four schedulers.
-     */
-    cycles += 4.0 * (double)counters->shared_conflicts;
+    double blocks = (double)launch->grid[0] * launch->grid[1] * launch->grid[2];
     /* The multiprocessor with the most blocks ends last. */
     uint64_t rounds = ((uint64_t)blocks + gpu->sms - 1) / gpu->sms;
     double share = blocks > 0 ? (double)rounds / blocks : 0; /* of all work, on that one */
@@ -113,7 +128,7 @@ sim_estimate sim_roofline(const sim_gpu *gpu, const sim_launch *launch, const si
     sim_estimate e = {
         .memory = 1e6 * 32 * sectors / gpu->bandwidth,
         .tensor = 1e6 * share * (double)counters->tensor_flops / (gpu->tensor / gpu->sms),
-        .issue = 1e6 * share * cycles / 4 / (1e3 * gpu->clock),
+        .issue = 1e6 * share * issue_cycles(gpu, counters) / 4 / (1e3 * gpu->clock),
     };
     e.total = larger(e.memory, larger(e.tensor, e.issue));
     e.bound = e.total == e.memory ? "memory" : e.total == e.tensor ? "tensor" : "issue";

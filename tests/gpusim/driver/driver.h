@@ -267,7 +267,6 @@ struct CUmod_st {
     CUfunction functions; /* [module->ptx->function_count] */
 };
 
-bool sim_heap_open(size_t bytes); /* for malloc of device code; once */
 bool sim_function_is(CUfunction function);
 /* PTX text, cubin or fat binary; size 0: not known, as the API leaves it. */
 CUresult sim_module_open(CUmodule *module, const void *image, char *log, size_t log_bytes);

@@ -23,13 +23,13 @@ static struct {
     size_t count, capacity;
 } heap = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-bool sim_heap_open(size_t bytes)
+void sim_device_heap_open(void)
 {
-    if (!heap.begin) {
-        heap.begin = sim_memory_alloc(bytes, "the heap of device code");
+    CUcontext context = sim_context();
+    size_t bytes = context ? context->limit_heap : 8 << 20;
+    if (!heap.begin && (heap.begin = sim_memory_alloc(bytes, "the heap of device code"))) {
         heap.end = heap.begin + bytes;
     }
-    return heap.begin != 0;
 }
 
 /* The place of the first gap that is large enough. */

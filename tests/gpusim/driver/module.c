@@ -47,16 +47,6 @@ static CUresult module_make(CUmodule *handle, sim_module *inner)
     return CUDA_SUCCESS;
 }
 
-/* Kernels that call malloc need the heap before they run. */
-static bool open_heap(const ptx_module *ptx)
-{
-    bool wanted = false;
-    for (uint32_t i = 0; i < ptx->function_count; i++) {
-        wanted |= ptx->functions[i].is_extern && strcmp(ptx->functions[i].name, "malloc") == 0;
-    }
-    return !wanted || sim_heap_open(sim_context()->limit_heap);
-}
-
 CUresult sim_module_open(CUmodule *module, const void *image, char *log, size_t log_bytes)
 {
     sim_fatbin fatbin;
@@ -68,10 +58,6 @@ CUresult sim_module_open(CUmodule *module, const void *image, char *log, size_t 
     ptx_module *ptx = ptx_parse(fatbin.ptx, fatbin.ptx_bytes, log, log_bytes);
     if (!ptx) {
         return sim_refuse(CUDA_ERROR_INVALID_PTX, "module: %s", log);
-    }
-    if (!open_heap(ptx)) {
-        ptx_free(ptx);
-        return CUDA_ERROR_OUT_OF_MEMORY;
     }
     sim_module *inner = sim_module_lower(ptx, log, log_bytes);
     if (!inner) {
