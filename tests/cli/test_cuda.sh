@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# segagent click on a GPU: the CPU's answers, the same bytes in any company, and failures that are told in one line. Runs
+# on the simulated GPU, where faults can be planted (SEGAGENT_TEST_GPUSIM=1), or on a real one.
+cd "$(dirname "$0")/../.." || exit 1
+source tests/cli/check.sh
+unset CUDA_VISIBLE_DEVICES
+T=$SCRATCH/target
+mkdir "$T"
+
+click() { works click --segmenter "$MODEL" --image "$IMAGE" "$@"; }
+number() { grep -oE "\"$1\":[-0-9.e]+" "$SCRATCH/out" | head -1 | cut -d: -f2; }
+near() { awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; exit !(d <= t && -d <= t) }'; }
+
+# ---- answers ----
+works doctor --json
+says '"found":true,"reason":null'
+says '"auto":\{"device":"cuda:0"'
+click --point 160,120 --json --device cpu --precision f32
+score=$(number score)
+area=$(number area)
+click --point 160,120 --json --device cuda --precision f32
+says '"device":"cuda:0","precision":"f32"'
+check "f32: the CPU's score, $score and $(number score)" near "$score" "$(number score)" 1e-4
+check "f32: the CPU's area, $area and $(number area)" near "$area" "$(number area)" "$((area / 1000 + 1))"
+click --point 160,120 --json
+says '"device":"cuda:0","precision":"bf16"'
+check "auto says so once" test "$(wc -l <"$SCRATCH/notes")" -eq 1
+check "bf16: the CPU's score, $score and $(number score)" near "$score" "$(number score)" 0.03
+check "bf16: the CPU's area, $area and $(number area)" near "$area" "$(number area)" "$((area / 20 + 1))"
+
+# ---- the same bytes whatever else is in the batch ----
+for x in 160 40 250; do
+    echo "{\"image\": \"$PWD/$IMAGE\", \"clicks\": [{\"x\": $x, \"y\": 120, \"positive\": true}]}"
+done >"$SCRATCH/rows.jsonl"
+works click --segmenter "$MODEL" --clicks "$SCRATCH/rows.jsonl" --device cuda --batch 1
+without_seconds "$SCRATCH/out" >"$SCRATCH/one"
+works click --segmenter "$MODEL" --clicks "$SCRATCH/rows.jsonl" --device cuda --batch 3
+without_seconds "$SCRATCH/out" >"$SCRATCH/three"
+check "one by one and together" cmp "$SCRATCH/one" "$SCRATCH/three"
+
+if [ "${SEGAGENT_TEST_GPUSIM:-}" != 1 ]; then finish; fi
+
+# ---- faults ----
+export GPUSIM_CHECK=none
+# fails PATTERN: click with every output, on a GPU in which a fault was planted.
+fails() {
+    run click --segmenter "$MODEL" --image "$IMAGE" --point 160,120 --device cuda --out "$T/m.png" --overlay "$T/o.png" \
+        --save-logits "$T/l.npy" --save-embedding "$T/e.npy" --json
+    grep -v '^gpusim: ' "$SCRATCH/err" >"$SCRATCH/said"
+    check "exit 3, not $CODE: $FAULT" test $CODE -eq 3
+    check "one line with \"$1\": $FAULT: $(head -c 400 "$SCRATCH/said")" grep -Eq "^segagent: .*($1).*\(.*\)$" "$SCRATCH/said"
+    check "one line: $FAULT" test "$(wc -l <"$SCRATCH/said")" -eq 1
+    check "an error object: $FAULT" grep -q '^{"error":{"file":' "$SCRATCH/out"
+    check "no file: $FAULT: $(ls -A "$T")" test -z "$(ls -A "$T")"
+}
+
+# Every allocation of a run, one after the other, until the run has none left to fail.
+allocations=0
+for ((n = 1; n <= 20; n++)); do
+    GPUSIM_FAIL_ALLOC=$n run click --segmenter "$MODEL" --image "$IMAGE" --point 160,120 --device cuda
+    if [ $CODE -eq 0 ]; then break; fi
+    FAULT="allocation $n fails"
+    GPUSIM_FAIL_ALLOC=$n fails 'out of device memory: .* needs [0-9]+ MB, and [0-9]+ of [0-9]+ MB are free|pinned host memory'
+    allocations=$n
+done
+check "some allocations failed, not all: $allocations" test "$allocations" -ge 4 -a "$allocations" -lt 20
+
+for n in 1 2 3 30 90 150; do
+    FAULT="launch $n is refused"
+    GPUSIM_FAIL_LAUNCH=$n fails 'launch of kernel [a-z0-9_]+: '
+done
+# A kernel that traps ends the run at the next wait; when launches are synchronous its name is told.
+for n in 2 120; do
+    FAULT="launch $n traps"
+    GPUSIM_TRAP_LAUNCH=$n fails 'the last of kernel [a-z0-9_]+ \(SEGAGENT_CUDA_SYNC=1|kernel [a-z0-9_]+: '
+    GPUSIM_TRAP_LAUNCH=$n SEGAGENT_CUDA_SYNC=1 fails 'cuda:0: kernel [a-z0-9_]+: '
+done
+# The last launches belong to the click: the picture is named.
+check "the item is named" grep -q ", at $IMAGE (" "$SCRATCH/said"
+for n in 1 5 40 200 1000 1500; do
+    FAULT="lost at call $n"
+    GPUSIM_LOST_AT=$n fails 'cuda:0: |libcuda.so.1: '
+done
+FAULT="an old driver"
+GPUSIM_DRIVER_VERSION=12040 fails 'the driver is too old: it supports CUDA 12.4, and the kernels need 1[0-9].0'
+GPUSIM_DRIVER_VERSION=12040 click --point 160,120
+check "auto goes on with the CPU" grep -q 'device cpu: the driver is too old' "$SCRATCH/notes"
+
+finish
