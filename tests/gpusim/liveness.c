@@ -167,22 +167,29 @@ static uint32_t slots_of(const ptx_register *reg)
     return bytes <= 4 ? 1 : bytes / 4;
 }
 
-/* The first run of `count` free slots; marks it as taken. */
-static uint32_t take_slots(uint8_t *taken, uint32_t *used, uint32_t *from, uint32_t count)
+/*
+ * Free slots, those of each width (1, 2 or 4 slots) apart. A lane's part of a wide register lies elsewhere
+ * than its part of a narrow one in the same slots: if widths shared them, a lane that runs ahead would write
+ * over what another one still needs.
+ */
+typedef struct {
+    uint32_t *slot, count;
+} free_slots;
+
+static uint32_t take_slots(free_slots widths[3], uint32_t *used, uint32_t count)
 {
-    uint32_t at = *from;
-    while (taken[at]) {
-        at++;
+    free_slots *f = &widths[count / 2];
+    if (f->count > 0) {
+        return f->slot[--f->count];
     }
-    *from = at; /* below it all are taken */
-    for (uint32_t run = 0;; at++) {
-        run = taken[at] ? 0 : run + 1;
-        if (run == count) {
-            memset(taken + at + 1 - count, 1, count);
-            *used = at + 1 > *used ? at + 1 : *used;
-            return at + 1 - count;
-        }
-    }
+    *used += count;
+    return *used - count;
+}
+
+static void give_slots(free_slots widths[3], uint32_t slot, uint32_t count)
+{
+    free_slots *f = &widths[count / 2];
+    f->slot[f->count++] = slot;
 }
 
 /* Registers by the instruction at which a list (of begins, or of ends) names them. */
@@ -200,24 +207,23 @@ static uint32_t *list_by(const uint32_t *place, uint32_t registers, uint32_t cod
 
 static void hand_out(sim_lowering *l, const lives *v)
 {
-    uint32_t n = l->ptx->register_count, code = l->ptx->code_count, used = 0, from = 0;
-    uint32_t *memory = sim_calloc(2 * (size_t)n + 1, sizeof *memory), *next_begin = memory,
+    uint32_t n = l->ptx->register_count, code = l->ptx->code_count, used = 0;
+    uint32_t *memory = sim_calloc(5 * (size_t)n + 1, sizeof *memory), *next_begin = memory,
              *next_end = memory + n;
+    free_slots widths[3] = {{memory + 2 * n, 0}, {memory + 3 * n, 0}, {memory + 4 * n, 0}};
     uint32_t *begins = list_by(v->first, n, code, next_begin), *ends = list_by(v->last, n, code, next_end);
-    uint8_t *taken = sim_calloc(16 * (size_t)n + 64, 1); /* room for gaps between wide registers */
     for (uint32_t i = 0; i < code; i++) {
         for (uint32_t r = i > 0 ? ends[i - 1] : 0; r != 0;
              r = next_end[r - 1]) { /* ended before this instruction */
             const ptx_register *reg = l->ptx->registers[r - 1];
             if (reg->type != PTX_PRED) {
-                memset(taken + l->slot[r - 1], 0, slots_of(reg));
-                from = l->slot[r - 1] < from ? l->slot[r - 1] : from;
+                give_slots(widths, l->slot[r - 1], slots_of(reg));
             }
         }
         for (uint32_t r = begins[i]; r != 0; r = next_begin[r - 1]) {
             const ptx_register *reg = l->ptx->registers[r - 1];
             if (reg->type != PTX_PRED) {
-                l->slot[r - 1] = (uint16_t)take_slots(taken, &used, &from, slots_of(reg));
+                l->slot[r - 1] = (uint16_t)take_slots(widths, &used, slots_of(reg));
             }
         }
     }
@@ -225,7 +231,6 @@ static void hand_out(sim_lowering *l, const lives *v)
     free(memory);
     free(begins);
     free(ends);
-    free(taken);
 }
 
 bool sim_liveness_assign(sim_lowering *l)
