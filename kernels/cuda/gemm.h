@@ -76,4 +76,12 @@ typedef struct {
     int32_t vector_a, vector_c, vector_r;
 } sa_gemm_tile_args;
 
+/*
+ * For tests and benchmarks: from now on every gemm takes tile `index` of its dtype's list above, where that
+ * tile can take its operands; -1 goes back to choosing. Not for two threads at once.
+ */
+#ifndef __cplusplus
+void sa_cuda_gemm_force(int index);
+#endif
+
 #endif
