@@ -79,7 +79,7 @@ typedef struct ptx_variable {
 
 typedef enum {
     PTX_OP_NONE = 0,
-    PTX_OP_REGISTER, /* reg; negated for !p and (of integers and floats) -r */
+    PTX_OP_REGISTER, /* reg; negated for !p and (of integers and floats) -r; name: "b0" of %r1.b0, or NULL */
     PTX_OP_INTEGER,  /* value */
     PTX_OP_FLOAT,    /* bits of the literal: value holds f32 bits for 0f..., f64 bits for 0d... or 1.5 */
     PTX_OP_SPECIAL,  /* name: "%tid.x" */

@@ -18,6 +18,10 @@ static bool parse_name(ptx_parser *p, ptx_instruction *inst, ptx_operand *operan
         operand->kind = PTX_OP_REGISTER;
         operand->reg = ptx_binding_register(p, binding);
         operand->name = NULL;
+        if (p->lex.token.kind == PTX_T_DOT && inst->opcode[0] == 'v') { /* a part, of video instructions */
+            operand->name = p->lex.token.name->text;
+            ptx_next(&p->lex);
+        }
     } else if (binding != NULL) {
         operand->kind = PTX_OP_SYMBOL;
         operand->name = binding->unique;

@@ -2,8 +2,8 @@
  * What the arithmetic files of ops/ share: how a handler walks over 32 lanes, and the float helpers.
  *
  * A handler computes all 32 lanes and stores those of its mask, so no lane's computation may trap or have
- * side effects. The destination's slots may be a source's: where every value is 4 bytes wide lane l reads and
- * writes the same place, so a plain loop is right; where widths differ the results go to a local array first.
+ * side effects. Registers never overlap in part (liveness.c): a destination is a source's place lane by lane,
+ * or apart from it, so a plain loop over lanes is right.
  *
  * Nothing here is compiled with contraction or fast-math: every float operation stands for one rounding.
  */
@@ -64,10 +64,10 @@ static inline sim_mask sim_mask_of(const uint32_t *r)
     return m;
 }
 
-/* Stores EXPR of each lane; DIRECT: all values are 4 bytes wide. LOADS declares x, y, z of lane l. */
-#define SIM_BODY(TD, DIRECT, LOADS, EXPR)                                                                    \
+/* Stores EXPR of each lane. LOADS declares x, y, z of lane l. */
+#define SIM_BODY(TD, LOADS, EXPR)                                                                            \
     TD *d = SIM_AT(TD, i->dst);                                                                              \
-    if ((DIRECT) && mask == SIM_ALL_LANES) {                                                                 \
+    if (mask == SIM_ALL_LANES) {                                                                             \
         SIM_EACH                                                                                             \
         {                                                                                                    \
             LOADS d[l] = (TD)(EXPR);                                                                         \
@@ -90,15 +90,14 @@ static inline sim_mask sim_mask_of(const uint32_t *r)
     SIM_HANDLER(name)                                                                                        \
     {                                                                                                        \
         const TA *a = SIM_AT(const TA, i->a);                                                                \
-        SIM_BODY(TD, sizeof(TD) + sizeof(TA) == 8, const TA x = a[l];, EXPR)                                 \
+        SIM_BODY(TD, const TA x = a[l];, EXPR)                                                               \
     }
 #define SIM_OP2(name, TD, TA, TB, EXPR)                                                                      \
     SIM_HANDLER(name)                                                                                        \
     {                                                                                                        \
         const TA *a = SIM_AT(const TA, i->a);                                                                \
         const TB *b = SIM_AT(const TB, i->b);                                                                \
-        SIM_BODY(TD, sizeof(TD) + sizeof(TA) + sizeof(TB) == 12, const TA x = a[l]; const TB y = b[l];       \
-                 , EXPR)                                                                                     \
+        SIM_BODY(TD, const TA x = a[l]; const TB y = b[l];, EXPR)                                            \
     }
 #define SIM_OP3(name, TD, TA, TB, TC, EXPR)                                                                  \
     SIM_HANDLER(name)                                                                                        \
@@ -106,8 +105,7 @@ static inline sim_mask sim_mask_of(const uint32_t *r)
         const TA *a = SIM_AT(const TA, i->a);                                                                \
         const TB *b = SIM_AT(const TB, i->b);                                                                \
         const TC *c = SIM_AT(const TC, i->c);                                                                \
-        SIM_BODY(TD, sizeof(TD) + sizeof(TA) + sizeof(TB) + sizeof(TC) == 16, const TA x = a[l];             \
-                 const TB y = b[l]; const TC z = c[l];, EXPR)                                                \
+        SIM_BODY(TD, const TA x = a[l]; const TB y = b[l]; const TC z = c[l];, EXPR)                         \
     }
 
 /* 16-bit values lie zero-extended in 32-bit lanes. */
@@ -163,6 +161,25 @@ static inline float sim_nan(float f)
 static inline float sim_saturate(float f)
 {
     return f > 0.0f ? (f < 1.0f ? f : 1.0f) : 0.0f;
+}
+
+/* One NaN loses against a number; -0 is below +0. */
+static inline float sim_min(float x, float y)
+{
+    const uint32_t zeros = sim_bits(x) | sim_bits(y), smaller = sim_bits(x < y ? x : y);
+    return x != x ? y : y != y ? x : sim_float(x == y ? zeros : smaller);
+}
+
+static inline float sim_max(float x, float y)
+{
+    const uint32_t zeros = sim_bits(x) & sim_bits(y), larger = sim_bits(x > y ? x : y);
+    return x != x ? y : y != y ? x : sim_float(x == y ? zeros : larger);
+}
+
+/* .NaN: one NaN is enough. */
+static inline float sim_nan_wins(float x, float y, float r)
+{
+    return x != x || y != y ? sim_float(0x7fffffffu) : r;
 }
 
 /* bf16 to f32 is exact. */

@@ -260,13 +260,13 @@ SIM_HANDLER(selp32)
 {
     const u32 *a = sim_u32(w, i->a), *b = sim_u32(w, i->b);
     const sim_mask p = i->psrc_negated ? ~w->pred[i->psrc] : w->pred[i->psrc];
-    SIM_BODY(u32, true, , (p & sim_lane_bit[l]) ? a[l] : b[l])
+    SIM_BODY(u32, , (p & sim_lane_bit[l]) ? a[l] : b[l])
 }
 SIM_HANDLER(selp64)
 {
     const u64 *a = sim_u64(w, i->a), *b = sim_u64(w, i->b);
     const sim_mask p = i->psrc_negated ? ~w->pred[i->psrc] : w->pred[i->psrc];
-    SIM_BODY(u64, false, , (p & sim_lane_bit[l]) ? a[l] : b[l])
+    SIM_BODY(u64, , (p & sim_lane_bit[l]) ? a[l] : b[l])
 }
 
 static bool lower_selp(sim_lowering *l, const ptx_instruction *p, sim_inst *inst)

@@ -164,32 +164,12 @@ SIM_OP1(abs_f64, u64, u64, x & ~(1ull << 63))
 SIM_OP2(copysign_f32, u32, u32, u32, (x & 0x80000000u) | (y & 0x7fffffffu))
 SIM_OP2(copysign_f64, u64, u64, u64, (x & (1ull << 63)) | (y & ~(1ull << 63)))
 
-/* One NaN loses against a number; -0 is below +0. */
-static inline float min_lane(float x, float y)
-{
-    const u32 zeros = sim_bits(x) | sim_bits(y), smaller = sim_bits(x < y ? x : y);
-    return x != x ? y : y != y ? x : sim_float(x == y ? zeros : smaller);
-}
-
-static inline float max_lane(float x, float y)
-{
-    const u32 zeros = sim_bits(x) & sim_bits(y), larger = sim_bits(x > y ? x : y);
-    return x != x ? y : y != y ? x : sim_float(x == y ? zeros : larger);
-}
-
-/* .NaN: one NaN is enough. x + y is NaN for every NaN among the two (and for opposite infinities, asked
- * apart). */
-static inline float nan_wins(float x, float y, float r)
-{
-    return x != x || y != y ? sim_float(0x7fffffffu) : r;
-}
-
-SIM_OP2(min_f32, float, float, float, sim_nan(min_lane(x, y)))
-SIM_OP2(max_f32, float, float, float, sim_nan(max_lane(x, y)))
-SIM_OP2(min_f32_ftz, float, float, float, sim_nan(min_lane(F(x), F(y))))
-SIM_OP2(max_f32_ftz, float, float, float, sim_nan(max_lane(F(x), F(y))))
-SIM_OP2(min_f32_nan, float, float, float, nan_wins(x, y, min_lane(x, y)))
-SIM_OP2(max_f32_nan, float, float, float, nan_wins(x, y, max_lane(x, y)))
+SIM_OP2(min_f32, float, float, float, sim_nan(sim_min(x, y)))
+SIM_OP2(max_f32, float, float, float, sim_nan(sim_max(x, y)))
+SIM_OP2(min_f32_ftz, float, float, float, sim_nan(sim_min(F(x), F(y))))
+SIM_OP2(max_f32_ftz, float, float, float, sim_nan(sim_max(F(x), F(y))))
+SIM_OP2(min_f32_nan, float, float, float, sim_nan_wins(x, y, sim_min(x, y)))
+SIM_OP2(max_f32_nan, float, float, float, sim_nan_wins(x, y, sim_max(x, y)))
 
 /* .xorsign.abs: the smaller (larger) magnitude with the product's sign. */
 SIM_HANDLER(min_max_f32_any)
@@ -207,8 +187,8 @@ SIM_HANDLER(min_max_f32_any)
             x = __builtin_fabsf(x);
             y = __builtin_fabsf(y);
         }
-        float m = is_max ? max_lane(x, y) : min_lane(x, y);
-        m = (i->mods & SIM_NAN_WINS) ? nan_wins(x, y, m) : m;
+        float m = is_max ? sim_max(x, y) : sim_min(x, y);
+        m = (i->mods & SIM_NAN_WINS) ? sim_nan_wins(x, y, m) : m;
         r[l] = m == m ? sim_float(sim_bits(m) | sign) : sim_float(0x7fffffffu);
     }
     sim_store_u32(sim_u32(w, i->dst), (const u32 *)(const void *)r, mask);

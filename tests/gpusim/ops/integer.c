@@ -527,13 +527,13 @@ SIM_HANDLER(bfi_b32)
 {
     const u32 *n = sim_u32(w, w->frame->function->operands[i->list]);
     const u32 *a = sim_u32(w, i->a), *b = sim_u32(w, i->b), *c = sim_u32(w, i->c);
-    SIM_BODY(u32, true, , bfi32(a[l], b[l], c[l] & 255, n[l] & 255))
+    SIM_BODY(u32, , bfi32(a[l], b[l], c[l] & 255, n[l] & 255))
 }
 SIM_HANDLER(bfi_b64)
 {
     const u32 *n = sim_u32(w, w->frame->function->operands[i->list]), *c = sim_u32(w, i->c);
     const u64 *a = sim_u64(w, i->a), *b = sim_u64(w, i->b);
-    SIM_BODY(u64, false, , bfi64(a[l], b[l], c[l] & 255, n[l] & 255))
+    SIM_BODY(u64, , bfi64(a[l], b[l], c[l] & 255, n[l] & 255))
 }
 
 static bool lower_bfe(sim_lowering *l, const ptx_instruction *p, sim_inst *inst)

@@ -133,7 +133,7 @@ SIM_HANDLER(lop3)
 {
     const lop3_table t = *(const lop3_table *)i->extra;
     const u32 *a = sim_u32(w, i->a), *b = sim_u32(w, i->b), *c = sim_u32(w, i->c);
-    SIM_BODY(u32, true, , lop3_lane(&t, a[l], b[l], c[l]))
+    SIM_BODY(u32, , lop3_lane(&t, a[l], b[l], c[l]))
 }
 
 /* The tables that the compiler emits most. */
@@ -308,7 +308,7 @@ SIM_HANDLER(prmt_constant)
     const u32 *b0 = source[(s >> 5) & 1], *b1 = source[(s >> 13) & 1];
     const u32 *b2 = source[(s >> 21) & 1], *b3 = source[(s >> 29) & 1];
     const u32 n0 = s & 31, n1 = (s >> 8) & 31, n2 = (s >> 16) & 31, n3 = (s >> 24) & 31;
-    SIM_BODY(u32, true, ,
+    SIM_BODY(u32, ,
              ((b0[l] >> n0) & 255) | (((b1[l] >> n1) & 255) << 8) | (((b2[l] >> n2) & 255) << 16) |
                  ((b3[l] >> n3) << 24))
 }
