@@ -1,84 +1,93 @@
 /*
- * Approximate functions: ex2, lg2, rcp, sqrt, rsqrt, sin, cos, tanh, div. The device's own results are not
- * published to the bit; PTX gives their greatest error. Here the result is the host's, right to about one
- * unit in the last place; with GPUSIM_NOISE it is off by a seeded amount within the error that PTX allows, so
+ * Approximate functions of f32: ex2, lg2, rcp, sqrt, rsqrt, sin, cos, tanh, div; rcp and rsqrt of f64. The
+ * device's own results are not published to the bit; PTX gives their greatest error. Here the result is the
+ * nearest one (approx.h); with GPUSIM_NOISE it is off by a seeded amount within the error that PTX allows, so
  * that no test depends on it.
  */
-#include <math.h>
+#include "tests/gpusim/ops/approx.h"
 
-#include "tests/gpusim/ops/arith.h"
-
-/* A number of -1 .. 1 that depends on seed and operand alone. */
-static float noise(uint32_t bits)
-{
-    uint64_t x = (bits + 1) * 0x9E3779B97F4A7C15ull ^ sim_options.seed * 0xD1B54A32D192ED03ull;
-    x ^= x >> 29;
-    x *= 0xBF58476D1CE4E5B9ull;
-    return (float)(int32_t)(x >> 32) * 0x1p-31f;
-}
-
-/* r, off by up to `relative` of itself plus `absolute`. */
-static float perturbed(float r, float x, float relative, float absolute)
-{
-    if (!sim_options.noise || r != r || r == 0.0f || fabsf(r) == INFINITY) {
-        return r;
-    }
-    return r + noise(sim_bits(x)) * (relative * fabsf(r) + absolute);
-}
-
-/* Errors: PTX ISA, "Floating Point Instructions": ex2 2 ulp, lg2 2^-22 absolute, rcp and rsqrt 1 ulp, sqrt
- * 2^-23, sin and cos 2^-20.5 absolute in -pi .. pi, tanh 2^-11, div 2 ulp. */
+/* Greatest errors, of PTX ISA, "Floating Point Instructions". */
 #define APPROX(name, EXPR, RELATIVE, ABSOLUTE)                                                               \
     SIM_HANDLER(name)                                                                                        \
     {                                                                                                        \
         const float *a = sim_f32(w, i->a);                                                                   \
-        float r[SIM_LANES];                                                                                  \
+        float in[SIM_LANES], r[SIM_LANES];                                                                   \
         const bool ftz = i->mods & SIM_FTZ;                                                                  \
-        for (uint32_t l = 0; l < SIM_LANES; l++) {                                                           \
-            const float x = ftz ? sim_flush(a[l]) : a[l];                                                    \
-            const float y = perturbed(EXPR, x, RELATIVE, ABSOLUTE);                                          \
-            r[l] = sim_nan(ftz ? sim_flush(y) : y);                                                          \
+        SIM_EACH                                                                                             \
+        {                                                                                                    \
+            in[l] = ftz ? sim_flush(a[l]) : a[l];                                                            \
+        }                                                                                                    \
+        SIM_EACH                                                                                             \
+        {                                                                                                    \
+            const double x = in[l];                                                                          \
+            r[l] = (float)(EXPR);                                                                            \
+        }                                                                                                    \
+        if (sim_options.noise) {                                                                             \
+            sim_perturb(r, in, RELATIVE, ABSOLUTE);                                                          \
+        }                                                                                                    \
+        SIM_EACH                                                                                             \
+        {                                                                                                    \
+            r[l] = sim_nan(ftz ? sim_flush(r[l]) : r[l]);                                                    \
         }                                                                                                    \
         sim_store_u32(sim_u32(w, i->dst), (const uint32_t *)(const void *)r, mask);                          \
     }
 
-APPROX(ex2, exp2f(x), 0x1p-22f, 0)
-APPROX(lg2, log2f(x), 0, 0x1p-22f)
-APPROX(rcp, 1.0f / x, 0x1p-23f, 0)
-APPROX(root, sqrtf(x), 0x1p-23f, 0)
-APPROX(rsqrt, (float)(1.0 / sqrt((double)x)), 0x1p-22f, 0)
-APPROX(sine, sinf(x), 0, 0x1p-21f)
-APPROX(cosine, cosf(x), 0, 0x1p-21f)
-APPROX(tanh_f32, tanhf(x), 0x1p-11f, 0)
+APPROX(ex2, sim_exp2(x), 0x1p-22f, 0)
+APPROX(lg2, sim_log2(x), 0x1p-22f, 0x1p-22f)
+APPROX(rcp, 1.0 / x, 0x1p-23f, 0)
+APPROX(root, __builtin_sqrt(x), 0x1p-23f, 0)
+APPROX(rsqrt, 1.0 / __builtin_sqrt(x), 0x1p-22f, 0)
+APPROX(sine, sim_sine(x, 0.0), 0, 0x1p-21f)
+APPROX(cosine, sim_sine(x, 0.5), 0, 0x1p-21f)
+APPROX(tanh_f32, sim_tanh(x), 0x1p-11f, 0)
 
+/* div.approx gives 0 for 2^126 < |b| < 2^128 (NaN if a is infinite); div.full, with flags set, does not. */
 SIM_HANDLER(divide)
 {
     const float *a = sim_f32(w, i->a), *b = sim_f32(w, i->b);
-    float r[SIM_LANES];
-    const bool ftz = i->mods & SIM_FTZ;
-    for (uint32_t l = 0; l < SIM_LANES; l++) {
+    float in[SIM_LANES], r[SIM_LANES];
+    const bool ftz = i->mods & SIM_FTZ, full = i->flags;
+    SIM_EACH
+    {
         const float x = ftz ? sim_flush(a[l]) : a[l], y = ftz ? sim_flush(b[l]) : b[l];
-        const float q = perturbed(x / y, x, 0x1p-22f, 0);
-        r[l] = sim_nan(ftz ? sim_flush(q) : q);
+        const bool large = __builtin_fabsf(y) > 0x1p126f && __builtin_fabsf(y) < __builtin_inff();
+        const float inverse = large && !full ? 0.0f : 1.0f;
+        in[l] = x;
+        r[l] = large && !full ? x * inverse : x / y;
+    }
+    if (sim_options.noise) {
+        sim_perturb(r, in, 0x1p-22f, 0);
+    }
+    SIM_EACH
+    {
+        r[l] = sim_nan(ftz ? sim_flush(r[l]) : r[l]);
     }
     sim_store_u32(sim_u32(w, i->dst), (const uint32_t *)(const void *)r, mask);
 }
 
-/* rcp.approx.ftz.f64, rsqrt.approx.ftz.f64: good to 20 bits and more; subnormals are zeros, the low half is
- * zero. */
-#define APPROX64(name, EXPR)                                                                                 \
-    SIM_HANDLER(name)                                                                                        \
-    {                                                                                                        \
-        const double *a = sim_f64(w, i->a);                                                                  \
-        uint64_t r[SIM_LANES];                                                                               \
-        for (uint32_t l = 0; l < SIM_LANES; l++) {                                                           \
-            const double x = fabs(a[l]) < 0x1p-1022 ? copysign(0.0, a[l]) : a[l];                            \
-            r[l] = sim_bits64(EXPR) & 0xffffffff00000000ull;                                                 \
-        }                                                                                                    \
-        sim_store_u64(sim_u64(w, i->dst), r, mask);                                                          \
-    }
-APPROX64(rcp64, 1.0 / x)
-APPROX64(rsqrt64, 1.0 / sqrt(x))
+/*
+ * rcp.approx.ftz.f64 and rsqrt.approx.ftz.f64 read the upper half of their operand and give the upper half of
+ * the result; subnormals are zeros. rsqrt.approx.f64 without .ftz is the full function.
+ */
+static inline double flush64(double x)
+{
+    return __builtin_fabs(x) < 0x1p-1022 ? __builtin_copysign(0.0, x) : x;
+}
+
+static inline uint64_t upper(double x)
+{
+    return sim_bits64(flush64(x)) & 0xffffffff00000000ull;
+}
+
+/* A NaN with its payload in the lower half is a NaN still. */
+static inline double upper_operand(double x)
+{
+    return x != x ? x : sim_double(upper(x));
+}
+
+SIM_OP1(rcp64, uint64_t, double, upper(1.0 / upper_operand(x)))
+SIM_OP1(rsqrt64, uint64_t, double, upper(1.0 / __builtin_sqrt(upper_operand(x))))
+SIM_OP1(rsqrt64_full, double, double, 1.0 / __builtin_sqrt(x))
 
 bool SIM_NAME(sim_lower_approx)(sim_lowering *l, const ptx_instruction *p, sim_inst *inst)
 {
@@ -95,10 +104,14 @@ bool SIM_NAME(sim_lower_approx)(sim_lowering *l, const ptx_instruction *p, sim_i
     }
     sim_lower_operands(l, p, inst, type);
     inst->mods = sim_float_mods(p);
+    inst->flags = ptx_has(p, "full");
     for (size_t n = 0; n < sizeof rows / sizeof *rows; n++) {
         if (strcmp(rows[n].opcode, p->opcode) == 0) {
             run = type == PTX_F32 ? rows[n].f32 : rows[n].f64;
         }
+    }
+    if (type == PTX_F64 && !(inst->mods & SIM_FTZ)) {
+        run = run == rsqrt64 ? rsqrt64_full : NULL;
     }
     return sim_lower_run(l, p, inst, run, SIM_CLASS_SFU);
 }

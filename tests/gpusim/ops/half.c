@@ -2,151 +2,184 @@
  * f16, bf16 and their pairs: add, sub, mul, fma, neg, abs, min, max, ex2, tanh. (Comparisons: compare.c; cvt:
  * convert.c.)
  *
- * Each result is rounded once: sums and products of two values are computed in f32, whose 24 bits are more
- * than 2p + 2 of either type, so that the second rounding is harmless; fma in f64, rounded to odd on the way
- * through f32.
+ * A handler decodes its operands to f32 lanes, one half of the pairs after the other, computes, and rounds
+ * once to nearest: sums and products of two values are exact enough in f32, whose 24 bits are 2p + 2 and
+ * more, so that the second rounding is harmless; fma is rounded to odd on its way through f64 and f32.
  */
-#include <math.h>
+#include "tests/gpusim/ops/approx.h"
+#include "tests/gpusim/ops/arith_round.h"
 
-#include "tests/gpusim/ops/arith.h"
+enum { PAIRS = 1, IS_BF16 = 2 }; /* in flags */
 
-/* f64 to f32 with the last bit as a memory of what was cut off: a later rounding to fewer bits is then right.
- */
-static inline float to_odd(double d)
+/* One half of each lane to f32. */
+static void decode(float *to, const uint32_t *from, const sim_inst *i, uint32_t shift)
 {
-    float f = (float)d;
-    uint32_t bits = sim_bits(f);
-    if ((double)f == d || f != f || (bits & 0x7fffffffu) >= 0x7f800000u) {
-        return f;
+    if (i->flags & IS_BF16) {
+        SIM_EACH
+        {
+            to[l] = sim_from_bf16((from[l] >> shift) & 0xffff);
+        }
+        return;
     }
-    if (fabs((double)f) > fabs(d)) {
-        bits--; /* towards zero */
+    SIM_EACH
+    {
+        to[l] = sim_from_f16((from[l] >> shift) & 0xffff);
     }
-    return sim_float(bits | 1);
+    if (i->mods & SIM_FTZ) {
+        SIM_EACH
+        {
+            to[l] = __builtin_fabsf(to[l]) < 0x1p-14f ? __builtin_copysignf(0.0f, to[l]) : to[l];
+        }
+    }
 }
 
-/* min and max as PTX has them: a number wins over NaN (unless .NaN), -0 is less than +0. */
+static void encode(uint32_t *to, float *r, const sim_inst *i, uint32_t shift)
+{
+    if (i->mods & SIM_SAT) {
+        SIM_EACH
+        {
+            r[l] = sim_saturate(r[l]);
+        }
+    }
+    if (i->mods & SIM_RELU) {
+        SIM_EACH
+        {
+            r[l] = r[l] > 0.0f || r[l] != r[l] ? r[l] : 0.0f;
+        }
+    }
+    uint32_t h[SIM_LANES];
+    if (i->flags & IS_BF16) {
+        SIM_EACH
+        {
+            h[l] = sim_to_bf16(r[l]);
+        }
+    } else {
+        SIM_EACH
+        {
+            h[l] = sim_to_f16(r[l]);
+        }
+    }
+    if ((i->mods & SIM_FTZ) && !(i->flags & IS_BF16)) {
+        SIM_EACH
+        {
+            h[l] = (h[l] & 0x7c00) ? h[l] : h[l] & 0x8000;
+        }
+    }
+    SIM_EACH
+    {
+        to[l] = shift ? to[l] | (h[l] << 16) : h[l];
+    }
+}
+
+/* EXPR of x, y, z (f32 lanes) and mods. Operands that the instruction does not have are read as a. */
+#define HALF(name, EXPR, RELATIVE_F16, RELATIVE_BF16)                                                        \
+    SIM_HANDLER(name##_halves)                                                                               \
+    {                                                                                                        \
+        const uint32_t *a = sim_u32(w, i->a), *b = i->b.bank == SIM_NOTHING ? a : sim_u32(w, i->b);          \
+        const uint32_t *c = i->c.bank == SIM_NOTHING ? a : sim_u32(w, i->c), mods = i->mods;                 \
+        uint32_t out[SIM_LANES];                                                                             \
+        float p[SIM_LANES], q[SIM_LANES], s[SIM_LANES], r[SIM_LANES];                                        \
+        for (uint32_t shift = 0; shift <= ((i->flags & PAIRS) ? 16u : 0u); shift += 16) {                    \
+            decode(p, a, i, shift);                                                                          \
+            decode(q, b, i, shift);                                                                          \
+            decode(s, c, i, shift);                                                                          \
+            SIM_EACH                                                                                         \
+            {                                                                                                \
+                const float x = p[l], y = q[l], z = s[l];                                                    \
+                (void)y, (void)z, (void)mods;                                                                \
+                r[l] = EXPR;                                                                                 \
+            }                                                                                                \
+            if (sim_options.noise && RELATIVE_F16 > 0.0f) {                                                  \
+                sim_perturb(r, p, (i->flags & IS_BF16) ? RELATIVE_BF16 : RELATIVE_F16, 0.0f);                \
+            }                                                                                                \
+            encode(out, r, i, shift);                                                                        \
+        }                                                                                                    \
+        sim_store_u32(sim_u32(w, i->dst), out, mask);                                                        \
+    }
+
+/* x y + z as a double that is odd in its last bit unless exact, then likewise an f32. x y is exact. */
+static inline float fma_odd(float x, float y, float z)
+{
+    const double p = (double)x * y, sum = p + z, back = sum - p;
+    const double error = (p - (sum - back)) + (z - back);
+    const uint64_t bits = sim_bits64(sum);
+    const bool inexact = (error > 0.0 || error < 0.0) && !(bits & 1);
+    const uint64_t odd = (error > 0.0) == (sum > 0.0) ? bits + 1 : bits - 1;
+    return sim_odd_float(sim_double(inexact ? odd : bits));
+}
+
 static inline float least(float x, float y, uint32_t mods)
 {
-    if (x != x || y != y) {
-        return (mods & SIM_NAN_WINS) || (x != x && y != y) ? NAN : x != x ? y : x;
-    }
-    return x < y || (x == y && signbit(x)) ? x : y;
+    const bool magnitudes = mods & SIM_XORSIGN;
+    const uint32_t sign = magnitudes ? (sim_bits(x) ^ sim_bits(y)) & 0x80000000u : 0;
+    const float m = magnitudes ? sim_min(__builtin_fabsf(x), __builtin_fabsf(y)) : sim_min(x, y);
+    const float r = (mods & SIM_NAN_WINS) ? sim_nan_wins(x, y, m) : m;
+    return sim_float(sim_bits(r) | sign);
 }
 
 static inline float most(float x, float y, uint32_t mods)
 {
-    if (x != x || y != y) {
-        return (mods & SIM_NAN_WINS) || (x != x && y != y) ? NAN : x != x ? y : x;
-    }
-    return x > y || (x == y && !signbit(x)) ? x : y;
+    const bool magnitudes = mods & SIM_XORSIGN;
+    const uint32_t sign = magnitudes ? (sim_bits(x) ^ sim_bits(y)) & 0x80000000u : 0;
+    const float m = magnitudes ? sim_max(__builtin_fabsf(x), __builtin_fabsf(y)) : sim_max(x, y);
+    const float r = (mods & SIM_NAN_WINS) ? sim_nan_wins(x, y, m) : m;
+    return sim_float(sim_bits(r) | sign);
 }
 
-static inline float finish(float r, uint32_t mods)
-{
-    r = mods & SIM_SAT ? sim_saturate(r) : r;
-    return mods & SIM_RELU && r == r && !(r > 0.0f) ? 0.0f : r;
-}
+HALF(add, x + y, 0, 0)
+HALF(sub, x - y, 0, 0)
+HALF(mul, x *y, 0, 0)
+HALF(fma, fma_odd(x, y, z), 0, 0)
+HALF(min, least(x, y, mods), 0, 0)
+HALF(max, most(x, y, mods), 0, 0)
+HALF(ex2, (float)sim_exp2(x), 0x1p-11f, 0x1p-8f)
+HALF(tanh, (float)sim_tanh(x), 0x1p-12f, 0x1p-9f)
+HALF(neg, -x, 0, 0)
+HALF(abs, __builtin_fabsf(x), 0, 0)
 
-static inline uint32_t pack_f16(float r)
-{
-    return sim_to_f16(r);
-}
+/* neg and abs without .ftz only touch the sign bit. */
+SIM_OP1(neg_one, uint32_t, uint32_t, (x ^ 0x8000u) & 0xffffu)
+SIM_OP1(neg_pair, uint32_t, uint32_t, x ^ 0x80008000u)
+SIM_OP1(abs_one, uint32_t, uint32_t, x & 0x7fffu)
+SIM_OP1(abs_pair, uint32_t, uint32_t, x & 0x7fff7fffu)
 
-static inline uint32_t pack_bf16(float r)
-{
-    return r == r ? sim_to_bf16(r) : 0x7fffu;
-}
-
-/* Handlers of one operation for both types, single and in pairs. */
-#define HALF_TYPE(name, type, EXPR)                                                                          \
-    static inline uint32_t name##_##type##_one(uint32_t a, uint32_t b, uint32_t c, uint32_t mods)            \
-    {                                                                                                        \
-        const float x = sim_from_##type(a & 0xffff), y = sim_from_##type(b & 0xffff),                        \
-                    z = sim_from_##type(c & 0xffff);                                                         \
-        (void)y, (void)z;                                                                                    \
-        return pack_##type(finish(EXPR, mods));                                                              \
-    }                                                                                                        \
-    static void name##_##type(sim_warp *w, const sim_inst *i, sim_mask mask)                                 \
-    {                                                                                                        \
-        const uint32_t *a = sim_u32(w, i->a), *b = i->b.bank == SIM_NOTHING ? a : sim_u32(w, i->b);          \
-        const uint32_t *c = i->c.bank == SIM_NOTHING ? a : sim_u32(w, i->c);                                 \
-        uint32_t r[SIM_LANES];                                                                               \
-        for (uint32_t l = 0; l < SIM_LANES; l++) {                                                           \
-            r[l] = name##_##type##_one(a[l], b[l], c[l], i->mods);                                           \
-        }                                                                                                    \
-        sim_store_u32(sim_u32(w, i->dst), r, mask);                                                          \
-    }                                                                                                        \
-    static void name##_##type##x2(sim_warp *w, const sim_inst *i, sim_mask mask)                             \
-    {                                                                                                        \
-        const uint32_t *a = sim_u32(w, i->a), *b = i->b.bank == SIM_NOTHING ? a : sim_u32(w, i->b);          \
-        const uint32_t *c = i->c.bank == SIM_NOTHING ? a : sim_u32(w, i->c);                                 \
-        uint32_t r[SIM_LANES];                                                                               \
-        for (uint32_t l = 0; l < SIM_LANES; l++) {                                                           \
-            r[l] = name##_##type##_one(a[l], b[l], c[l], i->mods) |                                          \
-                   name##_##type##_one(a[l] >> 16, b[l] >> 16, c[l] >> 16, i->mods) << 16;                   \
-        }                                                                                                    \
-        sim_store_u32(sim_u32(w, i->dst), r, mask);                                                          \
-    }
-#define HALF(name, EXPR) HALF_TYPE(name, f16, EXPR) HALF_TYPE(name, bf16, EXPR)
-
-HALF(add, x + y)
-HALF(sub, x - y)
-HALF(mul, x *y)
-HALF(fma, to_odd((double)x *y + z))
-HALF(min, least(x, y, mods))
-HALF(max, most(x, y, mods))
-HALF(ex2, exp2f(x))
-HALF(tanh, tanhf(x))
-
-/* neg and abs only touch the sign bit. */
-#define SIGN(name, type, bit, EXPR)                                                                          \
-    static void name##_##type(sim_warp *w, const sim_inst *i, sim_mask mask)                                 \
-    {                                                                                                        \
-        const uint32_t *a = sim_u32(w, i->a), sign = bit;                                                    \
-        uint32_t r[SIM_LANES];                                                                               \
-        SIM_EACH                                                                                             \
-        {                                                                                                    \
-            r[l] = EXPR;                                                                                     \
-        }                                                                                                    \
-        sim_store_u32(sim_u32(w, i->dst), r, mask);                                                          \
-    }
-SIGN(neg, single, 0x8000u, a[l] ^ sign)
-SIGN(neg, pair, 0x80008000u, a[l] ^ sign)
-SIGN(abs, single, 0x8000u, a[l] & ~sign)
-SIGN(abs, pair, 0x80008000u, a[l] & ~sign)
+/* The modifiers that an opcode has. */
+static const struct {
+    const char *opcode;
+    sim_handler *run;
+    uint32_t mods;
+} rows[] = {
+    {"add", add_halves, SIM_FTZ | SIM_SAT},
+    {"sub", sub_halves, SIM_FTZ | SIM_SAT},
+    {"mul", mul_halves, SIM_FTZ | SIM_SAT},
+    {"fma", fma_halves, SIM_FTZ | SIM_SAT | SIM_RELU},
+    {"min", min_halves, SIM_FTZ | SIM_NAN_WINS | SIM_XORSIGN | SIM_ABS},
+    {"max", max_halves, SIM_FTZ | SIM_NAN_WINS | SIM_XORSIGN | SIM_ABS},
+    {"ex2", ex2_halves, SIM_FTZ},
+    {"tanh", tanh_halves, 0},
+    {"neg", neg_halves, SIM_FTZ},
+    {"abs", abs_halves, SIM_FTZ},
+};
 
 bool SIM_NAME(sim_lower_half)(sim_lowering *l, const ptx_instruction *p, sim_inst *inst)
 {
-    static const struct {
-        const char *opcode;
-        sim_handler *run[4]; /* f16, f16x2, bf16, bf16x2 */
-    } rows[] = {
-        {"add", {add_f16, add_f16x2, add_bf16, add_bf16x2}},
-        {"sub", {sub_f16, sub_f16x2, sub_bf16, sub_bf16x2}},
-        {"mul", {mul_f16, mul_f16x2, mul_bf16, mul_bf16x2}},
-        {"fma", {fma_f16, fma_f16x2, fma_bf16, fma_bf16x2}},
-        {"min", {min_f16, min_f16x2, min_bf16, min_bf16x2}},
-        {"max", {max_f16, max_f16x2, max_bf16, max_bf16x2}},
-        {"ex2", {ex2_f16, ex2_f16x2, ex2_bf16, ex2_bf16x2}},
-        {"tanh", {tanh_f16, tanh_f16x2, tanh_bf16, tanh_bf16x2}},
-        {"neg", {neg_single, neg_pair, neg_single, neg_pair}},
-        {"abs", {abs_single, abs_pair, abs_single, abs_pair}},
-    };
     const ptx_type type = ptx_nth_type(p, 0);
-    const int column = type == PTX_F16      ? 0
-                       : type == PTX_F16X2  ? 1
-                       : type == PTX_BF16   ? 2
-                       : type == PTX_BF16X2 ? 3
-                                            : -1;
+    const bool pairs = type == PTX_F16X2 || type == PTX_BF16X2, bf16 = type == PTX_BF16 || type == PTX_BF16X2;
+    const bool sign_only = !ptx_has(p, "ftz") && (!strcmp(p->opcode, "neg") || !strcmp(p->opcode, "abs"));
     sim_handler *run = NULL;
     sim_lower_operands(l, p, inst, type);
     inst->mods = sim_float_mods(p);
-    for (size_t n = 0; column >= 0 && n < sizeof rows / sizeof *rows; n++) {
-        run = strcmp(rows[n].opcode, p->opcode) == 0 ? rows[n].run[column] : run;
+    inst->flags = (uint8_t)((pairs ? PAIRS : 0) | (bf16 ? IS_BF16 : 0));
+    for (size_t n = 0; n < sizeof rows / sizeof *rows; n++) {
+        if (strcmp(rows[n].opcode, p->opcode) == 0 && (inst->mods & ~rows[n].mods) == 0) {
+            run = rows[n].run;
+        }
     }
-    if (inst->mods & (SIM_ROUNDING | SIM_FTZ | SIM_XORSIGN)) {
-        run = strcmp(p->opcode, "ex2") == 0 ? run : NULL; /* ex2.approx.ftz.bf16 has no other form */
+    if (sign_only) {
+        run = p->opcode[0] == 'n' ? (pairs ? neg_pair : neg_one) : pairs ? abs_pair : abs_one;
+    }
+    if (type != PTX_F16 && type != PTX_F16X2 && !bf16) {
+        run = NULL;
     }
     return sim_lower_run(l, p, inst, run, SIM_CLASS_F16);
 }
