@@ -41,16 +41,31 @@ GEMM_TILES_F16(CHECK_F16)
 GEMM_TILES_F32(CHECK_F32)
 
 /*
+ * The time per element of c and k in which the second-level cache brings a tile's operands, when all SMs ask,
+ * in units of the tensor cores' time: 2540 flops a clock that an H100's SM gets from mma.sync, over 28 bytes
+ * a clock from that cache. In f32 multiply-adds are ten times slower, and the cache does not matter.
+ */
+static double cache_share(const gemm_choice *tile, sa_dtype dtype)
+{
+    double fetched = (double)(tile->rows + tile->columns) / ((double)tile->rows * tile->columns);
+    return dtype == SA_F32 ? 0.0 : fetched * 2540.0 / 28.0;
+}
+
+/*
  * Estimated time of a tile for a shape: the tiles that the busiest SM computes, times a tile's size, times
- * its time per element. An exact GELU costs about as much again as the rest of a block's end.
+ * its time per element: k, of what is slowest, and a block's beginning and end. An exact GELU costs about as
+ * much again as the rest of the end.
  */
 static double estimate(const gemm_choice *tile, const sa_gemm_args *args, size_t processors)
 {
     size_t row_tiles = (args->m + tile->rows - 1) / tile->rows;
     size_t column_tiles = (args->n + tile->columns - 1) / tile->columns;
-    double rounds = (double)((row_tiles * column_tiles + processors - 1) / processors);
+    size_t blocks = row_tiles * column_tiles, rounds = (blocks + processors - 1) / processors;
+    double busy = blocks < processors ? (double)blocks / (double)processors : 1.0;
+    double cache = cache_share(tile, args->dtype) * busy, own = tile->percent / 100.0;
     double extra = tile->extra * (args->act == SA_ACT_GELU ? 2.0 : 1.0);
-    return rounds * tile->rows * tile->columns * ((double)args->k * tile->percent / 100.0 + extra);
+    return (double)rounds * tile->rows * tile->columns *
+           ((double)args->k * (own > cache ? own : cache) + extra);
 }
 
 static bool rows_aligned(const void *base, size_t ld, sa_dtype dtype)
