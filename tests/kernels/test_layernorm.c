@@ -206,12 +206,13 @@ static void check_invariance(size_t d)
     norm_case c = {.rows = 200, .d = d, .eps = 1e-6f, .act = SA_ACT_GELU, .seed = SEED + 7000};
     norm_data data = make_data(&c);
     check_buffer first[SA_CPU_LEVELS] = {{0}};
-    for (size_t t = 0; t < 4 * 7; t++) {
-        test_levels levels = levels_open(threads[t / 7]);
-        for (size_t l = 0; l < levels.count; l++) {
-            data.args.rows = rows[t % 7];
+    for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
+        test_levels levels = levels_open(threads[t]);
+        for (size_t i = 0; i < levels.count * (sizeof rows / sizeof rows[0]); i++) {
+            size_t l = i % levels.count;
+            data.args.rows = rows[i / levels.count];
             check_buffer out = run_norm(&levels.level[l], &c, &data);
-            if (t == 0) {
+            if (first[l].bytes == NULL) {
                 first[l] = out;
                 continue;
             }
