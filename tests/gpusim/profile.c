@@ -36,7 +36,7 @@ static const char *const class_names[SIM_CLASSES] = {
 /* A kernel's launches taken together. */
 typedef struct {
     char *kernel;
-    uint64_t launches, registers;
+    uint64_t launches, registers, least; /* least: distinct sectors, summed over launches */
     sim_counters sum;
     double seconds, a100, h100, occupancy; /* estimated us; occupancy summed over launches */
 } row;
@@ -105,7 +105,7 @@ static void write_estimate(FILE *f, const char *key, const sim_launch *launch, c
 }
 
 static void write_launch(FILE *f, const sim_gpu *gpu, const sim_launch *l, const sim_counters *c,
-                         double seconds)
+                         const sim_touched *least, double seconds)
 {
     const char *limit;
     uint32_t blocks;
@@ -118,6 +118,8 @@ static void write_launch(FILE *f, const sim_gpu *gpu, const sim_launch *l, const
             l->grid[1], l->grid[2], l->block[0], l->block[1], l->block[2], l->dynamic_shared,
             l->kernel->shared_bytes, l->kernel->registers, l->kernel->spill_bytes, seconds);
     write_counters(f, c);
+    fprintf(f, ",\"least_sectors_read\":%llu,\"least_sectors_written\":%llu",
+            (unsigned long long)least->sectors_read, (unsigned long long)least->sectors_written);
     fprintf(f,
             ",\"occupancy\":{\"device\":\"%s\",\"blocks\":%u,\"share\":%.3f,\"limit\":\"%s\"},\"estimate\":{",
             gpu->key, blocks, share, limit);
@@ -150,7 +152,8 @@ static row *row_of(const char *kernel)
     return r;
 }
 
-static void add_row(const sim_gpu *gpu, const sim_launch *launch, const sim_counters *c, double seconds)
+static void add_row(const sim_gpu *gpu, const sim_launch *launch, const sim_counters *c,
+                    const sim_touched *least, double seconds)
 {
     row *r = row_of(launch->kernel->name);
     const char *limit;
@@ -161,6 +164,7 @@ static void add_row(const sim_gpu *gpu, const sim_launch *launch, const sim_coun
         to[i] += from[i];
     }
     r->launches++;
+    r->least += least->sectors_read + least->sectors_written;
     r->registers = launch->kernel->registers;
     r->seconds += seconds;
     r->occupancy += occupancy(gpu, launch, &blocks, &limit);
@@ -182,15 +186,16 @@ static int by_time(const void *a, const void *b)
 static void print_table(FILE *f)
 {
     qsort(state.rows, state.count, sizeof *state.rows, by_time);
-    fprintf(f, "%-32s %7s %9s %9s %9s %8s %7s %5s %5s %9s %9s\n", "kernel", "launches", "M instr",
-            "tensor GF", "MB moved", "conflict", "diverge", "regs", "occup", "a100 est", "h100 est");
+    fprintf(f, "%-32s %8s %9s %9s %9s %9s %8s %7s %5s %5s %9s %9s\n", "kernel", "launches", "M instr",
+            "tensor GF", "MB moved", "MB least", "conflict", "diverge", "regs", "occup", "a100 est",
+            "h100 est");
     for (size_t i = 0; i < state.count; i++) {
         const row *r = &state.rows[i];
         const sim_counters *c = &r->sum;
-        fprintf(f, "%-32s %8llu %9.3f %9.3f %9.3f %7.2f%% %6.2f%% %5llu %4.0f%% %6.1f us %6.1f us\n",
+        fprintf(f, "%-32s %8llu %9.3f %9.3f %9.3f %9.3f %7.2f%% %6.2f%% %5llu %4.0f%% %6.1f us %6.1f us\n",
                 r->kernel, (unsigned long long)r->launches, 1e-6 * (double)all_instructions(c),
                 1e-9 * (double)c->tensor_flops, 32e-6 * (double)(c->sectors_read + c->sectors_written),
-                100 * ratio((double)c->shared_conflicts, (double)c->shared_passes),
+                32e-6 * (double)r->least, 100 * ratio((double)c->shared_conflicts, (double)c->shared_passes),
                 100 * ratio((double)c->divergent_branches, (double)c->branches),
                 (unsigned long long)r->registers, 100 * r->occupancy / (double)r->launches, r->a100, r->h100);
     }
@@ -200,17 +205,17 @@ static void print_table(FILE *f)
 }
 
 void sim_profile_launch(const sim_gpu *gpu, const sim_launch *launch, const sim_counters *counters,
-                        double seconds)
+                        const sim_touched *least, double seconds)
 {
     if (strcmp(sim_options.profile, "-") == 0) {
-        add_row(gpu, launch, counters, seconds);
+        add_row(gpu, launch, counters, least, seconds);
         return;
     }
     if (!state.file && !(state.file = fopen(sim_options.profile, "a"))) {
         fprintf(stderr, "gpusim: GPUSIM_PROFILE=%s can't be written\n", sim_options.profile);
         exit(2);
     }
-    write_launch(state.file, gpu, launch, counters, seconds);
+    write_launch(state.file, gpu, launch, counters, least, seconds);
 }
 
 void sim_profile_close(void)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "tests/gpusim/sim.h"
+#include "tests/gpusim/touched.h"
 
 /* Figures of the vendor's data sheets and the programming guide's table of compute capabilities. */
 typedef struct {
@@ -43,7 +44,7 @@ sim_estimate sim_roofline(const sim_gpu *gpu, const sim_launch *launch, const si
 
 /* One line of GPUSIM_PROFILE for a launch that has run; `seconds` it took here. */
 void sim_profile_launch(const sim_gpu *gpu, const sim_launch *launch, const sim_counters *counters,
-                        double seconds);
+                        const sim_touched *least, double seconds);
 void sim_profile_close(void); /* the table at exit */
 
 #endif

@@ -185,7 +185,7 @@ static sim_allocation *to_be_freed(uint64_t address, const char *call)
     if (a && a->begin == address && !a->freeing) {
         return a;
     }
-    if ((a && a->freeing) || (range && !range->is_live && range->begin == address)) {
+    if ((a && a->freeing && a->begin == address) || (range && !range->is_live && range->begin == address)) {
         sim_finding finding = {.kind = SIM_USE_AFTER_FREE, .address = address};
         snprintf(finding.message, sizeof finding.message, "%s: memory of %s freed a second time", call,
                  range ? range->what : a->call);

@@ -93,7 +93,8 @@ extern sim_clock sim_host_clock; /* what the host has waited for */
  * valid.
  */
 void sim_order_access(const sim_work *work, uint64_t begin, uint64_t end, bool writes, const char *what);
-void sim_order_prune(void); /* forgets what the host has waited for; call when no work is queued */
+bool sim_order_matters(void); /* kernels' accesses are of interest */
+void sim_order_prune(void);   /* forgets what the host has waited for; call when no work is queued */
 
 /* ---- contexts ---- */
 

@@ -304,6 +304,16 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+enum {
+    MOST_RUNS = 512
+}; /* of bytes that a launch read, and that it wrote, which are looked at for stream_order */
+
+static void order_range(void *data, uint64_t begin, uint64_t end, bool writes)
+{
+    const sim_work *work = data;
+    sim_order_access(work, begin, end, writes, work->kernel.function->function->name);
+}
+
 void sim_kernel_run(sim_work *work)
 {
     static uint64_t number;
@@ -317,13 +327,20 @@ void sim_kernel_run(sim_work *work)
     memcpy(launched.grid, work->kernel.grid, sizeof launched.grid);
     memcpy(launched.block, work->kernel.block, sizeof launched.block);
     sim_counters counters = {0};
+    sim_touched touched = {0, 0};
+    bool is_ordered = sim_order_matters(),
+         is_touched = (is_ordered || sim_options.profile) && sim_touched_begin();
     double start = now();
     int error = sim_grid_run(&launched, &counters);
+    double seconds = now() - start;
     sim_memory_time = number;
+    if (is_touched) {
+        touched = sim_touched_end(is_ordered ? order_range : NULL, work, MOST_RUNS);
+    }
     if (error) {
         work->stream->context->pending = (CUresult)error;
     }
     if (sim_options.profile) {
-        sim_profile_launch(sim_device, &launched, &counters, now() - start);
+        sim_profile_launch(sim_device, &launched, &counters, &touched, seconds);
     }
 }

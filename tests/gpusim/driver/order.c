@@ -26,6 +26,25 @@ static uint32_t last_tick[SIM_STREAMS];
 static access_record accesses[MOST_ACCESSES];
 static size_t access_count;
 
+/* Names outlive the modules that they come from. */
+static const char *lasting(const char *name)
+{
+    static char **names;
+    static size_t count;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return names[i];
+        }
+    }
+    char **grown = realloc(names, (count + 1) * sizeof *names);
+    char *copy = strdup(name);
+    if (!grown || !copy) {
+        abort();
+    }
+    names = grown;
+    return names[count++] = copy;
+}
+
 /* Numbers are used again, but their ticks go on, so that clocks that know the old stream stay right. */
 uint32_t sim_order_open(uint32_t *tick)
 {
@@ -58,19 +77,19 @@ static void tell(const access_record *old, const access_record *now)
     uint64_t end = old->end < now->end ? old->end : now->end;
     sim_finding finding = {.kind = SIM_STREAM_ORDER, .address = begin, .bytes = (uint32_t)(end - begin)};
     snprintf(finding.message, sizeof finding.message,
-             "%s (stream %u) %s memory that %s (stream %u) %s, and nothing orders them", now->what,
-             now->stream, now->writes ? "writes" : "reads", old->what, old->stream,
-             old->writes ? "writes" : "reads");
+             "%s (stream %u) and %s (stream %u) use the same memory, one of them writes it, and nothing "
+             "orders them",
+             old->what, old->stream, now->what, now->stream);
     sim_report(&finding);
 }
 
 void sim_order_access(const sim_work *work, uint64_t begin, uint64_t end, bool writes, const char *what)
 {
-    access_record now = {begin, end, work->stream->number, work->tick, writes, what};
     size_t kept = 0;
     if (!sim_options.check[SIM_STREAM_ORDER] || begin >= end) {
         return;
     }
+    access_record now = {begin, end, work->stream->number, work->tick, writes, lasting(what)};
     for (size_t i = 0; i < access_count; i++) {
         const access_record *old = &accesses[i];
         bool overlaps = old->begin < end && begin < old->end, is_own = old->stream == now.stream;
@@ -88,6 +107,19 @@ void sim_order_access(const sim_work *work, uint64_t begin, uint64_t end, bool w
     }
     accesses[kept++] = now;
     access_count = kept;
+}
+
+/* With one stream there is nothing to order. The default ones are there always, and count once they are used.
+ */
+bool sim_order_matters(void)
+{
+    int streams = 0;
+    for (uint32_t n = 1; n < SIM_STREAMS; n++) {
+        CUstream s = sim_streams[n];
+        bool is_default = s && (s == s->context->legacy || s == s->context->per_thread);
+        streams += s && (!is_default || s->tick > 0);
+    }
+    return streams > 1 && sim_options.check[SIM_STREAM_ORDER];
 }
 
 void sim_order_prune(void)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/gpusim/access.h"
+#include "tests/gpusim/touched.h"
 
 /* The lanes' bytes on the host. dense: all 32 lanes are on and their bytes stand one behind the other. */
 typedef struct {
@@ -231,6 +232,9 @@ static inline void sim_look(sim_warp *w, const sim_inst *inst, const sim_access 
                             sim_mask mask, const uint64_t a[SIM_LANES], const uint8_t *values)
 {
     if (space == SIM_SPACE_GLOBAL) {
+        if (sim_touched_on && !acc->is_strong) {
+            sim_touch(mask, a, acc->total, acc->kind & SIM_READS, acc->kind & SIM_WRITES);
+        }
         if (acc->is_counted) {
             sim_count_global(w, acc, mask, a);
         }
