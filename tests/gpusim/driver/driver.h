@@ -178,6 +178,7 @@ struct sim_work {
             CUfunction function;
             uint32_t grid[3], block[3], shared;
             uint8_t *params; /* owned */
+            bool traps;      /* GPUSIM_TRAP_LAUNCH: it fails instead of running */
         } kernel;
         struct {
             CUhostFn call;

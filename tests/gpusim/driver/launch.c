@@ -200,13 +200,11 @@ static CUresult params_from_pointers(const CUfunction f, uint8_t *params, void *
 }
 
 /* GPUSIM_FAIL_LAUNCH and GPUSIM_TRAP_LAUNCH count the launches that pass the checks. */
-static CUresult inject(CUstream stream)
+static CUresult inject(bool *traps)
 {
     static uint64_t launches;
     launches++;
-    if (sim_options.trap_launch == launches) {
-        stream->context->pending = CUDA_ERROR_LAUNCH_FAILED;
-    }
+    *traps = sim_options.trap_launch == launches;
     return sim_options.fail_launch == launches ? CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES : CUDA_SUCCESS;
 }
 
@@ -221,13 +219,15 @@ static CUresult launch(CUfunction f, const uint32_t grid[3], const uint32_t bloc
         return CUDA_ERROR_INVALID_VALUE;
     }
     CUresult error = check_limits(f, grid, block, shared);
-    error = error ? error : inject(stream);
+    bool traps = false;
+    error = error ? error : inject(&traps);
     if (error) {
         return error;
     }
     sim_work work = {.kind = SIM_WORK_KERNEL, .call = "cuLaunchKernel"};
     work.kernel.function = f;
     work.kernel.shared = shared;
+    work.kernel.traps = traps;
     memcpy(work.kernel.grid, grid, sizeof work.kernel.grid);
     memcpy(work.kernel.block, block, sizeof work.kernel.block);
     work.kernel.params = calloc(1, f->function->param_bytes + 1);
@@ -317,6 +317,10 @@ static void order_range(void *data, uint64_t begin, uint64_t end, bool writes)
 void sim_kernel_run(sim_work *work)
 {
     static uint64_t number;
+    if (work->kernel.traps) {
+        work->stream->context->pending = CUDA_ERROR_LAUNCH_FAILED;
+        return;
+    }
     sim_launch launched = {
         .kernel = work->kernel.function->function,
         .dynamic_shared = work->kernel.shared,
