@@ -120,7 +120,7 @@ skip() {
 }
 
 # TESTS=ON is said again: `build` may have switched it off in the same folder.
-configure() { cmake --preset "$1" -DSEGAGENT_TESTS=ON && cmake --build --preset "$1" --parallel "$JOBS" "${@:2}"; }
+configure() { cmake --preset "$1" -DSEGAGENT_TESTS=ON $([ "$1" = release ] && echo -DSEGAGENT_CUDA_ARCHS=90a) && cmake --build --preset "$1" --parallel "$JOBS" "${@:2}"; }
 
 # Tests are many short programs, so as many at a time as there are processors.
 run_tests() { ctest --preset "$1" --no-tests=error --parallel "$JOBS" "${@:2}"; }

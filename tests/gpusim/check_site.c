@@ -13,7 +13,8 @@ enum { SITES = 1 << 16 };
 
 static struct {
     pthread_mutex_t lock;
-    uint32_t count; /* number 0: not known, too many */
+    uint64_t launch; /* counts launches: numbers of sites hold for one */
+    uint32_t count;  /* number 0: not known, too many */
     struct {
         const sim_function *function;
         const sim_inst *inst;
@@ -23,11 +24,12 @@ static struct {
 void sim_sites_begin(void)
 {
     sites.count = 1;
+    sites.launch++;
 }
 
 uint32_t sim_site_number(sim_warp *w, const sim_inst *inst, sim_site *site)
 {
-    const uint64_t launch = w->block->launch->number + 1;
+    const uint64_t launch = sites.launch;
     if (__atomic_load_n(&site->launch, __ATOMIC_ACQUIRE) == launch) {
         return site->number;
     }

@@ -117,6 +117,97 @@ static inline sim_block_check *sim_block_check_of(const sim_warp *w)
     return w->block->check;
 }
 
+/* ---- what the shadows of shared and global memory have in common ---- */
+
+/* One access of some lanes, as the functions of a shadow hand it around. */
+typedef struct {
+    sim_warp *w;
+    const sim_inst *inst;
+    const sim_access *acc;
+    sim_warp_check *warp;
+    sim_block_check *block;
+    sim_mask mask;
+    const uint64_t *address;
+    const uint8_t *values; /* of the lanes that write, or NULL */
+    sim_record base;       /* the access's record, without lane and bytes */
+    sim_record limit;      /* records below it came before, whoever made them */
+    bool is_read;          /* and nothing else: atomics count as writes */
+} sim_look_at;
+
+/* Lanes first .. first + lanes - 1, whose bytes stand one behind the other. */
+typedef struct {
+    uint64_t at;
+    uint32_t bytes, first, lanes;
+} sim_run;
+
+static inline sim_record sim_record_of(const sim_look_at *look, uint32_t lane, uint32_t bytes)
+{
+    return look->base | (uint64_t)lane << 9 | bytes;
+}
+
+/* Takes the next run off *rest. */
+static inline sim_run sim_next_run(sim_mask *rest, const uint64_t address[SIM_LANES], uint32_t total)
+{
+    const uint32_t first = (uint32_t)__builtin_ctz(*rest);
+    uint32_t end = first + 1;
+    while (end < SIM_LANES && (*rest >> end & 1) && address[end] == address[end - 1] + total) {
+        end++;
+    }
+    *rest &= end == SIM_LANES ? 0 : SIM_ALL_LANES << end;
+    return (sim_run){.at = address[first], .bytes = (end - first) * total, .first = first, .lanes = end - first};
+}
+
+/* The bytes of word `word` that [at, at + bytes) holds, as a mask of 4. */
+static inline uint32_t sim_bytes_of_word(uint64_t word, uint64_t at, uint64_t bytes)
+{
+    const uint64_t begin = word * 4 > at ? word * 4 : at, last = at + bytes, end = word * 4 + 4 < last ? word * 4 + 4 : last;
+    return ((1u << (end - begin)) - 1) << begin % 4;
+}
+
+/* True if every bit of [at, at + count) is set. */
+static inline bool sim_bits_all(const uint8_t *bits, uint64_t at, uint32_t count)
+{
+    while (count) {
+        const uint32_t shift = at % 8, n = count < 8 - shift ? count : 8 - shift;
+        const uint32_t wanted = ((1u << n) - 1) << shift;
+        if ((bits[at / 8] & wanted) != wanted) {
+            return false;
+        }
+        at += n;
+        count -= n;
+    }
+    return true;
+}
+
+/* Sets them. Other threads may set neighbours at the same time: bytes that are shared change atomically. */
+static inline void sim_bits_set(uint8_t *bits, uint64_t at, uint32_t count)
+{
+    while (count) {
+        const uint32_t shift = at % 8, n = count < 8 - shift ? count : 8 - shift;
+        const uint32_t wanted = ((1u << n) - 1) << shift;
+        if (n == 8) {
+            bits[at / 8] = 0xff;
+        } else if ((bits[at / 8] & wanted) != wanted) {
+            __atomic_fetch_or(&bits[at / 8], (uint8_t)wanted, __ATOMIC_RELAXED);
+        }
+        at += n;
+        count -= n;
+    }
+}
+
+/* ---- check_look.c ---- */
+
+void sim_look_begin(sim_look_at *look, sim_warp *w, const sim_inst *inst, const sim_access *acc, sim_mask mask,
+                    const uint64_t address[SIM_LANES], const uint8_t *values);
+/* True if the access of record r, made in the same block, came before what `lane` does now. */
+bool sim_look_came_before(const sim_look_at *look, uint32_t lane, sim_record r);
+/*
+ * True if `lane` writes to a word what stands or comes there anyway: lanes of this very instruction that write the
+ * same bytes with the same values, or other warps at the same instruction. `now` are the word's present bytes.
+ */
+bool sim_look_is_same_value(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes, sim_record r,
+                            bool same_warp, const uint8_t *now);
+
 /* ---- check_clock.c ---- */
 
 /* Time goes on: what the warp does from here on is later than what it has done. */
@@ -150,6 +241,10 @@ uint32_t sim_sync_foreign(const sim_block_check *block, uint64_t other_block, ui
 void sim_shadow_open(sim_block_check *block);
 void sim_global_begin(const sim_launch *launch);
 void sim_global_end(void);
+
+/* The words of a lane's cp.async, in flight from its issue on (tells of the races that its write is in), or landed. */
+void sim_shared_in_flight(sim_warp *w, const sim_inst *inst, const sim_access *acc, uint32_t lane, uint32_t at);
+void sim_shared_landed(sim_warp *w, uint32_t lane, uint32_t at, uint32_t bytes, uint32_t site);
 
 /* ---- check_local.c ---- */
 
