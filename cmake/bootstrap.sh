@@ -6,7 +6,8 @@
 #   cmake/bootstrap.sh test  [--no-install]   builds every preset and tests each; ends with a summary
 #
 # Missing packages are installed with apt (by sudo when not root); --no-install only names them and goes on.
-# FUZZ_SECONDS=N gives every fuzz harness N seconds (default 5).
+# FUZZ_SECONDS=N gives every fuzz harness N seconds (default 5). SEGAGENT_CUDA_ARCHS="90a;..." names the GPUs that
+# get machine code (default: every architecture in the build, 90a in the tests).
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT" || exit 3
@@ -21,7 +22,7 @@ MISSING=
 FAILED=0
 
 usage() {
-    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
 }
 
@@ -66,6 +67,19 @@ install_packages() {
         echo "could not install: $missing ($why); going on without"
 }
 
+# Where cmake/CudaKernels.cmake looks too.
+say_nvcc() {
+    local nvcc
+    nvcc=$(for file in "${CUDACXX:-}" "$(command -v nvcc)" /usr/local/cuda/bin/nvcc; do
+        if [ -f "$file" ] && [ -x "$file" ]; then echo "$file" && break; fi
+    done)
+    if [ -n "$nvcc" ]; then
+        echo "CUDA: $nvcc, $("$nvcc" --version | sed -n 's/.*\(release [0-9.]*\).*/\1/p'): kernels for NVIDIA GPUs are built"
+    else
+        echo "CUDA: no nvcc (CUDACXX, PATH, /usr/local/cuda/bin): a program for the CPU alone. The CUDA toolkit 12.8 or newer has it."
+    fi
+}
+
 prepare() {
     if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
         # shellcheck disable=SC2086
@@ -77,6 +91,7 @@ prepare() {
         echo "cmake 3.25, libjpeg-turbo, jansson, stb (stb_image.h), cmocka; oneDNN and clang are helpful. Going on with"
         echo "what is here."
     fi
+    say_nvcc
     if ! command -v cmake >/dev/null; then
         echo "There is no cmake: install cmake 3.25 or newer and run this again."
         exit 3
@@ -120,7 +135,12 @@ skip() {
 }
 
 # TESTS=ON is said again: `build` may have switched it off in the same folder.
-configure() { cmake --preset "$1" -DSEGAGENT_TESTS=ON $([ "$1" = release ] && echo -DSEGAGENT_CUDA_ARCHS=90a) && cmake --build --preset "$1" --parallel "$JOBS" "${@:2}"; }
+configure() {
+    local archs=()
+    # One architecture beside the PTX: nvcc takes minutes over all of them. The other presets have the PTX alone.
+    if [ "$1" = release ]; then archs=("-DSEGAGENT_CUDA_ARCHS=${SEGAGENT_CUDA_ARCHS-90a}"); fi
+    cmake --preset "$1" -DSEGAGENT_TESTS=ON "${archs[@]}" && cmake --build --preset "$1" --parallel "$JOBS" "${@:2}"
+}
 
 # Tests are many short programs, so as many at a time as there are processors.
 run_tests() { ctest --preset "$1" --no-tests=error --parallel "$JOBS" "${@:2}"; }
@@ -179,7 +199,9 @@ test_everything() {
 
 build_program() {
     say "building"
-    cmake --preset release -DSEGAGENT_TESTS=OFF && cmake --build --preset release --parallel "$JOBS" --target segagent
+    local archs=-USEGAGENT_CUDA_ARCHS # back to the default, which the tests change in the same folder
+    if [ -n "${SEGAGENT_CUDA_ARCHS+given}" ]; then archs=-DSEGAGENT_CUDA_ARCHS=$SEGAGENT_CUDA_ARCHS; fi
+    cmake --preset release -DSEGAGENT_TESTS=OFF "$archs" && cmake --build --preset release --parallel "$JOBS" --target segagent
 }
 
 demo() {

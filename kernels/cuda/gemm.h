@@ -3,9 +3,9 @@
  *
  * Batch invariance: every kernel sums an element of c over k upwards, in the same steps, by the same
  * instruction: mma m16n8k16 onto one accumulator for 16-bit operands, one fused multiply-add per k for f32. k
- * is filled up with zeros, which change no sum. No kernel splits k. Bias, activation, residual and rounding
- * are one function. So which tile a launch takes, and where an element stands in it, changes no bit: the
- * choice may follow m.
+ * is filled up with zeros to a multiple of GEMM_PACK_K, in all tiles alike. No kernel splits k. Bias,
+ * activation, residual and rounding are one function. So which tile a launch takes, and where an element
+ * stands in it, changes no bit: the choice may follow m.
  */
 #ifndef SA_KERNELS_CUDA_GEMM_H
 #define SA_KERNELS_CUDA_GEMM_H

@@ -29,7 +29,8 @@ struct gemm_tile {
         MMA_M = WARP_M / 16, /* mma tiles of a warp */
         MMA_N = WARP_N / 8,
         STEPS = K / 16,
-        CHUNKS = K / 8, /* of a row in shared memory */
+        ROUND = GEMM_PACK_K / K, /* stages of what k is filled up to */
+        CHUNKS = K / 8,          /* of a row in shared memory */
         ROW_BYTES = K * 2,
         PASS_ROWS = THREADS / CHUNKS, /* rows that the block copies at a time */
         A_PASSES = M / PASS_ROWS,
@@ -206,7 +207,7 @@ SA_DEVICE void gemm_sum(float sums[TILE::MMA_M][TILE::MMA_N][4], gemm_source *so
     __syncthreads(); /* stage 0 is there, from every thread */
     gemm_read<TILE>(&f[0], reader, 0, 0);
     uint32_t read_at = 0, fetch_at = LAST * TILE::STAGE_BYTES;
-    for (uint32_t stages = (k + TILE::K - 1) / TILE::K; stages > 0; stages--) {
+    for (uint32_t stages = (k + GEMM_PACK_K - 1) / GEMM_PACK_K * TILE::ROUND; stages > 0; stages--) {
 #pragma unroll
         for (int step = 0; step < TILE::STEPS; step++) {
             if (step == 0) {

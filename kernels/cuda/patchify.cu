@@ -45,13 +45,14 @@ SA_DEVICE void read_run(const uint4 *piece, unsigned from, uint32_t (&words)[6])
 /* 16 bytes of values at element `at` of y, on a 16-byte border. */
 SA_DEVICE void store_run(sa_dtype, void *y, size_t at, const float (&v)[4])
 {
-    *(float4 *)((float *)y + at) = make_float4(v[0], v[1], v[2], v[3]);
+    store_16((float *)y + at, __float_as_uint(v[0]), __float_as_uint(v[1]), __float_as_uint(v[2]),
+             __float_as_uint(v[3]));
 }
 
 SA_DEVICE void store_run(sa_dtype t, void *y, size_t at, const float (&v)[8])
 {
-    *(uint4 *)((uint16_t *)y + at) = make_uint4(half_pair(t, v[0], v[1]), half_pair(t, v[2], v[3]),
-                                                half_pair(t, v[4], v[5]), half_pair(t, v[6], v[7]));
+    store_16((uint16_t *)y + at, half_pair(t, v[0], v[1]), half_pair(t, v[2], v[3]), half_pair(t, v[4], v[5]),
+             half_pair(t, v[6], v[7]));
 }
 
 /* Where pixel (x, row) of channel 0 goes; channel ch is ch * patch^2 further on. */

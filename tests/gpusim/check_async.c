@@ -26,7 +26,7 @@ void sim_async_issue(sim_warp *w, const sim_inst *inst, const sim_access *acc, s
     check->touched = true;
     for (sim_mask rest = mask; rest != 0; rest &= rest - 1) {
         const uint32_t lane = (uint32_t)__builtin_ctz(rest);
-        sim_shared_may_write(w, inst, acc, lane, (uint32_t)to[lane]);
+        sim_shared_in_flight(w, inst, acc, lane, (uint32_t)to[lane]);
         *new_pending(check) = (sim_pending){.from = from[lane],
                                             .inst = inst,
                                             .to = (uint32_t)to[lane],
@@ -35,7 +35,6 @@ void sim_async_issue(sim_warp *w, const sim_inst *inst, const sim_access *acc, s
                                             .total = acc->total,
                                             .bytes = bytes[lane],
                                             .lane = (uint8_t)lane};
-        sim_shared_landing(w, lane, (uint32_t)to[lane], acc->total, site, false);
     }
 }
 
@@ -52,7 +51,7 @@ static void land(sim_warp *w, const sim_pending *p)
     uint8_t *to = w->block->shared + p->to;
     memset(to, 0, p->total);
     memcpy(to, sim_memory_host(p->from), p->bytes);
-    sim_shared_landing(w, p->lane, p->to, p->total, p->site, true);
+    sim_shared_landed(w, p->lane, p->to, p->total, p->site);
 }
 
 /* Lands what is in groups up to `last[lane]` and keeps the rest, in order. */

@@ -89,23 +89,31 @@ static void open_library(void)
     find("cuLaunchKernel", &gpu.launch);
 }
 
-void gpu_open(const char *name)
+void gpu_open_text(const char *ptx)
 {
     int device;
+    if (gpu.context == NULL) {
+        open_library();
+        ok(gpu.init(0), "cuInit");
+        ok(gpu.device_get(&device, 0), "cuDeviceGet");
+        ok(gpu.context_create(&gpu.context, 0, device), "cuCtxCreate");
+    }
+    ok(gpu.load(&gpu.module, ptx), "cuModuleLoadData");
+}
+
+void gpu_open(const char *name)
+{
     char path[512];
-    open_library();
-    ok(gpu.init(0), "cuInit");
-    ok(gpu.device_get(&device, 0), "cuDeviceGet");
-    ok(gpu.context_create(&gpu.context, 0, device), "cuCtxCreate");
     snprintf(path, sizeof path, "%s/%s.ptx", SIM_KERNEL_DIR, name);
     char *text = read_text(path);
-    ok(gpu.load(&gpu.module, text), path);
+    gpu_open_text(text);
     free(text);
 }
 
 void gpu_close(void)
 {
     ok(gpu.context_destroy(gpu.context), "cuCtxDestroy");
+    gpu.context = NULL;
 }
 
 uint64_t gpu_alloc(size_t bytes)

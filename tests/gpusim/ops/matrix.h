@@ -50,7 +50,8 @@ static inline void sim_matrix_count(sim_warp *w, const sim_matrix_form *f)
 
 /*
  * GPUSIM_NOISE: r off by up to `scale` 2^-23. The amount depends on r, c and the seed, not on the element's
- * place: a device gives equal results for equal rows wherever they stand in a tile.
+ * place: a device gives equal results for equal rows wherever they stand in a tile. Products that are all 0
+ * leave c as it is: a device aligns the terms by the largest, and cuts off nothing of that one.
  */
 static inline float sim_matrix_noise(float r, float c, float scale)
 {
@@ -58,7 +59,8 @@ static inline float sim_matrix_noise(float r, float c, float scale)
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
     const float amount = (float)(int32_t)(x >> 32) * 0x1p-31f;
-    return scale < 0x1p127f && r - r == 0.0f ? r + amount * scale * 0x1p-23f : r;
+    const bool exact = scale == __builtin_fabsf(c);
+    return scale < 0x1p127f && r - r == 0.0f && !exact ? r + amount * scale * 0x1p-23f : r;
 }
 
 /* The sum of the magnitudes of c and of all k products of a row of a and a row of bt: noise's scale. */
