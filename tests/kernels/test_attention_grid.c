@@ -2,6 +2,7 @@
  * attention_grid against the reference: windows, padding, global, relative position, head sizes; bit-for-bit
  * invariance.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,8 @@ static void refresh_want(grid_data *data)
                        data->want);
 }
 
-static grid_data make_data(const grid_case *c)
+/* Everything but the reference's results. */
+static grid_data make_operands(const grid_case *c)
 {
     size_t hidden = c->heads * c->head_dim;
     grid_data data = {.size = c->window != 0 ? c->window : c->side, .tokens = c->side * c->side};
@@ -53,7 +55,6 @@ static grid_data make_data(const grid_case *c)
         data.rel_h_f32 = normal_new(count, REL_SCALE, c->seed + 2);
         data.rel_w_f32 = normal_new(count, REL_SCALE, c->seed + 3);
     }
-    data.want = malloc((c->batch * data.tokens * hidden + 1) * sizeof(float));
     data.args = (sa_attention_grid_args){
         .batch = c->batch,
         .side = c->side,
@@ -64,6 +65,13 @@ static grid_data make_data(const grid_case *c)
         .qkv = data.qkv.stored,
         .pad_qkv = data.pad_f32,
     };
+    return data;
+}
+
+static grid_data make_data(const grid_case *c)
+{
+    grid_data data = make_operands(c);
+    data.want = malloc((c->batch * data.tokens * c->heads * c->head_dim + 1) * sizeof(float));
     refresh_want(&data);
     return data;
 }
@@ -215,6 +223,117 @@ static void test_no_images(void **state)
     check_case(*state, &c);
 }
 
+/* Head `head` of `token` on its way through `out` and the reference, as rows `row` of got and want. */
+static void sample_token(const grid_data *data, const check_buffer *out, size_t token, size_t head,
+                         size_t row, unsigned char *got, float *want)
+{
+    size_t d = data->args.head_dim, bytes = d * sa_dtype_size(data->args.dtype);
+    memcpy(got + row * bytes, out->bytes + (token * data->args.heads + head) * bytes, bytes);
+    ref_attention_grid_token(&data->args, data->qkv.value, data->pad.value, data->rel_h.value,
+                             data->rel_w.value, token, head, want + row * d);
+}
+
+/*
+ * SAM's own layers, which backends may treat specially, at their full size: so the reference does a sample of
+ * the tokens. Its stride meets every column and all edges of windows.
+ */
+static void test_sam_layers(void **state)
+{
+    const test_levels *levels = *state;
+    enum { STRIDE = 59, SAMPLES = (64 * 64 + STRIDE - 1) / STRIDE, HEADS = 2 };
+    for (size_t i = 0; i < 5; i++) {
+        grid_case c = {.side = 64,
+                       .window = i % 2 == 0 ? 14 : 0,
+                       .heads = HEADS,
+                       .head_dim = i < 3 ? 64 : 80,
+                       .batch = 1,
+                       .rel = true,
+                       .dtype = i == 0 ? SA_F32 : SA_BF16,
+                       .seed = SEED + 5000 + 10 * i};
+        grid_data data = make_operands(&c);
+        unsigned char *got = malloc(SAMPLES * HEADS * c.head_dim * sizeof(float));
+        float *want = malloc(SAMPLES * HEADS * c.head_dim * sizeof(float));
+        for (size_t l = 0; l < levels->count; l++) {
+            check_buffer out = run_grid(&levels->level[l], &data);
+            for (size_t j = 0; j < SAMPLES * HEADS; j++) {
+                sample_token(&data, &out, j / HEADS * STRIDE, j % HEADS, j, got, want);
+            }
+            check_spec spec = spec_of(&levels->level[l], &c, &data);
+            spec.rank = 3;
+            spec.axes[0] = SAMPLES, spec.axes[1] = HEADS, spec.axes[2] = c.head_dim;
+            assert_true(check_close(got, c.dtype, want, &spec));
+            check_buffer_free(&out);
+        }
+        free(got);
+        free(want);
+        free_data(&data);
+    }
+}
+
+static void store_nan(grid_data *data, size_t index)
+{
+    float nan = NAN;
+    sa_bf16 half = sa_bf16_from_f32(nan);
+    size_t size = sa_dtype_size(data->args.dtype);
+    memcpy((unsigned char *)data->qkv.stored + index * size, size == 4 ? (void *)&nan : (void *)&half, size);
+}
+
+static float value_at(const void *from, sa_dtype dtype, size_t index)
+{
+    return dtype == SA_F32 ? ((const float *)from)[index] : sa_bf16_to_f32(((const sa_bf16 *)from)[index]);
+}
+
+/*
+ * A NaN in q, k or v of the token in the middle of window (0,0), head 1: the query, all queries of the
+ * window, their one column become NaN, and nothing else does.
+ */
+static void check_nan(const test_level *level, grid_case c, size_t part)
+{
+    grid_data data = make_operands(&c);
+    size_t hidden = c.heads * c.head_dim, size = c.window != 0 ? c.window : c.side;
+    size_t y = size / 2, x = size / 2, column = c.head_dim + 3; /* value 3 of head 1 */
+    store_nan(&data, ((y * c.side + x) * 3 + part) * hidden + column);
+    check_buffer out = run_grid(level, &data);
+    for (size_t i = 0; i < data.tokens * hidden; i++) {
+        size_t token = i / hidden, at = i % hidden;
+        bool window = token / c.side < size && token % c.side < size, head = at / c.head_dim == 1;
+        bool want = head && (part == 0   ? token == y * c.side + x
+                             : part == 1 ? window
+                                         : window && at == column);
+        if (isnan(value_at(out.bytes, c.dtype, i)) != want) {
+            fail_msg("%s, part %zu, window %zu of %zu: token %zu, column %zu is%s NaN", level->name, part,
+                     c.window, c.side, token, at, want ? " not" : "");
+        }
+    }
+    check_buffer_free(&out);
+    free_data(&data);
+}
+
+static void test_nan_goes_where_it_belongs(void **state)
+{
+    const test_levels *levels = *state;
+    static const struct {
+        size_t side, window, d;
+        sa_dtype dtype;
+    } places[] = {
+        {5, 3, 16, SA_F32},   {5, 3, 16, SA_BF16},  {16, 14, 64, SA_BF16},
+        {16, 0, 80, SA_BF16}, {64, 0, 64, SA_BF16},
+    };
+    for (size_t i = 0; i < 3 * COUNT(places); i++) {
+        grid_case c = {.side = places[i / 3].side,
+                       .window = places[i / 3].window,
+                       .heads = 2,
+                       .head_dim = places[i / 3].d,
+                       .batch = 1,
+                       .rel = true,
+                       .dtype = places[i / 3].dtype,
+                       .seed = SEED + 6000 + 10 * i};
+        for (size_t l = 0; l < levels->count; l++) {
+            check_nan(&levels->level[l], c, i % 3);
+        }
+    }
+}
+
 /* Each image alone, on 1 to 5 threads, gives the bits that it gives among the others. */
 static void check_invariance(grid_case c)
 {
@@ -262,6 +381,14 @@ static void test_batch_and_thread_invariance(void **state)
                                      .seed = SEED + 2000,
                                      .dtype = i % 2 == 0 ? SA_F32 : SA_BF16});
     }
+    check_invariance((grid_case){.side = 16,
+                                 .window = 14,
+                                 .heads = 2,
+                                 .head_dim = 64,
+                                 .batch = 3,
+                                 .rel = true,
+                                 .seed = SEED + 2001,
+                                 .dtype = SA_BF16});
 }
 
 /* The reference with other operands or another window must be refused. */
@@ -338,9 +465,14 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_odd_sizes),
-        cmocka_unit_test(test_no_images),      cmocka_unit_test(test_batch_and_thread_invariance),
-        cmocka_unit_test(test_planted_faults), cmocka_unit_test(test_exchanged_tables_are_seen),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_odd_sizes),
+        cmocka_unit_test(test_no_images),
+        cmocka_unit_test(test_sam_layers),
+        cmocka_unit_test(test_nan_goes_where_it_belongs),
+        cmocka_unit_test(test_batch_and_thread_invariance),
+        cmocka_unit_test(test_planted_faults),
+        cmocka_unit_test(test_exchanged_tables_are_seen),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

@@ -39,55 +39,50 @@ static const float *token_at(const sa_attention_grid_args *args, const float *qk
     return qkv + ((b * args->side + y) * args->side + x) * 3 * args->heads * args->head_dim;
 }
 
-typedef struct {
-    const float *qkv, *pad, *rel_h, *rel_w;
-    double *scores;
-} grid_operands;
-
-static void attend_token(const sa_attention_grid_args *args, const grid_operands *from, size_t b, size_t y,
-                         size_t x, size_t head, float *out)
+void ref_attention_grid_token(const sa_attention_grid_args *args, const float *qkv, const float *pad_qkv,
+                              const float *rel_h, const float *rel_w, size_t token, size_t head, float *out)
 {
     size_t size = args->window != 0 ? args->window : args->side;
     size_t d = args->head_dim, hidden = args->heads * d, at = head * d;
+    size_t b = token / (args->side * args->side);
+    size_t y = token / args->side % args->side, x = token % args->side;
     size_t top = y / size * size, left = x / size * size;
-    const float *q = token_at(args, from->qkv, from->pad, b, y, x) + at;
+    double *scores = malloc(size * size * sizeof(double));
+    const float *q = token_at(args, qkv, pad_qkv, b, y, x) + at;
     for (size_t kh = 0; kh < size; kh++) {
         for (size_t kw = 0; kw < size; kw++) {
-            const float *k = token_at(args, from->qkv, from->pad, b, top + kh, left + kw) + hidden + at;
+            const float *k = token_at(args, qkv, pad_qkv, b, top + kh, left + kw) + hidden + at;
             double score = dot(q, k, d) / sqrt((double)d);
-            if (from->rel_h != NULL) {
-                score += dot(q, from->rel_h + (y - top + size - 1 - kh) * d, d);
-                score += dot(q, from->rel_w + (x - left + size - 1 - kw) * d, d);
+            if (rel_h != NULL) {
+                score += dot(q, rel_h + (y - top + size - 1 - kh) * d, d);
+                score += dot(q, rel_w + (x - left + size - 1 - kw) * d, d);
             }
-            from->scores[kh * size + kw] = score;
+            scores[kh * size + kw] = score;
         }
     }
-    softmax(from->scores, size * size);
+    softmax(scores, size * size);
     for (size_t c = 0; c < d; c++) {
         double sum = 0.0;
         for (size_t i = 0; i < size * size; i++) {
             const float *v =
-                token_at(args, from->qkv, from->pad, b, top + i / size, left + i % size) + 2 * hidden + at;
-            sum += from->scores[i] * (double)v[c];
+                token_at(args, qkv, pad_qkv, b, top + i / size, left + i % size) + 2 * hidden + at;
+            sum += scores[i] * (double)v[c];
         }
         out[c] = (float)sum;
     }
+    free(scores);
 }
 
 void ref_attention_grid(const sa_attention_grid_args *args, const float *qkv, const float *pad_qkv,
                         const float *rel_h, const float *rel_w, float *want)
 {
-    size_t size = args->window != 0 ? args->window : args->side;
-    grid_operands from = {qkv, pad_qkv, rel_h, rel_w, malloc(size * size * sizeof(double))};
     size_t hidden = args->heads * args->head_dim;
     for (size_t token = 0; token < args->batch * args->side * args->side; token++) {
-        size_t b = token / (args->side * args->side);
-        size_t y = token / args->side % args->side, x = token % args->side;
         for (size_t head = 0; head < args->heads; head++) {
-            attend_token(args, &from, b, y, x, head, want + token * hidden + head * args->head_dim);
+            ref_attention_grid_token(args, qkv, pad_qkv, rel_h, rel_w, token, head,
+                                     want + token * hidden + head * args->head_dim);
         }
     }
-    free(from.scores);
 }
 
 void ref_attention(const sa_attention_args *args, const float *q, const float *k, const float *v, float *want)

@@ -29,6 +29,9 @@ void ref_add(const sa_add_args *args, float *want);
 /* rel_h and rel_w [2S-1, d] as they come from a file, or NULL; pad_qkv as rounded through the dtype. */
 void ref_attention_grid(const sa_attention_grid_args *args, const float *qkv, const float *pad_qkv,
                         const float *rel_h, const float *rel_w, float *want);
+/* The same for one token of all images and one head: out [d]. */
+void ref_attention_grid_token(const sa_attention_grid_args *args, const float *qkv, const float *pad_qkv,
+                              const float *rel_h, const float *rel_w, size_t token, size_t head, float *out);
 /* want has the layout of args->out, ldo included; rows that no item owns are left alone. */
 void ref_attention(const sa_attention_args *args, const float *q, const float *k, const float *v,
                    float *want);

@@ -84,7 +84,7 @@ static
 #endif
 unsigned deep(unsigned x, unsigned depth)
 {
-    if (depth == 0 || x == 1) {
+    if (depth < 2 || x == 1) {
         return x;
     }
     if (x % 5 == 2) {
