@@ -228,7 +228,7 @@ struct sim_warp {
         limit; /* order at which another ready fragment of the running one's frame stands; UINT32_MAX: none */
     int32_t
         budget; /* instructions until another warp has its turn; a handler that stops the warp sets it to 0 */
-    uint32_t spins; /* backward branches since this fragment was chosen */
+    uint32_t spins; /* backward branches of lanes apart since a fragment last yielded */
 
     uint8_t *local; /* [32][worker->local_limit], NULL until sim_warp_local() is first called */
     uint32_t special[SIM_SPECIALS * SIM_LANES] __attribute__((aligned(128)));

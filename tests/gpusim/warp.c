@@ -130,6 +130,7 @@ void sim_warp_begin(sim_warp *warp, sim_block *block, uint32_t index)
     warp->fragments = frame != NULL;
     warp->fragment[0] = (sim_fragment){.mask = warp->started, .frame = frame};
     warp->current = 0;
+    warp->spins = 0;
 }
 
 void sim_warp_end(sim_warp *warp)
@@ -258,7 +259,6 @@ static bool choose(sim_warp *warp)
         merge(warp);
     }
     warp->limit = warp->fragments > 1 ? limit_of(warp) : UINT32_MAX;
-    warp->spins = 0;
     bind(warp);
     return true;
 }
@@ -369,6 +369,7 @@ static bool run_control(sim_warp *warp, const sim_inst *inst, sim_mask on, uint3
     f->pc = warp->pc;
     if (warp->spins > SIM_SPINS && warp->fragments > 1) {
         f->yielded = true;
+        warp->spins = 0;
         return false;
     }
     return f->wait == SIM_READY && warp->fragments == 1;

@@ -105,3 +105,11 @@ CUresult cuDriverGetVersion(int *version)
     *version = sim_options.driver_version ? (int)sim_options.driver_version : CUDA_VERSION;
     return CUDA_SUCCESS;
 }
+
+/* A name that no driver has: by it a test tells the simulator from a GPU (tests/gpusim/harness.c). The
+ * version of cuda.h that it was built with. */
+SIM_EXPORT int gpusim_version(void);
+int gpusim_version(void)
+{
+    return CUDA_VERSION;
+}
