@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The way from a fresh clone to a program, on Debian or Ubuntu; works from any directory.
 #
-#   cmake/bootstrap.sh build [--no-install]   leaves the program at build/release/segagent
+#   cmake/bootstrap.sh build [--no-install]   leaves the program at build/release/segagent and, where there is nvcc,
+#                                             the simulated GPU at build/release/gpusim/libcuda.so.1
 #   cmake/bootstrap.sh demo  [--no-install]   builds, shows the machine, segments the shipped picture
 #   cmake/bootstrap.sh test  [--no-install]   builds every preset and tests each; ends with a summary
 #
@@ -22,7 +23,7 @@ MISSING=
 FAILED=0
 
 usage() {
-    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
 }
 
@@ -201,7 +202,7 @@ build_program() {
     say "building"
     local archs=-USEGAGENT_CUDA_ARCHS # back to the default, which the tests change in the same folder
     if [ -n "${SEGAGENT_CUDA_ARCHS+given}" ]; then archs=-DSEGAGENT_CUDA_ARCHS=$SEGAGENT_CUDA_ARCHS; fi
-    cmake --preset release -DSEGAGENT_TESTS=OFF "$archs" && cmake --build --preset release --parallel "$JOBS" --target segagent
+    cmake --preset release -DSEGAGENT_TESTS=OFF "$archs" && cmake --build --preset release --parallel "$JOBS"
 }
 
 demo() {
