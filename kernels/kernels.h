@@ -15,8 +15,8 @@
  *
  * Axis letters: B batch, T tokens (rows), D hidden, H heads, d head dim, C channels, h w pixels, S grid side.
  * All tensors are row-major; "ld" is the distance between rows in elements. Storage dtypes are f32 and bf16
- * ("T" below means either); every sum is in f32. bf16 rounds to nearest even. The CUDA backend takes f16 too
- * wherever bf16 stands in gemm, gemm_pack, layernorm, im2col, add, patchify and mask_product.
+ * ("T" below means either); every sum is in f32. bf16 rounds to nearest even. The CUDA backend takes f16
+ * wherever bf16 stands (sa_device_has_f16()); what is too large for f16 becomes infinite there.
  *
  * Batch invariance: a row's result depends on that row and on the shapes n, k, d alone, never on the number
  * of rows, of items or of threads. Every reduction runs in one fixed order.

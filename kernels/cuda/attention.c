@@ -60,7 +60,7 @@ static sa_attention_launch begin_launch(const sa_attention_args *args)
         .vector = args->head_dim * size % 16 == 0 && rows_aligned(args->q, args->ldq, size) &&
                   rows_aligned(args->k, args->ldk, size) && rows_aligned(args->v, args->ldv, size) &&
                   rows_aligned(args->out, args->ldo, size),
-        .f32 = args->dtype == SA_F32,
+        .dtype = (int)args->dtype,
         .scale = 1.44269504f / sqrtf((float)args->head_dim),
     };
 }
@@ -73,10 +73,11 @@ static sa_cuda_kernel choose_kernel(const sa_attention_args *args)
                : d <= 64 ? SA_CUDA_attention_64_f32
                          : SA_CUDA_attention_128_f32;
     }
-    return d <= 16   ? SA_CUDA_attention_16
-           : d <= 32 ? SA_CUDA_attention_32
-           : d <= 64 ? SA_CUDA_attention_64
-                     : SA_CUDA_attention_128;
+    bool f16 = args->dtype == SA_F16;
+    return d <= 16   ? (f16 ? SA_CUDA_attention_16_f16 : SA_CUDA_attention_16)
+           : d <= 32 ? (f16 ? SA_CUDA_attention_32_f16 : SA_CUDA_attention_32)
+           : d <= 64 ? (f16 ? SA_CUDA_attention_64_f16 : SA_CUDA_attention_64)
+                     : (f16 ? SA_CUDA_attention_128_f16 : SA_CUDA_attention_128);
 }
 
 /* Useful work and least traffic of one item. */
@@ -154,7 +155,7 @@ static void launch_items(sa_stream *stream, const sa_attention_args *args, size_
 void sa_cuda_attention(sa_stream *stream, const sa_attention_args *args)
 {
     SA_ASSERT(args->head_dim >= 1 && args->head_dim <= 128 && args->heads <= SA_CUDA_MOST_YZ);
-    SA_ASSERT(args->dtype == SA_F32 || (args->dtype == SA_BF16 && args->head_dim % 2 == 0));
+    SA_ASSERT(args->dtype <= SA_BF16 && (args->dtype == SA_F32 || args->head_dim % 2 == 0));
     for (size_t i = 0; i < args->count; i++) {
         SA_ASSERT(args->items[i].k_count >= 1 && args->items[i].k_count <= INT32_MAX / 2);
     }

@@ -1,6 +1,6 @@
 /*
- * attention in bf16: ragged items, SAM's decoder. Contract in kernels.h; the loop stands in
- * attention_range.cuh.
+ * attention in bf16, and in f16 for attention_f16.cu: ragged items, SAM's decoder. Contract in kernels.h; the
+ * loop stands in attention_range.cuh.
  *
  * Grid (blocks of all items, heads), block 128. A block takes 64 queries of an item, 16 a warp, and a chunk
  * of 256 keys. An item of more keys has so many blocks that few queries fill the device too; each writes
@@ -133,7 +133,7 @@ template <int D> SA_DEVICE void attend_item(const sa_attention_launch &args, uns
 
 #define ENTRY(D)                                                                                             \
     extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS)                                          \
-        attention_##D(const __grid_constant__ sa_attention_launch args)                                      \
+        ATTENTION_KERNEL(attention_##D)(const __grid_constant__ sa_attention_launch args)                    \
     {                                                                                                        \
         extern __shared__ __align__(256) unsigned char shared[];                                             \
         attend_item<D>(args, shared);                                                                        \

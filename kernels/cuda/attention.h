@@ -8,7 +8,7 @@ enum {
     ATTENTION_ITEMS = 64,  /* of a launch */
     ATTENTION_CHUNK = 256, /* keys that a block takes; an item with more of them is put together afterwards */
     ATTENTION_ROWS = 64,   /* queries of a block */
-    ATTENTION_THREADS = 128, /* of a bf16 block and of a combining one */
+    ATTENTION_THREADS = 128, /* of a 16-bit block and of a combining one */
     ATTENTION_F32_THREADS = 256,
 };
 
@@ -29,7 +29,7 @@ typedef struct {
     uint64_t ldq, ldk, ldv, ldo;
     int count, heads, head_dim;
     int vector;  /* rows of a head in q, k, v and out are whole and aligned units of 16 bytes */
-    int f32;     /* of out, for the combining kernel */
+    int dtype;   /* sa_dtype of out, for the combining kernel */
     float scale; /* log2(e) / sqrt(d) */
     sa_attention_launch_item items[ATTENTION_ITEMS];
 } sa_attention_launch;

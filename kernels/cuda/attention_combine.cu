@@ -43,7 +43,7 @@ extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS)
     for (int i = 0; i < MOST_LANES; i++) {
         int value = i * 32 + lane_id();
         if (value < args.head_dim) {
-            store_as(args.f32 ? SA_F32 : SA_BF16, args.out, at + value, out[i] * inverse);
+            store_as((sa_dtype)args.dtype, args.out, at + value, out[i] * inverse);
         }
     }
 }

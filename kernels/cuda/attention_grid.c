@@ -33,24 +33,25 @@ static grid_kernel f32_kernel(size_t d)
     return (grid_kernel){kernel, GRID_F32_THREADS, d <= 80 ? 64 : 32};
 }
 
-static grid_kernel bf16_kernel(int width)
+static grid_kernel half_kernel(int width, bool f16)
 {
-    sa_cuda_kernel kernel = width == 16   ? SA_CUDA_attention_grid_16
-                            : width == 32 ? SA_CUDA_attention_grid_32
-                            : width == 64 ? SA_CUDA_attention_grid_64
-                            : width == 80 ? SA_CUDA_attention_grid_80
-                                          : SA_CUDA_attention_grid_128;
+    sa_cuda_kernel kernel = width == 16   ? (f16 ? SA_CUDA_attention_grid_16_f16 : SA_CUDA_attention_grid_16)
+                            : width == 32 ? (f16 ? SA_CUDA_attention_grid_32_f16 : SA_CUDA_attention_grid_32)
+                            : width == 64 ? (f16 ? SA_CUDA_attention_grid_64_f16 : SA_CUDA_attention_grid_64)
+                            : width == 80
+                                ? (f16 ? SA_CUDA_attention_grid_80_f16 : SA_CUDA_attention_grid_80)
+                                : (f16 ? SA_CUDA_attention_grid_128_f16 : SA_CUDA_attention_grid_128);
     return (grid_kernel){kernel, GRID_ANY_WARPS * 32, GRID_ANY_WARPS * 16};
 }
 
-/* SAM's own shapes have kernels of their own; the shape alone decides, never the batch. */
+/* SAM's own shapes have kernels of their own in bf16; the shape alone decides, never the batch. */
 static grid_kernel choose_kernel(const sa_attention_grid_args *args)
 {
     size_t d = args->head_dim;
     if (args->dtype == SA_F32) {
         return f32_kernel(d);
     }
-    bool special = (d == 64 || d == 80) && args->rel_h != NULL && grid_vector(args);
+    bool special = args->dtype == SA_BF16 && (d == 64 || d == 80) && args->rel_h != NULL && grid_vector(args);
     if (special && args->window == GRID_WINDOW_SIZE) {
         return (grid_kernel){d == 64 ? SA_CUDA_attention_grid_window_64 : SA_CUDA_attention_grid_window_80,
                              GRID_WINDOW_WARPS * 32, GRID_WINDOW_SIZE * GRID_WINDOW_SIZE};
@@ -59,7 +60,7 @@ static grid_kernel choose_kernel(const sa_attention_grid_args *args)
         return (grid_kernel){d == 64 ? SA_CUDA_attention_grid_global_64 : SA_CUDA_attention_grid_global_80,
                              128, GRID_GLOBAL_ROWS};
     }
-    return bf16_kernel(rel_pack_width((int)d));
+    return half_kernel(rel_pack_width((int)d), args->dtype == SA_F16);
 }
 
 /* Floats of a row of terms: 3 more than S, because readers go on past the end, and 4 mod 8
@@ -96,7 +97,7 @@ static void check_contract(const sa_attention_grid_args *args)
 {
     SA_ASSERT(args->head_dim >= 1 && args->head_dim <= 128 && args->side >= 1 && args->side <= 4096 &&
               args->heads >= 1 && args->heads <= SA_CUDA_MOST_YZ && args->window <= 4096);
-    SA_ASSERT(args->dtype == SA_F32 || (args->dtype == SA_BF16 && args->head_dim % 2 == 0));
+    SA_ASSERT(args->dtype <= SA_BF16 && (args->dtype == SA_F32 || args->head_dim % 2 == 0));
     SA_ASSERT((args->rel_h == NULL) == (args->rel_w == NULL));
     SA_ASSERT(args->window == 0 || args->side % args->window == 0 || args->pad_qkv != NULL);
 }

@@ -1,6 +1,7 @@
 /*
  * attention_grid for any grid, window and head size: what the special kernels (attention_grid_global.cu,
- * attention_grid_window.cu) do not take. Contract in kernels.h; the loop stands in attention_range.cuh.
+ * attention_grid_window.cu) do not take; in bf16, and in f16 for attention_grid_f16.cu. Contract in
+ * kernels.h; the loop stands in attention_range.cuh.
  *
  * Grid (images * windows * blocks of 64 queries, heads), block 128. Each warp keeps two tables of terms for
  * its 16 queries, [16][terms_ld] for the keys' rows and for their columns, in shared memory if a row has at
@@ -110,7 +111,7 @@ template <int D> SA_DEVICE void attend_any(const sa_attention_grid_launch &args,
 
 #define ENTRY(D)                                                                                             \
     extern "C" __global__ void __launch_bounds__(RANGE_WARPS * 32)                                           \
-        attention_grid_##D(const __grid_constant__ sa_attention_grid_launch args)                            \
+        ATTENTION_KERNEL(attention_grid_##D)(const __grid_constant__ sa_attention_grid_launch args)          \
     {                                                                                                        \
         extern __shared__ __align__(256) unsigned char shared[];                                             \
         attend_any<D>(args, shared);                                                                         \

@@ -1,5 +1,5 @@
 /*
- * attention_grid.cuh: what the bf16 kernels of attention_grid share: how tokens come in and results go out,
+ * attention_grid.cuh: what the bf16 and f16 kernels of attention_grid share: how tokens come in and results go out,
  * and the terms of relative position. Device code only.
  */
 #ifndef SA_KERNELS_CUDA_ATTENTION_GRID_CUH
@@ -86,7 +86,7 @@ SA_DEVICE void compute_terms(float *term, int ld, int room, const uint32_t (&q)[
         for (int step = 0; step < D / 16; step++) {
             uint2 word = from[step * 32];
             const uint32_t b[2] = {word.x, word.y};
-            mma_bf16(c, q[step], b);
+            mma_tile(c, q[step], b);
         }
 #pragma unroll
         for (int i = 0; i < 4; i++) {

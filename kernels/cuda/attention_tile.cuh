@@ -1,12 +1,12 @@
 /*
- * attention_tile.cuh: the inner part of every bf16 attention kernel, one warp's view of it, in the manner of
- * FlashAttention (Dao et al. 2022) on the tensor cores.
+ * attention_tile.cuh: the inner part of every bf16 and f16 attention kernel, one warp's view of it, in the
+ * manner of FlashAttention (Dao et al. 2022) on the tensor cores.
  *
  *   load_row -> tile of keys in shared memory -> add_products (scores) -> soften (probabilities)
  *            -> add_values (sums of p*v) -> finish -> stage_rows -> store_rows
  *
  * A warp owns M tiles of 16 queries; their fragments of q stay in registers. Keys pass in tiles of N groups
- * of eight. Scores, probabilities and sums stay in registers: a score fragment of mma is, rounded to bf16,
+ * of eight. Scores, probabilities and sums stay in registers: a score fragment of mma is, rounded to 16 bits,
  * the first operand of p*v as it stands. A row's result depends on its own q and on the keys alone: no value
  * of another row enters it, and the keys come in one fixed order.
  *
@@ -21,8 +21,27 @@
 
 #include "kernels/cuda/device.cuh"
 
+/*
+ * The 16-bit dtype of q, k, v and of the results: bf16, unless a file that includes this one has said f16
+ * (attention_f16.cu); its kernels' names then end with it.
+ */
+#ifndef ATTENTION_HALF
+#define ATTENTION_HALF SA_BF16
+#define ATTENTION_KERNEL(name) name
+#endif
+
 #define HIDDEN (-1e30f) /* far below any score, and finite: HIDDEN - HIDDEN is 0, not NaN */
 #define FULL_WARP 0xffffffffu
+
+SA_DEVICE void mma_tile(float c[4], const uint32_t a[4], const uint32_t b[2])
+{
+    mma_16x8x16<ATTENTION_HALF>(c, a, b);
+}
+
+SA_DEVICE uint32_t round_pair(float low, float high)
+{
+    return half_pair(ATTENTION_HALF, low, high);
+}
 
 /* What a warp knows of its rows so far; [0] is row g of a tile of queries, [1] row g + 8. */
 template <int D, int M> struct attend_state {
@@ -103,7 +122,7 @@ SA_DEVICE void round_chunk(uint32_t to, const float *from, int count)
     uint32_t word[4];
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        word[i] = bf16_pair(2 * i < count ? from[2 * i] : 0.0f, 2 * i + 1 < count ? from[2 * i + 1] : 0.0f);
+        word[i] = round_pair(2 * i < count ? from[2 * i] : 0.0f, 2 * i + 1 < count ? from[2 * i + 1] : 0.0f);
     }
     store_chunk(to, word);
 }
@@ -137,9 +156,9 @@ SA_DEVICE void add_products_step(float (&score)[M][N][4], const uint32_t (&q)[M]
         }
 #pragma unroll
         for (int m = 0; m < M; m++) {
-            mma_bf16(score[m][n], q[m], k);
+            mma_tile(score[m][n], q[m], k);
             if (n + 1 < N) {
-                mma_bf16(score[m][n + 1], q[m], k + 2);
+                mma_tile(score[m][n + 1], q[m], k + 2);
             }
         }
     }
@@ -218,13 +237,20 @@ SA_DEVICE void soften(float (&score)[M][N][4], attend_state<D, M> &state, const 
     }
 }
 
-/* c[16,8] += a[16,8] b[8,8]: the half of mma_bf16 with k 0-7, for an odd number of groups. */
-SA_DEVICE void mma_bf16_half(float c[4], const uint32_t a[2], uint32_t b)
+/* c[16,8] += a[16,8] b[8,8]: the half of mma_tile with k 0-7, for an odd number of groups. */
+SA_DEVICE void mma_tile_8(float c[4], const uint32_t a[2], uint32_t b)
 {
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 "
-        "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(b));
+    if (ATTENTION_HALF == SA_BF16) {
+        asm("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 "
+            "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+            : "r"(a[0]), "r"(a[1]), "r"(b));
+    } else {
+        asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
+            "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+            : "r"(a[0]), "r"(a[1]), "r"(b));
+    }
 }
 
 /* The last group of an odd number of them. */
@@ -236,8 +262,8 @@ SA_DEVICE void add_last_values(attend_state<D, M> &state, const float (&p)[M][N]
     uint32_t a[M][2];
 #pragma unroll
     for (int m = 0; m < M; m++) {
-        a[m][0] = bf16_pair(p[m][N - 1][0], p[m][N - 1][1]);
-        a[m][1] = bf16_pair(p[m][N - 1][2], p[m][N - 1][3]);
+        a[m][0] = round_pair(p[m][N - 1][0], p[m][N - 1][1]);
+        a[m][1] = round_pair(p[m][N - 1][2], p[m][N - 1][3]);
     }
 #pragma unroll
     for (int n = 0; n < D / 8; n += 2) {
@@ -245,13 +271,13 @@ SA_DEVICE void add_last_values(attend_state<D, M> &state, const float (&p)[M][N]
         ldmatrix_x2_trans(v, chunk_pair<D>(first, n / 2) + (N - 1) * 8 * D * 2);
 #pragma unroll
         for (int m = 0; m < M; m++) {
-            mma_bf16_half(state.out[m][n], a[m], v[0]);
-            mma_bf16_half(state.out[m][n + 1], a[m], v[1]);
+            mma_tile_8(state.out[m][n], a[m], v[0]);
+            mma_tile_8(state.out[m][n + 1], a[m], v[1]);
         }
     }
 }
 
-/* out += p.v; p is rounded to bf16 here, while `total` holds the sum of what it was. */
+/* out += p.v; p is rounded to 16 bits here, while `total` holds the sum of what it was. */
 template <int D, int M, int N>
 SA_DEVICE void add_values(attend_state<D, M> &state, const float (&p)[M][N][4], uint32_t values)
 {
@@ -265,7 +291,7 @@ SA_DEVICE void add_values(attend_state<D, M> &state, const float (&p)[M][N][4], 
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 const float *pair = &p[m][2 * step + i / 2][i % 2 * 2];
-                a[m][i] = bf16_pair(pair[0], pair[1]);
+                a[m][i] = round_pair(pair[0], pair[1]);
             }
         }
 #pragma unroll
@@ -274,8 +300,8 @@ SA_DEVICE void add_values(attend_state<D, M> &state, const float (&p)[M][N][4], 
             ldmatrix_x4_trans(v, chunk_pair<D>(first, n / 2) + step * 16 * D * 2);
 #pragma unroll
             for (int m = 0; m < M; m++) {
-                mma_bf16(state.out[m][n], a[m], v);
-                mma_bf16(state.out[m][n + 1], a[m], v + 2);
+                mma_tile(state.out[m][n], a[m], v);
+                mma_tile(state.out[m][n + 1], a[m], v + 2);
             }
         }
     }
@@ -301,7 +327,7 @@ template <int D, int M> SA_DEVICE void stage_rows(const attend_state<D, M> &stat
     for (int i = 0; i < 2 * (D / 8); i++) {
         const float *pair = &state.out[m][i / 2][i % 2 * 2];
         uint32_t to = rows + tile_offset<D>(g + i % 2 * 8, i / 2) + t * 4;
-        uint32_t word = bf16_pair(pair[0] * inverse[i % 2], pair[1] * inverse[i % 2]);
+        uint32_t word = round_pair(pair[0] * inverse[i % 2], pair[1] * inverse[i % 2]);
         asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(word) : "memory");
     }
 }

@@ -15,7 +15,8 @@ size_t sa_cuda_rel_packed_bytes(size_t size, size_t head_dim, sa_dtype dtype)
 void sa_cuda_rel_pack(sa_stream *stream, const sa_rel_pack_args *args)
 {
     SA_ASSERT(args->size >= 1 && args->size <= 32768 && args->head_dim >= 1 && args->head_dim <= 128);
-    SA_ASSERT(args->dtype == SA_F32 || args->dtype == SA_BF16);
+    sa_cuda_kernel kernel =
+        sa_cuda_by_dtype(args->dtype, SA_CUDA_rel_pack_f32, SA_CUDA_rel_pack_bf16, SA_CUDA_rel_pack_f16);
     size_t bytes = sa_cuda_rel_packed_bytes(args->size, args->head_dim, args->dtype);
     sa_rel_pack_launch launch = {
         .source = args->source,
@@ -27,7 +28,7 @@ void sa_cuda_rel_pack(sa_stream *stream, const sa_rel_pack_args *args)
         .columns = rel_pack_columns((int)args->size),
     };
     sa_cuda_launch(stream, &(sa_cuda_launch_args){
-                               .kernel = args->dtype == SA_F32 ? SA_CUDA_rel_pack_f32 : SA_CUDA_rel_pack_bf16,
+                               .kernel = kernel,
                                .grid = {sa_cuda_blocks(launch.count, REL_PACK_THREADS), 1, 1},
                                .block = {REL_PACK_THREADS, 1, 1},
                                .args = &launch,

@@ -11,7 +11,7 @@ SA_DEVICE float packed_value(const sa_rel_pack_launch &args, int column, int val
     return row >= 0 && value < args.head_dim ? args.source[(size_t)row * args.head_dim + value] : 0.0f;
 }
 
-extern "C" __global__ void rel_pack_bf16(const __grid_constant__ sa_rel_pack_launch args)
+SA_DEVICE void pack_halves(const sa_rel_pack_launch &args, sa_dtype dtype)
 {
     const unsigned word = blockIdx.x * REL_PACK_THREADS + threadIdx.x;
     if (word >= args.count) {
@@ -21,7 +21,17 @@ extern "C" __global__ void rel_pack_bf16(const __grid_constant__ sa_rel_pack_lau
     const int column = word / 64 / (args.width / 16) * 8 + lane / 4;
     const int value = step * 16 + half * 8 + lane % 4 * 2;
     ((uint32_t *)args.packed)[word] =
-        bf16_pair(packed_value(args, column, value), packed_value(args, column, value + 1));
+        half_pair(dtype, packed_value(args, column, value), packed_value(args, column, value + 1));
+}
+
+extern "C" __global__ void rel_pack_bf16(const __grid_constant__ sa_rel_pack_launch args)
+{
+    pack_halves(args, SA_BF16);
+}
+
+extern "C" __global__ void rel_pack_f16(const __grid_constant__ sa_rel_pack_launch args)
+{
+    pack_halves(args, SA_F16);
 }
 
 extern "C" __global__ void rel_pack_f32(const __grid_constant__ sa_rel_pack_launch args)

@@ -215,8 +215,11 @@ sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa
 {
     const char *name = cli->common.precision;
     if (strcmp(name, "f16") == 0) {
-        return sa_fail(err, SA_BAD_USAGE, "--precision", "use bf16 or f32", "f16 is not there on device %s",
-                       sa_device_name(device));
+        *precision = SA_F16;
+        return sa_device_has_f16(device)
+                   ? SA_OK
+                   : sa_fail(err, SA_BAD_USAGE, "--precision", "use bf16 or f32, or a GPU with --device cuda",
+                             "f16 is not there on device %s", sa_device_name(device));
     }
     bool bf16 = strcmp(name, "bf16") == 0 || (strcmp(name, "auto") == 0 && sa_device_has_fast_bf16(device));
     *precision = bf16 ? SA_BF16 : SA_F32;

@@ -72,7 +72,7 @@ sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *er
  */
 sa_status sa_cli_name_item(sa_status status, const char *item, sa_error *err);
 
-/* What --precision means on this device; SA_BAD_USAGE for f16, which no device here computes in. */
+/* What --precision means on this device; SA_BAD_USAGE for f16 on a device that does not compute in it. */
 sa_status sa_cli_choose_precision(const sa_cli *cli, const sa_device *device, sa_dtype *precision,
                                   sa_error *err);
 

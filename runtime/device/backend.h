@@ -15,6 +15,7 @@ typedef struct {
     void (*close)(sa_device *);
     const sa_ops *(*ops)(const sa_device *);
     bool (*has_fast_bf16)(const sa_device *);
+    bool has_f16;
     size_t (*items_at_once)(const sa_device *);
     bool reads_host;
     bool (*peak)(const sa_device *, sa_dtype, double *flops, double *bytes); /* may be NULL */

@@ -110,6 +110,11 @@ bool sa_device_has_fast_bf16(const sa_device *device)
     return device->backend->has_fast_bf16(device);
 }
 
+bool sa_device_has_f16(const sa_device *device)
+{
+    return device->backend->has_f16;
+}
+
 size_t sa_device_items_at_once(const sa_device *device)
 {
     return device->backend->items_at_once(device);

@@ -46,6 +46,7 @@ const char *sa_device_note(const sa_device *device);
 const sa_ops *sa_device_ops(const sa_device *device);
 sa_pool *sa_device_pool(const sa_device *device); /* the host's threads, for host work beside the device's */
 bool sa_device_has_fast_bf16(const sa_device *device); /* what --precision auto asks */
+bool sa_device_has_f16(const sa_device *device);       /* its ops take f16 where bf16 stands in kernels.h */
 /*
  * How many items a model had best take through its layers together. CPU: 1, since one picture fills all
  * threads and the activations of more of them leave the cache (16 clicks at once took 10 % longer than one by

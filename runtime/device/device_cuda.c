@@ -126,6 +126,7 @@ static const sa_backend cuda_backend = {
     .close = cuda_close,
     .ops = cuda_ops,
     .has_fast_bf16 = cuda_has_fast_bf16,
+    .has_f16 = true,
     .items_at_once = cuda_items_at_once,
     .reads_host = false,
     .peak = sa_cuda_peak,

@@ -175,7 +175,7 @@ static void set_sizes(sa_sam *sam)
     sam->max_tokens = sam->mask_tokens + TOKENS_BESIDE_CLICKS + sam->options.max_clicks;
 }
 
-/* bf16 products take values in pairs: every size that a sum runs over must be even. */
+/* bf16 and f16 products take values in pairs: every size that a sum runs over must be even. */
 static sa_status check_precision(const sa_sam *sam, sa_error *err)
 {
     const sa_sam_config *config = &sam->config;
@@ -194,11 +194,11 @@ static sa_status check_precision(const sa_sam *sam, sa_error *err)
         {"mask_decoder_config.mlp_dim", "", config->decoder.mlp_dim},
         {"mask_decoder_config.iou_head_hidden_dim", "", config->decoder.iou_hidden},
     };
-    for (size_t i = 0; sam->options.precision == SA_BF16 && i < sizeof sizes / sizeof *sizes; i++) {
+    for (size_t i = 0; sam->options.precision != SA_F32 && i < sizeof sizes / sizeof *sizes; i++) {
         if (sizes[i].size % 2 != 0) {
             return sa_fail(err, SA_BAD_USAGE, file, "use --precision f32",
-                           "bf16 needs an even %s%s, and it is %zu", sizes[i].key, sizes[i].what,
-                           sizes[i].size);
+                           "%s needs an even %s%s, and it is %zu", sa_dtype_name(sam->options.precision),
+                           sizes[i].key, sizes[i].what, sizes[i].size);
         }
     }
     return SA_OK;
@@ -441,6 +441,19 @@ static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa
     return sa_stream_wait(sam->stream, err);
 }
 
+/* Sums of f16 products stay finite, but what is stored of them in f16 may not. */
+static sa_status check_scores(const sa_sam *sam, size_t count, sa_error *err)
+{
+    for (size_t i = 0; i < count * sam->mask_tokens; i++) {
+        if (!isfinite(sam->host_scores[i])) {
+            return sa_fail(err, SA_BAD_INPUT, sam->path, "use --precision f32",
+                           "the model's answer is no number: its activations do not fit in %s",
+                           sa_dtype_name(sam->options.precision));
+        }
+    }
+    return SA_OK;
+}
+
 static sa_status click_together(sa_sam *sam, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
                                 size_t count, sa_error *err)
 {
@@ -450,6 +463,7 @@ static sa_status click_together(sa_sam *sam, const sa_segmenter_query *queries, 
     sa_stream_download(sam->stream, sam->host_scores, sam->decode.scores,
                        count * sam->mask_tokens * sizeof(float));
     SA_TRY(sa_stream_wait(sam->stream, err));
+    SA_TRY(check_scores(sam, count, err));
     for (size_t i = 0; i < count; i++) {
         SA_TRY(read_answer(sam, &sam->slots[queries[i].slot], i, &answers[i], err));
     }

@@ -179,6 +179,21 @@ static sa_status load_into_memory(sa_sam *sam, sa_loader *loader, const sa_sam_t
     return sa_weights_check(loader->weights, err);
 }
 
+/* In f16 a weight too large for it would be an infinity that nobody asked for. */
+static sa_status check_range(const sa_sam *sam, const sa_weights *weights, sa_error *err)
+{
+    for (size_t i = 0; sam->options.precision == SA_F16 && i < sa_weights_count(weights); i++) {
+        const sa_tensor *tensor = sa_weights_at(weights, i);
+        size_t beyond = sa_tensor_count_beyond_f16(tensor);
+        sa_weights_release(weights, tensor);
+        if (beyond > 0) {
+            return sa_fail(err, SA_BAD_INPUT, sa_weights_path(weights), "use --precision bf16 or f32",
+                           "tensor \"%s\": %zu values are too large for f16", tensor->name, beyond);
+        }
+    }
+    return SA_OK;
+}
+
 /* One value that is none spoils every mask, or disappears in a relu: neither may pass for an answer. */
 static sa_status check_finite(const sa_weights *weights, sa_error *err)
 {
@@ -206,6 +221,9 @@ sa_status sam_load(sa_sam *sam, const sa_weights *weights, sa_error *err)
     sa_weights_report_free(&report);
     if (status == SA_OK) {
         status = check_finite(weights, err);
+    }
+    if (status == SA_OK) {
+        status = check_range(sam, weights, err);
     }
     if (status == SA_OK) {
         status = make_layers(sam, err);

@@ -28,7 +28,8 @@ sa_status sa_segmenter_open(sa_segmenter **out, sa_device *device, const char *p
 {
     SA_ASSERT(options->slots >= 1 && options->batch >= 1 && options->max_clicks >= 1 &&
               options->max_pixels >= 1);
-    SA_ASSERT(options->precision == SA_F32 || options->precision == SA_BF16);
+    SA_ASSERT(options->precision == SA_F32 || options->precision == SA_BF16 ||
+              (options->precision == SA_F16 && sa_device_has_f16(device)));
     sa_segmenter *segmenter = calloc(1, sizeof *segmenter);
     if (segmenter == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a segmenter handle");

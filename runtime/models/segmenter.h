@@ -27,7 +27,7 @@
 typedef struct sa_segmenter sa_segmenter;
 
 typedef struct {
-    sa_dtype precision; /* SA_F32 or SA_BF16: storage of weights and activations; sums are f32 */
+    sa_dtype precision; /* SA_F32, SA_BF16, or SA_F16 where the device has it: storage of weights and activations; sums are f32 */
     size_t slots;       /* pictures held encoded at one time, >= 1 */
     size_t batch;       /* items of one encode or click call, >= 1 */
     size_t at_once;     /* of these, taken through the layers together; 0: as the device likes best */

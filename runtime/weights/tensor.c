@@ -2,6 +2,7 @@
  * Reading the elements of a tensor: conversions between floating types, and the scan for values that are not
  * finite.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "runtime/weights/weights.h"
@@ -138,6 +139,22 @@ size_t sa_tensor_count_nonfinite(const sa_tensor *tensor)
 }
 
 /* Round to nearest even by way of an f32 addition that shifts the fraction out; NaN stays NaN (quieted). */
+size_t sa_tensor_count_beyond_f16(const sa_tensor *tensor)
+{
+    enum { BLOCK = 512 };
+    float block[BLOCK];
+    size_t beyond = 0;
+    bool wide = sa_dtype_is_float(tensor->dtype) && tensor->dtype != SA_F16;
+    for (size_t done = 0; wide && done < tensor->count; done += BLOCK) {
+        size_t n = tensor->count - done < BLOCK ? tensor->count - done : BLOCK;
+        sa_tensor_read_f32(tensor, done, n, block);
+        for (size_t i = 0; i < n; i++) { /* halfway between the largest f16 and 2^16 is rounded up, to even */
+            beyond += fabsf(block[i]) >= 65520.0f && fabsf(block[i]) <= 3.4028235e38f;
+        }
+    }
+    return beyond;
+}
+
 static sa_f16 narrow_f16(float value)
 {
     uint32_t bits;

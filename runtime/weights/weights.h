@@ -76,6 +76,9 @@ bool sa_dtype_is_float(sa_dtype dtype);
 /* How many elements are infinite or NaN; 0 for dtypes that have no such values. */
 size_t sa_tensor_count_nonfinite(const sa_tensor *tensor);
 
+/* How many finite elements become infinite when rounded to f16; 0 for dtypes that are no floats. */
+size_t sa_tensor_count_beyond_f16(const sa_tensor *tensor);
+
 /*
  * Elements [begin, begin + count) rounded (to nearest even) to `to`, one of f32, f16, bf16, into `out`. The
  * tensor must be floating. A value too large for f16 becomes infinite; the return value counts finite values

@@ -22,6 +22,10 @@ click --point 160,120 --json --device cuda --precision f32
 says '"device":"cuda:0","precision":"f32"'
 check "f32: the CPU's score, $score and $(number score)" near "$score" "$(number score)" 1e-4
 check "f32: the CPU's area, $area and $(number area)" near "$area" "$(number area)" "$((area / 1000 + 1))"
+click --point 160,120 --json --device cuda --precision f16
+says '"device":"cuda:0","precision":"f16"'
+check "f16: the CPU's score, $score and $(number score)" near "$score" "$(number score)" 0.004
+check "f16: the CPU's area, $area and $(number area)" near "$area" "$(number area)" "$((area / 200 + 1))"
 click --point 160,120 --json
 says '"device":"cuda:0","precision":"bf16"'
 check "auto says so once" test "$(wc -l <"$SCRATCH/notes")" -eq 1

@@ -142,6 +142,13 @@ const char *label(const test_level *level, const char *format, ...)
     return text;
 }
 
+void skip_without_f16(const test_levels *levels)
+{
+    if (!sa_device_has_f16(levels->level[0].device)) {
+        skip();
+    }
+}
+
 void assert_seen(const void *got, sa_dtype dtype, const float *want, check_spec spec)
 {
     char planted[240];

@@ -65,6 +65,9 @@ bool gaps_untouched(const void *from, size_t rows, size_t columns, size_t ld, sa
 /* The label of a check: level, op and what else tells the case apart. Overwritten by the next call. */
 const char *label(const test_level *level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Skips the test where the ops take no f16 (kernels.h). */
+void skip_without_f16(const test_levels *levels);
+
 /* Asserts that the comparator sees a fault (what it prints is expected). */
 void assert_seen(const void *got, sa_dtype dtype, const float *want, check_spec spec);
 

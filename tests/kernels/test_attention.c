@@ -219,6 +219,35 @@ static void test_ragged_items(void **state)
     }
 }
 
+/* f16 on the devices that have it: all head sizes, one and several chunks of keys, rows aligned or not. */
+static void test_shapes_f16(void **state)
+{
+    static const size_t dims[] = {16, 32, 64, 80, 128, 2, 6, 18};
+    static const size_t keys[] = {1, 7, 16, 63, 65, 256, 257, 513};
+    skip_without_f16(*state);
+    for (size_t i = 0; i < 2 * COUNT(dims); i++) {
+        sa_attention_item item = {.q_count = (uint32_t)(1 + 13 * (i % 5)), .k_count = (uint32_t)keys[i / 2]};
+        ragged_case c = {.heads = 1 + i % 2,
+                         .head_dim = dims[(i + i / 2) % COUNT(dims)],
+                         .scale = 1.0f,
+                         .count = 1,
+                         .items = &item,
+                         .seed = SEED + 9000 + 10 * i,
+                         .more_k = 8 * (i % 2),
+                         .more_out = i % 4,
+                         .dtype = SA_F16};
+        check_case(*state, &c);
+    }
+    ragged_case c = {.heads = 3,
+                     .head_dim = 16,
+                     .scale = 30.0f, /* scores of hundreds */
+                     .count = COUNT(mixed),
+                     .items = mixed,
+                     .seed = SEED + 9500,
+                     .dtype = SA_F16};
+    check_case(*state, &c);
+}
+
 /* Scores of hundreds: without the subtraction of the peak everything would be infinite. */
 static void test_large_scores(void **state)
 {
@@ -413,10 +442,15 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),           cmocka_unit_test(test_ragged_items),
-        cmocka_unit_test(test_large_scores),     cmocka_unit_test(test_growing_scores),
-        cmocka_unit_test(test_equal_scores),     cmocka_unit_test(test_batch_and_thread_invariance),
-        cmocka_unit_test(test_query_invariance), cmocka_unit_test(test_planted_faults),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_shapes_f16),
+        cmocka_unit_test(test_ragged_items),
+        cmocka_unit_test(test_large_scores),
+        cmocka_unit_test(test_growing_scores),
+        cmocka_unit_test(test_equal_scores),
+        cmocka_unit_test(test_batch_and_thread_invariance),
+        cmocka_unit_test(test_query_invariance),
+        cmocka_unit_test(test_planted_faults),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

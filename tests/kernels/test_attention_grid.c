@@ -193,6 +193,24 @@ static void test_shapes(void **state)
     }
 }
 
+/* f16 on the devices that have it: every shape above, and rows of terms that stand in the workspace. */
+static void test_shapes_f16(void **state)
+{
+    skip_without_f16(*state);
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        grid_case c = shapes[i];
+        c.dtype = SA_F16;
+        c.seed = SEED + 900 + i;
+        check_case(*state, &c);
+    }
+    grid_case wide = {.side = 33, .heads = 1, .head_dim = 6, .batch = 1, .rel = true, .seed = SEED + 950};
+    wide.dtype = SA_F16;
+    check_case(*state, &wide);
+    wide = (grid_case){.side = 5, .window = 65, .heads = 1, .head_dim = 4, .batch = 1, .rel = true};
+    wide.dtype = SA_F16;
+    check_case(*state, &wide);
+}
+
 /* f32 takes odd head sizes too. And rows of more keys than a block, 33 and 65 across. */
 static void test_odd_sizes(void **state)
 {
@@ -466,6 +484,7 @@ int main(void)
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_shapes_f16),
         cmocka_unit_test(test_odd_sizes),
         cmocka_unit_test(test_no_images),
         cmocka_unit_test(test_sam_layers),

@@ -108,16 +108,18 @@ static inline tolerance tolerance_layernorm(size_t d, double condition, sa_activ
  * after the division by sqrt(d) carry a sum's error and two roundings of a value up to PEAK * score. An error
  * e of scores is a relative error e of p, as the exponential's is; p stands in numerator and denominator:
  * twice, times |v|. The sums over keys add U32 sqrt(keys). v has scale 1, so the weighted mean of |v| is
- * below PEAK. In bf16 p is rounded before p*v, while the denominator keeps all bits: U16 |v| for each key but
- * the row's peak, whose p = 1 is exact; so half the weight at most for two keys, and for more keys roundings
- * of mixed signs.
+ * below PEAK. In 16 bits p is rounded before p*v, while the denominator keeps all bits: U16 or UF16 |v| for
+ * each key but the row's peak, whose p = 1 is exact; so half the weight at most for two keys, and for more
+ * keys roundings of mixed signs. Of f16, p below 2^-14 moves by up to 2^-25: with all keys, against a sum
+ * >= 1.
  */
 static inline tolerance tolerance_attention(size_t d, size_t keys, double score, sa_dtype dtype)
 {
     double scores = sum_error((double)d, score) / sqrt((double)d) + 4.0 * U32 * PEAK * score;
     double exponential = dtype == SA_BF16 ? EXP2_SHORT_ERROR : EXP2_ERROR;
+    double rounding = dtype == SA_BF16 ? U16 / 2 : dtype == SA_F16 ? UF16 / 2 + 0x1p-25 * (double)keys : 0.0;
     double relative = 2.0 * (scores + exponential) + U32 * (sqrt((double)keys) + 4.0);
-    tolerance t = {.absolute = PEAK * (relative + (dtype == SA_BF16 ? U16 / 2 : 0.0))};
+    tolerance t = {.absolute = PEAK * (relative + rounding)};
     return tolerance_stored(t, dtype);
 }
 
