@@ -3,7 +3,7 @@
  *
  *   image -> image_resize -> patchify
  *         -> [ layernorm -> gemm (qkv) -> attention_grid -> gemm -> layernorm -> gemm -> gemm ]
- *         x depth -> im2col -> gemm -> embedding
+ *         x depth -> convolution (im2col -> gemm) -> embedding
  *   clicks -> point_encode -> [ add -> gemm -> attention -> gemm -> layernorm ] x layers
  *         -> mask_product -> mask_resize, or mask_threshold -> overlay
  *
@@ -179,6 +179,24 @@ typedef struct {
 } sa_im2col_args;
 
 /*
+ * convolution: over channels-last maps, as im2col and gemm make it one after the other.
+ *   y[b, oy*ow + ox, j] = bias[j] + sum over ky, kx, c of
+ *       x[b, oy*stride + ky - pad, ox*stride + kx - pad, c] * w[j, (ky*kernel + kx)*C + c], x being 0 outside
+ *   x [B,h,w,C] T in    w [n, kernel*kernel*C] T in, packed by gemm_pack    bias [n] f32 in or NULL
+ *   y [B, oh*ow, n] f32 out, oh and ow as in im2col
+ *   workspace: convolution_workspace() bytes, 256-byte aligned.
+ * The needs of im2col and of gemm. 2*B*oh*ow*n*kernel*kernel*C flops.
+ */
+typedef struct {
+    size_t batch, height, width, channels, kernel, stride, pad, n;
+    sa_dtype dtype;
+    const void *x, *w;
+    const float *bias;
+    float *y;
+    void *workspace;
+} sa_convolution_args;
+
+/*
  * add: y[r,:] = a[r % a_rows,:] + b[r % b_rows,:], summed in f32, rounded to y's dtype
  *   a [a_rows,d] f32 in    b [b_rows,d] f32 in, or NULL for none    y [rows,d] f32 or bf16 out
  * Needs d, a_rows >= 1, with b also b_rows >= 1. a and b may overlap. y may be a or b itself if it is f32 and
@@ -312,6 +330,8 @@ typedef struct sa_ops {
     void (*attention_grid)(sa_stream *, const sa_attention_grid_args *);
 
     void (*im2col)(sa_stream *, const sa_im2col_args *);
+    size_t (*convolution_workspace)(const sa_stream *, const sa_convolution_args *);
+    void (*convolution)(sa_stream *, const sa_convolution_args *);
     void (*add)(sa_stream *, const sa_add_args *);
     void (*point_encode)(sa_stream *, const sa_point_encode_args *);
 

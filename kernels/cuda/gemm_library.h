@@ -1,8 +1,7 @@
 /*
  * gemm_library.h: cuBLASLt beside our own gemm kernels, with --numerics fast only.
  *
- *   gemm.c -> sa_gemm_library_run() -> gemm_tune.c (which one is faster for this shape: remembered, or timed
- * now)
+ *   gemm.c -> sa_gemm_library_run() -> gemm_tune.c (which one is faster for this shape: tune.h)
  *     -> gemm_cublaslt.c (the library, opened at run time)  or back to gemm.c's own kernels
  *
  * The library may split k and sums in an order of its own, by shape: so a row's bits then depend on the
@@ -15,7 +14,7 @@
 
 #include "runtime/device/cuda_device.h"
 
-/* What decides the speed of a gemm. No pointers, no padding: compared as bytes. */
+/* What decides the speed of a gemm. */
 typedef struct {
     uint64_t m, n, k, lda, ldc, ldr;
     uint32_t dtype, c_dtype, bias, residual;
@@ -51,9 +50,8 @@ bool sa_lt_run(sa_lt *lt, const sa_lt_plan *plan, int proposal, const sa_gemm_ar
 typedef struct sa_gemm_library sa_gemm_library;
 
 /*
- * NULL if the library is not there: own kernels do everything then. Reads the choices of earlier runs from
- * $XDG_CACHE_HOME/segagent (or ~/.cache/segagent), one file per kind of GPU; a file of another driver,
- * library or version of the program is not used. Close writes it back if something was timed.
+ * NULL if the library is not there: own kernels do everything then. Reads the choices of earlier runs; close
+ * writes them if something was timed (tune.h).
  */
 sa_gemm_library *sa_gemm_library_open(sa_cuda_device *device);
 void sa_gemm_library_close(sa_gemm_library *library);

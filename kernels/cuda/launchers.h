@@ -22,6 +22,8 @@ void sa_cuda_rel_pack(sa_stream *stream, const sa_rel_pack_args *args);
 size_t sa_cuda_attention_grid_workspace(const sa_stream *stream, const sa_attention_grid_args *args);
 void sa_cuda_attention_grid(sa_stream *stream, const sa_attention_grid_args *args);
 void sa_cuda_im2col(sa_stream *stream, const sa_im2col_args *args);
+size_t sa_cuda_convolution_workspace(const sa_stream *stream, const sa_convolution_args *args);
+void sa_cuda_convolution(sa_stream *stream, const sa_convolution_args *args);
 void sa_cuda_add(sa_stream *stream, const sa_add_args *args);
 void sa_cuda_point_encode(sa_stream *stream, const sa_point_encode_args *args);
 size_t sa_cuda_attention_workspace(const sa_stream *stream, const sa_attention_args *args);

@@ -35,8 +35,10 @@ typedef struct {
     size_t module_count;
     sa_cuda_handle kernels[SA_CUDA_KERNELS + 1];
     sa_cuda_block *blocks;
-    sa_cuda_profile *profile;             /* NULL unless launches are being timed */
-    struct sa_gemm_library *gemm_library; /* with --numerics fast, where cuBLASLt is found; or NULL */
+    sa_cuda_profile *profile; /* NULL unless launches are being timed */
+    /* with --numerics fast, where cuBLASLt and cuDNN are found; or NULL */
+    struct sa_gemm_library *gemm_library;
+    struct sa_convolution_library *convolution_library;
 } sa_cuda_device;
 
 static inline sa_cuda_device *sa_cuda_device_of(const sa_device *device)

@@ -22,6 +22,7 @@ sa_status sa_device_cuda_open(sa_device **out, const sa_device_options *options,
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/cuda/convolution_library.h"
 #include "kernels/cuda/gemm_library.h"
 #include "runtime/device/cuda_device.h"
 
@@ -96,6 +97,7 @@ static void cuda_close(sa_device *common)
         while (device->blocks != NULL) {
             cuda_free(common, (void *)(uintptr_t)device->blocks->memory);
         }
+        sa_convolution_library_close(device->convolution_library);
         sa_gemm_library_close(device->gemm_library);
         sa_cuda_modules_unload(device);
         device->driver.context_set(NULL);
@@ -216,6 +218,7 @@ sa_status sa_device_cuda_open(sa_device **out, const sa_device_options *options,
     }
     if (status == SA_OK && options->numerics == SA_NUMERICS_FAST) {
         device->gemm_library = sa_gemm_library_open(device);
+        device->convolution_library = sa_convolution_library_open(device);
     }
     if (status != SA_OK) {
         cuda_close(&device->common);

@@ -163,6 +163,17 @@ void sa_linear_run(const sa_linear *linear, const sa_ops *ops, sa_stream *stream
                                       .ldc = linear->n});
 }
 
+void sa_convolution_run(const sa_linear *linear, const sa_ops *ops, sa_stream *stream,
+                        sa_convolution_args shape, const void *x, float *y)
+{
+    SA_ASSERT(shape.n == linear->n && shape.kernel * shape.kernel * shape.channels == linear->k);
+    shape.x = x;
+    shape.w = linear->w;
+    shape.bias = linear->bias;
+    shape.y = y;
+    ops->convolution(stream, &shape);
+}
+
 void sa_norm_run(const sa_norm *norm, const sa_ops *ops, sa_stream *stream, size_t rows, const float *x,
                  sa_activation act, void *y, sa_dtype y_dtype)
 {

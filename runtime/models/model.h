@@ -37,7 +37,7 @@ typedef struct {
 
 /* weight [n, k] or any shape whose first axis is n; bias [n] or NULL. */
 sa_linear sa_load_linear(sa_loader *loader, const sa_tensor *weight, const sa_tensor *bias);
-/* A convolution's [out, in, kh, kw] as the gemm over im2col rows: columns in the order kh, kw, in. */
+/* A convolution's [out, in, kh, kw] as the op convolution wants it: rows in the order kh, kw, in. */
 sa_linear sa_load_convolution(sa_loader *loader, const sa_tensor *weight, const sa_tensor *bias);
 /*
  * A transposed convolution's [in, out, kh, kw], stride = kernel: rows in the order kh, kw, out; bias
@@ -57,6 +57,9 @@ size_t sa_loader_host_floats(const sa_tensor *tensor);
 void sa_linear_run(const sa_linear *linear, const sa_ops *ops, sa_stream *stream, sa_dtype precision,
                    size_t m, const void *a, sa_activation act, const float *residual, void *c,
                    sa_dtype c_dtype);
+/* y [rows, n] f32 = convolution(x) + bias; `shape` holds the op's sizes and its workspace. */
+void sa_convolution_run(const sa_linear *linear, const sa_ops *ops, sa_stream *stream,
+                        sa_convolution_args shape, const void *x, float *y);
 void sa_norm_run(const sa_norm *norm, const sa_ops *ops, sa_stream *stream, size_t rows, const float *x,
                  sa_activation act, void *y, sa_dtype y_dtype);
 

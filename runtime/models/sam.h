@@ -82,7 +82,7 @@ typedef struct {
     uint8_t *pixels; /* [B, side, side, 3] resized pictures */
     float *x;        /* [B*G, D] */
     void *y;         /* [B*G, D] t */
-    void *wide;      /* [B*G, the widest of 3D, mlp, patch row, 9C] t */
+    void *wide;      /* [B*G, the widest of 3D, mlp, patch row] t, and workspace of the neck */
     float *neck;     /* [B*G, C] */
     void *neck_t;    /* [B*G, C] t */
     void *workspace;
@@ -101,7 +101,7 @@ typedef struct {
     void *ik, *iv, *iq, *ia;   /* [N*G, C/rate] t: projections and attention of the image side */
     float *low;                /* [N, s, s] states fed back */
     void *mask_t;              /* mask prompt on its way, t */
-    void *mask_rows;           /* im2col rows, t */
+    void *mask_rows;           /* workspace of its convolutions */
     float *mask_f;             /* f32 results between */
     float *up1;                /* [N*G*4, C/4] */
     void *up1_t;               /* t */

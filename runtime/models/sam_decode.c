@@ -39,6 +39,20 @@ static size_t attention_workspace(const sa_sam *sam)
     return most(bytes, sam->ops->attention_workspace(sam->stream, &args));
 }
 
+/* One of the two 2x2 stride-2 convolutions of a mask prompt, from a map of side x side. */
+static sa_convolution_args mask_convolution(const sa_sam *sam, size_t side, size_t channels, size_t n)
+{
+    return (sa_convolution_args){.batch = 1,
+                                 .height = side,
+                                 .width = side,
+                                 .channels = channels,
+                                 .kernel = 2,
+                                 .stride = 2,
+                                 .n = n,
+                                 .dtype = sam->options.precision,
+                                 .workspace = sam->decode.mask_rows};
+}
+
 void sam_decode_plan(sa_sam *sam, sa_arena *arena)
 {
     sam_decode_buffers *b = &sam->decode;
@@ -64,8 +78,14 @@ void sam_decode_plan(sa_sam *sam, sa_arena *arena)
     b->iq = sa_arena_take(arena, keys * sam->inner, t);
     b->ia = sa_arena_take(arena, keys * sam->inner, t);
     b->low = sa_arena_take(arena, n * s * s, f);
-    b->mask_t = sa_arena_take(arena, s * s, t);
-    b->mask_rows = sa_arena_take(arena, s * s, t);
+    /* the mask, then in/4 channels of half its sides, then in channels of a quarter */
+    b->mask_t = sa_arena_take(arena, most(s * s, s * s / 16 * in), t);
+    sa_convolution_args mask1 = mask_convolution(sam, s, 1, in / 4);
+    sa_convolution_args mask2 = mask_convolution(sam, s / 2, in / 4, in);
+    b->mask_rows = sa_arena_take(arena,
+                                 most(sam->ops->convolution_workspace(sam->stream, &mask1),
+                                      sam->ops->convolution_workspace(sam->stream, &mask2)),
+                                 1);
     b->mask_f = sa_arena_take(arena, most(s * s / 4 * (in / 4), g * g * c), f);
     b->up1 = sa_arena_take(arena, keys * c, f);
     b->up1_t = sa_arena_take(arena, keys * c, t);
@@ -134,19 +154,6 @@ static void attend(const sa_sam *sam, const sa_attention_item *items, size_t cou
                                                           .workspace = sam->decode.workspace});
 }
 
-static void im2col2(const sa_sam *sam, size_t side, size_t channels, const void *x, void *y)
-{
-    sam->ops->im2col(sam->stream, &(sa_im2col_args){.batch = 1,
-                                                    .height = side,
-                                                    .width = side,
-                                                    .channels = channels,
-                                                    .kernel = 2,
-                                                    .stride = 2,
-                                                    .dtype = sam->options.precision,
-                                                    .x = x,
-                                                    .y = y});
-}
-
 /* Mask prompt [s,s] -> dense [G, C]: two 2x2 stride-2 convolutions with norm and GELU, and a 1x1 one. */
 static void embed_mask(const sa_sam *sam, const float *low, float *dense)
 {
@@ -156,11 +163,11 @@ static void embed_mask(const sa_sam *sam, const float *low, float *dense)
     size_t s = sam->low_side;
     sam->ops->add(sam->stream,
                   &(sa_add_args){.rows = s, .d = s, .a = low, .a_rows = s, .y = b->mask_t, .y_dtype = t});
-    im2col2(sam, s, 1, b->mask_t, b->mask_rows);
-    project_to_stream(sam, &w->mask1, s * s / 4, b->mask_rows, NULL, b->mask_f);
+    sa_convolution_run(&w->mask1, sam->ops, sam->stream, mask_convolution(sam, s, 1, w->mask1.n), b->mask_t,
+                       b->mask_f);
     sa_norm_run(&w->mask_norm1, sam->ops, sam->stream, s * s / 4, b->mask_f, SA_ACT_GELU, b->mask_t, t);
-    im2col2(sam, s / 2, w->mask1.n, b->mask_t, b->mask_rows);
-    project_to_stream(sam, &w->mask2, s * s / 16, b->mask_rows, NULL, b->mask_f);
+    sa_convolution_run(&w->mask2, sam->ops, sam->stream, mask_convolution(sam, s / 2, w->mask1.n, w->mask2.n),
+                       b->mask_t, b->mask_f);
     sa_norm_run(&w->mask_norm2, sam->ops, sam->stream, s * s / 16, b->mask_f, SA_ACT_GELU, b->mask_t, t);
     project_to_stream(sam, &w->mask3, s * s / 16, b->mask_t, NULL, dense);
 }

@@ -28,6 +28,21 @@ static sa_attention_grid_args block_attention(const sa_sam *sam, const sam_block
     };
 }
 
+/* The neck's 3x3 one; its workspace is `wide`, which nobody needs any more. */
+static sa_convolution_args neck_convolution(const sa_sam *sam, size_t batch)
+{
+    return (sa_convolution_args){.batch = batch,
+                                 .height = sam->grid,
+                                 .width = sam->grid,
+                                 .channels = sam->channels,
+                                 .kernel = 3,
+                                 .stride = 1,
+                                 .pad = 1,
+                                 .n = sam->channels,
+                                 .dtype = sam->options.precision,
+                                 .workspace = sam->encode.wide};
+}
+
 void sam_encode_plan(sa_sam *sam, sa_arena *arena)
 {
     sam_encode_buffers *b = &sam->encode;
@@ -35,11 +50,13 @@ void sam_encode_plan(sa_sam *sam, sa_arena *arena)
     size_t rows = sam->at_once * sam->grid * sam->grid, t = sam_size_t(sam);
     size_t hidden = config->vision.hidden, side = config->vision.image_size,
            patch = config->vision.patch_size;
-    size_t wide = most(most(3 * hidden, config->vision.mlp_dim), most(3 * patch * patch, 9 * sam->channels));
+    size_t wide = most(most(3 * hidden, config->vision.mlp_dim), 3 * patch * patch);
+    sa_convolution_args neck = neck_convolution(sam, sam->at_once);
+    size_t wide_bytes = most(rows * wide * t, sam->ops->convolution_workspace(sam->stream, &neck));
     b->pixels = sa_arena_take(arena, sam->at_once * side * side * 3, 1);
     b->x = sa_arena_take(arena, rows * hidden, sizeof(float));
     b->y = sa_arena_take(arena, rows * hidden, t);
-    b->wide = sa_arena_take(arena, rows * wide, t);
+    b->wide = sa_arena_take(arena, wide_bytes, 1);
     b->neck = sa_arena_take(arena, rows * sam->channels, sizeof(float));
     b->neck_t = sa_arena_take(arena, rows * sam->channels, t);
     size_t workspace = 0;
@@ -115,17 +132,7 @@ void sam_encode(sa_sam *sam, const size_t *slots, size_t count)
                          .rows = rows, .d = w->neck1.k, .a = b->x, .a_rows = rows, .y = b->y, .y_dtype = t});
     sa_linear_run(&w->neck1, ops, stream, t, rows, b->y, SA_ACT_NONE, NULL, b->neck, SA_F32);
     sa_norm_run(&w->neck_norm1, ops, stream, rows, b->neck, SA_ACT_NONE, b->neck_t, t);
-    ops->im2col(stream, &(sa_im2col_args){.batch = count,
-                                          .height = sam->grid,
-                                          .width = sam->grid,
-                                          .channels = sam->channels,
-                                          .kernel = 3,
-                                          .stride = 1,
-                                          .pad = 1,
-                                          .dtype = t,
-                                          .x = b->neck_t,
-                                          .y = b->wide});
-    sa_linear_run(&w->neck2, ops, stream, t, rows, b->wide, SA_ACT_NONE, NULL, b->neck, SA_F32);
+    sa_convolution_run(&w->neck2, ops, stream, neck_convolution(sam, count), b->neck_t, b->neck);
     for (size_t i = 0; i < count; i++) {
         sa_norm_run(&w->neck_norm2, ops, stream, grid_rows, b->neck + i * grid_rows * sam->channels,
                     SA_ACT_NONE, sam->embedding + slots[i] * grid_rows * sam->channels, SA_F32);

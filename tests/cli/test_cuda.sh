@@ -42,7 +42,20 @@ works click --segmenter "$MODEL" --clicks "$SCRATCH/rows.jsonl" --device cuda --
 without_seconds "$SCRATCH/out" >"$SCRATCH/three"
 check "one by one and together" cmp "$SCRATCH/one" "$SCRATCH/three"
 
+# ---- libraries: only when asked for ----
+export XDG_CACHE_HOME=$SCRATCH/cache
+click --point 160,120 --json --device cuda
+check "no library is timed without --numerics fast" test ! -e "$XDG_CACHE_HOME"
+click --point 160,120 --json --device cuda --numerics fast
+check "fast: the CPU's score, $score and $(number score)" near "$score" "$(number score)" 0.03
+check "fast: the CPU's area, $area and $(number area)" near "$area" "$(number area)" "$((area / 20 + 1))"
+
 if [ "${SEGAGENT_TEST_GPUSIM:-}" != 1 ]; then finish; fi
+
+# The stand-ins are there: each op's choices are kept.
+for op in gemm convolution; do
+    check "the choices of $op are kept" grep -q '^segagent [0-9.]*, .*, driver [0-9]*, cu' "$XDG_CACHE_HOME/segagent/${op}_"*.txt
+done
 
 # ---- faults ----
 export GPUSIM_CHECK=none

@@ -288,6 +288,28 @@ static void shim_im2col(sa_stream *stream, const sa_im2col_args *given)
     finish(&c);
 }
 
+static size_t shim_convolution_workspace(const sa_stream *stream, const sa_convolution_args *args)
+{
+    return sa_device_ops(stream->device)->convolution_workspace(stream, args);
+}
+
+static void shim_convolution(sa_stream *stream, const sa_convolution_args *given)
+{
+    call c = call_on(stream);
+    sa_convolution_args args = *given;
+    size_t size = sa_dtype_size(args.dtype), k = args.kernel * args.kernel * args.channels;
+    size_t height = (args.height + 2 * args.pad - args.kernel) / args.stride + 1;
+    size_t width = (args.width + 2 * args.pad - args.kernel) / args.stride + 1;
+    take(&c, &args.x, args.batch * args.height * args.width * args.channels * size, IN);
+    take(&c, &args.w, c.ops->gemm_packed_bytes(args.n, k, args.dtype), IN);
+    take(&c, &args.bias, args.n * sizeof(float), IN);
+    take(&c, &args.y, args.batch * height * width * args.n * sizeof(float), OUT);
+    take(&c, &args.workspace, c.ops->convolution_workspace(stream, given), SCRATCH);
+    send(&c);
+    c.ops->convolution(stream, &args);
+    finish(&c);
+}
+
 static void shim_add(sa_stream *stream, const sa_add_args *given)
 {
     call c = call_on(stream);
@@ -442,6 +464,8 @@ const sa_ops shim_ops = {
     .attention_grid_workspace = shim_attention_grid_workspace,
     .attention_grid = shim_attention_grid,
     .im2col = shim_im2col,
+    .convolution_workspace = shim_convolution_workspace,
+    .convolution = shim_convolution,
     .add = shim_add,
     .point_encode = shim_point_encode,
     .attention_workspace = shim_attention_workspace,

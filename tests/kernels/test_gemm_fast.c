@@ -3,14 +3,10 @@
  * it. Needs a GPU, simulated or not (SEGAGENT_TEST_DEVICE=cuda); without cuBLASLt the results alone are
  * tested.
  */
-#include <dirent.h>
-#include <dlfcn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "runtime/base/file.h"
+#include "tests/kernels/choices.h"
 #include "tests/kernels/fixture.h"
 #include "tests/kernels/shim.h"
 #include "tests/kernels/tolerances.h"
@@ -28,7 +24,8 @@ typedef struct {
 static const fast_case cases[] = {
     {SA_BF16, SA_F32, SA_ACT_NONE, true, true, true},     {SA_BF16, SA_F32, SA_ACT_NONE, false, true, false},
     {SA_BF16, SA_BF16, SA_ACT_NONE, false, false, false}, {SA_BF16, SA_BF16, SA_ACT_NONE, true, false, false},
-    {SA_BF16, SA_BF16, SA_ACT_GELU, true, false, false},  {SA_F32, SA_F32, SA_ACT_NONE, true, false, false},
+    {SA_F16, SA_F16, SA_ACT_NONE, false, false, false},   {SA_BF16, SA_BF16, SA_ACT_GELU, true, false, false},
+    {SA_F32, SA_F32, SA_ACT_NONE, true, false, false},
 };
 
 /* A block of exactly `bytes` at an address on which libraries insist; `block` is what to free. */
@@ -110,90 +107,12 @@ static void run_all(void)
     sa_device_close(device);
 }
 
-/* The one file in `folder`/segagent; false if there is none. */
-static bool find_file(const char *folder, char *path, size_t size)
-{
-    char name[256];
-    snprintf(name, sizeof name, "%s/segagent", folder);
-    DIR *entries = opendir(name);
-    bool found = false;
-    for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
-        if (strncmp(entry->d_name, "gemm_", 5) == 0) {
-            found = snprintf(path, size, "%s/%s", name, entry->d_name) < (int)size;
-        }
-    }
-    if (entries != NULL) {
-        closedir(entries);
-    }
-    return found;
-}
-
-static char *read_text(const char *path)
-{
-    unsigned char *bytes = NULL;
-    size_t size = 0;
-    sa_error err;
-    assert_int_equal(sa_file_read(path, 1 << 20, &bytes, &size, &err), SA_OK);
-    return (char *)bytes;
-}
-
-static int lines_of(const char *text)
-{
-    int lines = 0;
-    for (; *text != '\0'; text++) {
-        lines += *text == '\n';
-    }
-    return lines;
-}
-
-static void write_text(const char *path, const char *text)
-{
-    sa_error err;
-    assert_int_equal(sa_file_write(path, text, strlen(text), &err), SA_OK);
-}
-
-/* The file holds a line per shape that the library could do; it is read again, and a bad one does no harm. */
-static void check_file(const char *folder)
-{
-    char path[512], *first = NULL, *again = NULL, changed[4096];
-    assert_true(find_file(folder, path, sizeof path));
-    first = read_text(path);
-    assert_int_equal(lines_of(first), 1 + 5); /* header; all cases but GELU */
-    run_all();
-    again = read_text(path);
-    assert_string_equal(first, again); /* nothing was timed again */
-    free(again);
-    snprintf(changed, sizeof changed, "%sjunk\n1 2 3\n-1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1\n", first);
-    write_text(path, changed); /* lines that do not read, behind those that do */
-    run_all();
-    snprintf(changed, sizeof changed, "x%s", first);
-    write_text(path, changed); /* another header: all is timed anew, and the file written again */
-    run_all();
-    again = read_text(path);
-    assert_int_equal(lines_of(again), 1 + 5);
-    assert_int_not_equal(again[0], 'x');
-    free(again);
-    free(first);
-    assert_int_equal(unlink(path), 0);
-}
-
 static void test_library_and_own(void **state)
 {
     (void)state;
-    const char *device = getenv("SEGAGENT_TEST_DEVICE");
-    if (device == NULL || strncmp(device, "cuda", 4) != 0) {
-        skip();
-    }
-    char folder[] = "/tmp/segagent_test_XXXXXX", cache[64];
-    assert_non_null(mkdtemp(folder));
-    setenv("XDG_CACHE_HOME", folder, 1);
-    run_all();
-    if (dlopen("libcublasLt.so.13", RTLD_NOW) != NULL || dlopen("libcublasLt.so.12", RTLD_NOW) != NULL) {
-        check_file(folder);
-        snprintf(cache, sizeof cache, "%s/segagent", folder);
-        assert_int_equal(rmdir(cache), 0);
-    }
-    assert_int_equal(rmdir(folder), 0);
+    static const char *const libraries[] = {"libcublasLt.so.13", "libcublasLt.so.12", NULL};
+    choices_skip_without_gpu();
+    choices_check("gemm", libraries, 6, run_all); /* all cases but GELU */
 }
 
 int main(void)

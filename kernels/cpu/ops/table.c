@@ -16,6 +16,8 @@ void SA_CPU(rel_pack)(sa_stream *, const sa_rel_pack_args *);
 size_t SA_CPU(attention_grid_workspace)(const sa_stream *, const sa_attention_grid_args *);
 void SA_CPU(attention_grid)(sa_stream *, const sa_attention_grid_args *);
 void SA_CPU(im2col)(sa_stream *, const sa_im2col_args *);
+size_t SA_CPU(convolution_workspace)(const sa_stream *, const sa_convolution_args *);
+void SA_CPU(convolution)(sa_stream *, const sa_convolution_args *);
 void SA_CPU(add)(sa_stream *, const sa_add_args *);
 void SA_CPU(point_encode)(sa_stream *, const sa_point_encode_args *);
 size_t SA_CPU(attention_workspace)(const sa_stream *, const sa_attention_args *);
@@ -41,6 +43,8 @@ const sa_ops SA_CPU(ops) = {
     .attention_grid_workspace = SA_CPU(attention_grid_workspace),
     .attention_grid = SA_CPU(attention_grid),
     .im2col = SA_CPU(im2col),
+    .convolution_workspace = SA_CPU(convolution_workspace),
+    .convolution = SA_CPU(convolution),
     .add = SA_CPU(add),
     .point_encode = SA_CPU(point_encode),
     .attention_workspace = SA_CPU(attention_workspace),

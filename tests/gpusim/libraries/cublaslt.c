@@ -6,14 +6,13 @@
  * What the real library refuses is refused: a bias of another type than D's, unaligned matrices, C of another
  * type than D. Three algorithms are proposed, the first marked unusable; one must be handed back unchanged.
  */
-#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/dtype.h"
+#include "tests/gpusim/libraries/device.h"
 
 enum {
     SUCCESS = 0,
@@ -54,14 +53,6 @@ typedef struct {
     float waves;
     int reserved[4];
 } lt_proposal;
-
-typedef struct {
-    int (*download)(void *, uint64_t, size_t, void *);
-    int (*upload)(uint64_t, const void *, size_t, void *);
-    int (*wait)(void *);
-} lt_driver;
-
-#define EXPORT __attribute__((visibility("default")))
 
 static size_t size_of(int type)
 {
@@ -247,32 +238,19 @@ EXPORT int cublasLtMatmulAlgoGetHeuristic(void *handle, void *product, void *a, 
     return code;
 }
 
-static bool open_driver(lt_driver *driver)
+static sa_dtype dtype_of(int type)
 {
-    void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
-    if (library == NULL) {
-        return false;
-    }
-    *(void **)&driver->download = dlsym(library, "cuMemcpyDtoHAsync_v2");
-    *(void **)&driver->upload = dlsym(library, "cuMemcpyHtoDAsync_v2");
-    *(void **)&driver->wait = dlsym(library, "cuStreamSynchronize");
-    return driver->download != NULL && driver->upload != NULL && driver->wait != NULL;
+    return type == REAL_F32 ? SA_F32 : type == REAL_F16 ? SA_F16 : SA_BF16;
 }
 
 static float value_of(const unsigned char *bytes, uint64_t index, int type)
 {
-    if (type == REAL_F32) {
-        float value;
-        memcpy(&value, bytes + index * 4, 4);
-        return value;
-    }
-    uint16_t half;
-    memcpy(&half, bytes + index * 2, 2);
-    return type == REAL_BF16 ? sa_bf16_to_f32(half) : sa_f16_to_f32(half);
+    return sim_library_load(bytes, index, dtype_of(type));
 }
 
 /* Fetches `columns` columns of `rows` values each, ld apart, and no byte between them. */
-static unsigned char *fetch(const lt_driver *driver, const lt_layout *l, const void *device, void *stream)
+static unsigned char *fetch(const sim_library_driver *driver, const lt_layout *l, const void *device,
+                            void *stream)
 {
     size_t row = l->rows * size_of(l->type), step = (size_t)l->ld * size_of(l->type);
     unsigned char *bytes = calloc(l->columns, step);
@@ -308,16 +286,14 @@ static float element(const lt_work *w, uint64_t i, uint64_t j)
 }
 
 /* Computes and sends D column by column. */
-static int multiply(const lt_driver *driver, const lt_work *w, void *d, void *stream)
+static int multiply(const sim_library_driver *driver, const lt_work *w, void *d, void *stream)
 {
     size_t size = size_of(w->d->type);
     unsigned char *column = malloc(w->d->rows * size);
     int code = column == NULL ? ALLOC_FAILED : SUCCESS;
     for (uint64_t j = 0; code == SUCCESS && j < w->d->columns; j++) {
         for (uint64_t i = 0; i < w->d->rows; i++) {
-            float value = element(w, i, j);
-            sa_bf16 half = sa_bf16_from_f32(value);
-            memcpy(column + i * size, size == 4 ? (const void *)&value : (const void *)&half, size);
+            sim_library_store(column, i, dtype_of(w->d->type), element(w, i, j));
         }
         if (driver->upload((uintptr_t)d + j * (uint64_t)w->d->ld * size, column, w->d->rows * size, stream) !=
                 0 ||
@@ -345,18 +321,18 @@ EXPORT int cublasLtMatmul(void *handle, void *product, const void *alpha, const 
 {
     (void)workspace;
     (void)workspace_bytes;
-    lt_driver driver;
+    sim_library_driver driver;
     lt_work w = {.p = product, .a = a_layout, .b = b_layout, .d = d_layout};
     const uint64_t *chosen = algorithm;
     int code = check(w.p, w.a, w.b, c_layout, w.d, &w.depth);
     if (code != SUCCESS) {
         return code;
     }
-    if (!is_kind(handle, HANDLE) || !open_driver(&driver)) {
+    if (!is_kind(handle, HANDLE) || !sim_library_driver_open(&driver)) {
         return NOT_INITIALIZED;
     }
     if (chosen == NULL || chosen[0] != ALGORITHM || chosen[1] == 0 || !is_aligned(w.a, a) ||
-        !is_aligned(w.b, b) || !is_aligned(w.d, d) || w.d->type == REAL_F16) {
+        !is_aligned(w.b, b) || !is_aligned(w.d, d)) {
         return NOT_SUPPORTED;
     }
     memcpy(&w.alpha, alpha, sizeof w.alpha);
