@@ -173,7 +173,8 @@ static sa_status open_model(bench *b, sa_error *err)
                                           .max_clicks = 1,
                                           .max_pixels = b->image.height * b->image.width,
                                           .max_side = b->image.height > b->image.width ? b->image.height
-                                                                                       : b->image.width};
+                                                                                       : b->image.width,
+                                          .device_pixels = sa_segmenter_default_options().device_pixels};
     double start = sa_clock_seconds();
     SA_TRY(sa_segmenter_open(&b->segmenter, b->device, b->options->segmenter, &options, err));
     b->open_seconds = sa_clock_seconds() - start;

@@ -194,6 +194,9 @@ static sa_status answer_prompt(job *j, sa_error *err)
         status = sa_segmenter_click(segmenter, &query, &j->answer.answer, 1, err);
         sa_cli_name_item(status, j->options->image, err);
     }
+    if (status == SA_OK) {
+        status = sa_click_answer_check(&j->answer, j->options->image, j->engine.precision, err);
+    }
     j->click = sa_clock_seconds() - start;
     free(state);
     return status == SA_OK ? sa_interrupt_check(err) : status;

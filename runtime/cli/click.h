@@ -54,6 +54,10 @@ void sa_click_answer_free(sa_click_answer *a);
 /* The kept mask: of candidate answer.best. */
 const sa_mask *sa_click_answer_best(const sa_click_answer *a);
 
+/* SA_BAD_INPUT if the answer is not finite. */
+sa_status sa_click_answer_check(const sa_click_answer *a, const char *image, sa_dtype precision,
+                                sa_error *err);
+
 /* What one JSON object says (INTERFACES.md, "segagent click --json"). */
 typedef struct {
     const char *image;

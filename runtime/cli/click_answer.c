@@ -22,6 +22,7 @@ sa_status sa_click_engine_open(sa_click_engine *engine, const sa_cli *cli, const
     SA_TRY(sa_cli_choose_precision(cli, engine->device, &engine->precision, err));
     sa_segmenter_options options = *wanted;
     options.precision = engine->precision;
+    options.device_pixels = sa_segmenter_default_options().device_pixels;
     return sa_segmenter_open(&engine->segmenter, engine->device, segmenter, &options, err);
 }
 
@@ -34,6 +35,17 @@ void sa_click_engine_close(sa_click_engine *engine)
         sa_device_close(engine->device);
     }
     *engine = (sa_click_engine){0};
+}
+
+sa_status sa_click_answer_check(const sa_click_answer *a, const char *image, sa_dtype precision,
+                                sa_error *err)
+{
+    if (a->answer.finite) {
+        return SA_OK;
+    }
+    return sa_fail(err, SA_BAD_INPUT, image, "use --precision f32",
+                   "the model's answer is no number: its activations for this picture do not fit in %s",
+                   sa_dtype_name(precision));
 }
 
 static sa_status take_logits(sa_click_answer *a, const sa_segmenter *segmenter, sa_error *err)

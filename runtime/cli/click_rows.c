@@ -372,6 +372,10 @@ static void finish_item(run *r, item *it, double seconds)
     char *text = NULL;
     size_t size = 0;
     sa_error err = {0};
+    if (sa_click_answer_check(&it->answer, it->at->path, r->engine.precision, &err) != SA_OK) {
+        fail_row(r, it->at, &err);
+        return;
+    }
     FILE *stream = open_memstream(&text, &size);
     sa_status status = SA_NO_ROOM;
     if (stream != NULL) {

@@ -1,6 +1,7 @@
 /*
- * SAM as a segmenter: opening, memory, and what surrounds the two forwards: the picture's way into the frame,
- * the clicks' way into tokens, and the logits' way back to masks (MODEL_SPECS 2.6, 2.7).
+ * SAM as a segmenter: opening, memory, and what surrounds the two forwards: the clicks' way into tokens, and
+ * the logits' way back to masks (MODEL_SPECS 2.6, 2.7). The picture's way into the frame stands in
+ * sam_picture.c.
  */
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +10,6 @@
 
 #include "runtime/base/checked.h"
 #include "runtime/base/file.h"
-#include "runtime/image/resize.h"
 #include "runtime/models/sam.h"
 #include "runtime/models/segmenter_class.h"
 
@@ -49,10 +49,9 @@ static void plan_slots(sa_sam *sam, sa_arena *arena)
 }
 
 /*
- * The largest picture decides: its rows resized across, its mask's rows and words (limits of
- * sa_image_limits).
+ * The largest picture decides: its mask's rows and words (limits of sa_image_limits).
  */
-static void plan_picture(sa_sam *sam, sa_arena *arena)
+static void plan_mask(sa_sam *sam, sa_arena *arena)
 {
     const sa_segmenter_options *o = &sam->options;
     size_t widest = o->max_pixels < o->max_side ? o->max_pixels : o->max_side;
@@ -66,13 +65,12 @@ static void plan_picture(sa_sam *sam, sa_arena *arena)
 
 static void plan_host(sa_sam *sam, sa_arena *arena)
 {
-    size_t n = sam->at_once, side = sam->config.vision.image_size;
+    size_t n = sam->at_once;
     size_t grid = sam->grid * sam->grid, rows = n * sam->max_tokens;
     sam->pixel_pointers = sa_arena_take(arena, n, sizeof *sam->pixel_pointers);
     sam->heights = sa_arena_take(arena, n, sizeof(size_t));
     sam->widths = sa_arena_take(arena, n, sizeof(size_t));
-    sam->host_pixels = sa_arena_take(arena, n * side * side * 3, 1);
-    sam->resize_memory = sa_arena_take(arena, sam->resize_bytes, 1);
+    sam_resize_plan_host(sam, arena);
     sam->uv = sa_arena_take(arena, (rows > grid ? rows : grid) * 2, sizeof(float));
     sam->kind = sa_arena_take(arena, rows > grid ? rows : grid, sizeof(int32_t));
     for (int i = 0; i < 3; i++) {
@@ -87,45 +85,6 @@ static sa_status read_config(sa_sam *sam, const char *path, const sa_weights *we
 {
     return sa_file_is_directory(path) ? sa_sam_config_read(path, &sam->config, err)
                                       : sa_sam_config_from_weights(weights, &sam->config, err);
-}
-
-/* newH, newW of MODEL_SPECS 2.6; a very long picture keeps at least one row. */
-static void size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height,
-                          size_t *new_width)
-{
-    double scale = (double)sam->config.vision.image_size / (double)(height > width ? height : width);
-    *new_height = (size_t)((double)height * scale + 0.5);
-    *new_width = (size_t)((double)width * scale + 0.5);
-    *new_height = *new_height == 0 ? 1 : *new_height;
-    *new_width = *new_width == 0 ? 1 : *new_width;
-}
-
-static sa_resize_u8_args resize_args(const sa_sam *sam, const uint8_t *in, size_t height, size_t width,
-                                     uint8_t *out)
-{
-    sa_resize_u8_args args = {
-        .in = in, .in_height = height, .in_width = width, .in_stride = width * 3, .out = out};
-    size_in_frame(sam, height, width, &args.out_height, &args.out_width);
-    args.out_stride = args.out_width * 3;
-    args.channels = 3;
-    args.filter = SA_RESIZE_BILINEAR;
-    return args;
-}
-
-/* Room for the worst pictures that the limits allow: square, one row, one column. */
-static sa_status plan_resize(sa_sam *sam, sa_error *err)
-{
-    size_t side = (size_t)sqrt((double)sam->options.max_pixels);
-    size_t longest = sam->options.max_side, other = sam->options.max_pixels / longest;
-    other = other == 0 ? 1 : other;
-    size_t shapes[3][2] = {{side, side}, {longest, other}, {other, longest}};
-    for (int i = 0; i < 3; i++) {
-        size_t bytes = 0;
-        sa_resize_u8_args args = resize_args(sam, NULL, shapes[i][0], shapes[i][1], NULL);
-        SA_TRY(sa_resize_u8_workspace(&args, &bytes, err));
-        sam->resize_bytes = bytes > sam->resize_bytes ? bytes : sam->resize_bytes;
-    }
-    return SA_OK;
 }
 
 static sa_status take_device_memory(sa_sam *sam, void (*plan)(sa_sam *, sa_arena *), const char *what,
@@ -144,12 +103,13 @@ static void plan_buffers(sa_sam *sam, sa_arena *arena)
 {
     sam_encode_plan(sam, arena);
     sam_decode_plan(sam, arena);
-    plan_picture(sam, arena);
+    plan_mask(sam, arena);
+    sam_resize_plan(sam, arena);
 }
 
 static sa_status take_host_memory(sa_sam *sam, sa_error *err)
 {
-    SA_TRY(plan_resize(sam, err));
+    SA_TRY(sam_resize_measure(sam, err));
     sa_arena arena = sa_arena_measure();
     plan_host(sam, &arena);
     sam->host_memory = aligned_alloc(SA_ARENA_ALIGN, arena.used);
@@ -267,29 +227,11 @@ static sa_status check_picture(const sa_sam *sam, const sa_image *picture, sa_er
     return SA_OK;
 }
 
-/* Resizes a picture into the frame and sends it to the device. */
-static void place_picture(sa_sam *sam, const sa_image *picture, size_t index, sam_slot *slot)
-{
-    size_t frame = sam->config.vision.image_size, frame_bytes = frame * frame * 3;
-    uint8_t *host = sam->host_pixels + index * frame_bytes,
-            *device = sam->encode.pixels + index * frame_bytes;
-    sa_resize_u8_args args = resize_args(sam, picture->pixels, picture->height, picture->width, host);
-    sa_resize_u8_run(&args, sam->resize_memory, sa_device_pool(sam->device));
-    sa_stream_upload(sam->stream, device, host, args.out_height * args.out_stride);
-    *slot = (sam_slot){.height = picture->height,
-                       .width = picture->width,
-                       .new_height = args.out_height,
-                       .new_width = args.out_width};
-    sam->pixel_pointers[index] = device;
-    sam->heights[index] = args.out_height;
-    sam->widths[index] = args.out_width;
-}
-
 static sa_status encode_together(sa_sam *sam, const sa_image *const *pictures, const size_t *slots,
                                  size_t count, sa_error *err)
 {
     for (size_t i = 0; i < count; i++) {
-        place_picture(sam, pictures[i], i, &sam->slots[slots[i]]);
+        sam_place_picture(sam, pictures[i], i, &sam->slots[slots[i]]);
     }
     sam_encode(sam, slots, count);
     for (size_t i = 0; i < count; i++) {
@@ -420,10 +362,12 @@ static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa
     size_t state = sam->low_side * sam->low_side;
     answer->candidates = sam->masks;
     answer->best = 0;
+    answer->finite = true;
     for (size_t m = 0; m < sam->masks; m++) {
         const float *logits = sam->decode.logits + (index * sam->masks + m) * state;
         answer->scores[m] = sam->host_scores[index * sam->mask_tokens + 1 + m]; /* score 0 is mask 0's */
         answer->best = answer->scores[m] > answer->scores[answer->best] ? m : answer->best;
+        answer->finite = answer->finite && isfinite(answer->scores[m]);
         if (answer->states[m] != NULL) {
             sa_stream_download(sam->stream, answer->states[m], logits, state * sizeof(float));
         }
@@ -441,19 +385,6 @@ static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa
     return sa_stream_wait(sam->stream, err);
 }
 
-/* Sums of f16 products stay finite, but what is stored of them in f16 may not. */
-static sa_status check_scores(const sa_sam *sam, size_t count, sa_error *err)
-{
-    for (size_t i = 0; i < count * sam->mask_tokens; i++) {
-        if (!isfinite(sam->host_scores[i])) {
-            return sa_fail(err, SA_BAD_INPUT, sam->path, "use --precision f32",
-                           "the model's answer is no number: its activations do not fit in %s",
-                           sa_dtype_name(sam->options.precision));
-        }
-    }
-    return SA_OK;
-}
-
 static sa_status click_together(sa_sam *sam, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
                                 size_t count, sa_error *err)
 {
@@ -463,7 +394,6 @@ static sa_status click_together(sa_sam *sam, const sa_segmenter_query *queries, 
     sa_stream_download(sam->stream, sam->host_scores, sam->decode.scores,
                        count * sam->mask_tokens * sizeof(float));
     SA_TRY(sa_stream_wait(sam->stream, err));
-    SA_TRY(check_scores(sam, count, err));
     for (size_t i = 0; i < count; i++) {
         SA_TRY(read_answer(sam, &sam->slots[queries[i].slot], i, &answers[i], err));
     }

@@ -5,7 +5,8 @@
  *   sam_load.c    weights from a file into one device block
  *   sam_encode.c  picture -> embedding, the forward of the image encoder
  *   sam_decode.c  embedding + clicks -> mask logits and scores, the forward of prompts and decoder
- *   sam.c         memory plan, pre- and postprocessing, the segmenter interface
+ *   sam_picture.c picture -> pixels in the frame
+ *   sam.c         memory plan, prompts and masks, the segmenter interface
  *
  * Axes: B pictures, N prompts, T tokens of a prompt (1 + masks + clicks), g grid side (64), G = g*g, D hidden
  * of the encoder, C channels of embedding and decoder, s = 4g side of the low-resolution masks, M masks that
@@ -150,12 +151,17 @@ typedef struct {
     uint8_t *host_pixels;           /* [at_once, side, side, 3] */
     void *resize_memory;
     size_t resize_bytes;
+    int32_t *host_tables;        /* [at_once, 2, longest table] of image_resize; NULL if the host resizes */
     float *uv;                   /* [at_once * max_tokens, 2] */
     int32_t *kind;               /* [at_once * max_tokens] */
     sa_attention_item *items[3]; /* [at_once] of each kind of attention */
     struct sam_prompt *prompts;  /* [at_once] */
     float *host_scores;          /* [at_once, mask tokens] */
     uint64_t *bits;              /* device: one mask of the largest picture */
+    uint8_t *picture;            /* device: one picture as it came, of at most picture_bytes */
+    int32_t *picture_tables;     /* device: of image_resize, across and down */
+    void *picture_workspace;     /* device */
+    size_t picture_bytes, picture_workspace_bytes; /* 0 if the host resizes */
     void *mask_resize_memory;
     size_t mask_resize_bytes, bits_words;
 } sa_sam;
@@ -171,6 +177,14 @@ typedef struct sam_prompt {
 sa_status sam_load(sa_sam *sam, const sa_weights *weights, sa_error *err);
 /* The position of every grid cell, through the device's own point_encode; after the buffers are there. */
 void sam_place_grid(sa_sam *sam);
+
+/* Room for the host's resizing of the worst picture; before the plans. */
+sa_status sam_resize_measure(sa_sam *sam, sa_error *err);
+void sam_resize_plan_host(sa_sam *sam, sa_arena *arena);
+void sam_resize_plan(sa_sam *sam, sa_arena *arena); /* on the device */
+/* Queues a picture's resizing into place `index` of encode.pixels; it must stay until the stream was waited
+ * for. */
+void sam_place_picture(sa_sam *sam, const sa_image *picture, size_t index, sam_slot *slot);
 
 /* Plans (arena measuring) or takes (arena real) the buffers. */
 void sam_encode_plan(sa_sam *sam, sa_arena *arena);

@@ -20,7 +20,8 @@ sa_segmenter_options sa_segmenter_default_options(void)
                                   .batch = 1,
                                   .max_clicks = 256,
                                   .max_pixels = limits.max_pixels,
-                                  .max_side = limits.max_side};
+                                  .max_side = limits.max_side,
+                                  .device_pixels = 24000000};
 }
 
 sa_status sa_segmenter_open(sa_segmenter **out, sa_device *device, const char *path,

@@ -27,17 +27,21 @@
 typedef struct sa_segmenter sa_segmenter;
 
 typedef struct {
-    sa_dtype precision; /* SA_F32, SA_BF16, or SA_F16 where the device has it: storage of weights and activations; sums are f32 */
+    sa_dtype precision; /* SA_F32, SA_BF16, or SA_F16 where the device has it: storage of weights and
+                           activations; sums are f32 */
     size_t slots;       /* pictures held encoded at one time, >= 1 */
     size_t batch;       /* items of one encode or click call, >= 1 */
     size_t at_once;     /* of these, taken through the layers together; 0: as the device likes best */
     size_t max_clicks;  /* of one prompt, >= 1 */
     size_t max_pixels, max_side; /* of one picture: memory for it is taken at open */
+    /* The largest picture that a GPU resizes itself, 3 bytes a pixel there; the host does larger ones, with
+     * the same bytes. */
+    size_t device_pixels;
 } sa_segmenter_options;
 
 /*
  * f32, one slot, one item, at once as the device likes best, 256 clicks, the picture limits of
- * sa_image_default_limits().
+ * sa_image_default_limits(), 24 megapixels on a GPU.
  */
 sa_segmenter_options sa_segmenter_default_options(void);
 
@@ -72,11 +76,13 @@ typedef struct {
 /*
  * One item's answer; the caller owns the memory. `scores` and `states` are filled for every candidate in the
  * model's order; `masks[i]` only where the caller gives a mask of the picture's size. best = arg max of
- * scores, first on ties.
+ * scores, first on ties. Not `finite`: a score is no number, since activations of this picture did not fit in
+ * the precision (f16 ends at 65504); nothing in the answer means anything then.
  */
 typedef struct {
     size_t candidates;
     size_t best;
+    bool finite;
     float scores[SA_SEGMENTER_MAX_CANDIDATES];
     float *states[SA_SEGMENTER_MAX_CANDIDATES];  /* host, state_size floats each, or NULL if not wanted */
     sa_mask *masks[SA_SEGMENTER_MAX_CANDIDATES]; /* or NULL if not wanted */
