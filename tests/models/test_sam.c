@@ -378,6 +378,49 @@ static void test_invariance(void **state)
     }
 }
 
+/* A GPU resizes pictures itself: the embeddings are those of the host's resizing, bit for bit. */
+static void test_resize_by_device(void **state)
+{
+    (void)state;
+    sa_error err;
+    size_t channels, side, slot = 0;
+    sa_device *device;
+    sa_device_options device_options = {.name = test_device(), .threads = 2};
+    must(sa_device_open(&device, &device_options, &err), &err);
+    sa_segmenter *by[2]; /* the device, the host */
+    sa_segmenter_options options = sa_segmenter_default_options();
+    options.max_pixels = 1 << 20;
+    options.max_side = 4096;
+    for (int i = 0; i < 2; i++) {
+        options.device_pixels = i == 0 ? options.device_pixels : 0;
+        must(sa_segmenter_open(&by[i], device, variants[0][1], &options, &err), &err);
+    }
+    sa_segmenter_embedding_shape(by[0], &channels, &side);
+    size_t count = channels * side * side;
+    float *got = malloc(2 * count * sizeof *got);
+    /* larger, smaller, as the frame, one row, one column, and what needs the longest tables */
+    static const size_t sizes[][2] = {{300, 200}, {30, 50}, {80, 80},    {80, 30},
+                                      {1, 700},   {700, 1}, {4096, 256}, {64, 4096}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        sa_image picture = {.height = sizes[i][0], .width = sizes[i][1]};
+        picture.pixels = malloc(picture.height * picture.width * 3);
+        for (size_t at = 0; at < picture.height * picture.width * 3; at++) {
+            picture.pixels[at] = (uint8_t)pick(20240612 + i, at, 256);
+        }
+        const sa_image *pictures[] = {&picture};
+        for (int j = 0; j < 2; j++) {
+            must(sa_segmenter_encode(by[j], pictures, &slot, 1, &err), &err);
+            must(sa_segmenter_read_embedding(by[j], 0, got + (size_t)j * count, &err), &err);
+        }
+        assert_memory_equal(got, got + count, count * sizeof *got);
+        free(picture.pixels);
+    }
+    free(got);
+    sa_segmenter_close(by[0]);
+    sa_segmenter_close(by[1]);
+    sa_device_close(device);
+}
+
 /* Every allocation of the program passes here while `counting`. */
 static volatile size_t
     allocations; /* volatile: compilers take malloc for a function that changes nothing of ours */
