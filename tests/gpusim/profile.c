@@ -96,12 +96,14 @@ static void write_counters(FILE *f, const sim_counters *c)
     }
 }
 
-static void write_estimate(FILE *f, const char *key, const sim_launch *launch, const sim_counters *c)
+static void write_estimate(FILE *f, const char *key, const sim_launch *launch, const sim_counters *c,
+                           const sim_touched *least)
 {
-    sim_estimate e = sim_roofline(sim_gpu_named(key), launch, c);
+    sim_estimate e = sim_roofline(sim_gpu_named(key), launch, c, least);
     fprintf(f,
-            "\"%s\":{\"us\":%.3f,\"bound\":\"%s\",\"memory_us\":%.3f,\"tensor_us\":%.3f,\"issue_us\":%.3f}",
-            key, e.total, e.bound, e.memory, e.tensor, e.issue);
+            "\"%s\":{\"us\":%.3f,\"bound\":\"%s\",\"memory_us\":%.3f,\"l2_us\":%.3f,\"tensor_us\":%.3f,"
+            "\"issue_us\":%.3f}",
+            key, e.total, e.bound, e.memory, e.l2, e.tensor, e.issue);
 }
 
 static void write_launch(FILE *f, const sim_gpu *gpu, const sim_launch *l, const sim_counters *c,
@@ -123,9 +125,9 @@ static void write_launch(FILE *f, const sim_gpu *gpu, const sim_launch *l, const
     fprintf(f,
             ",\"occupancy\":{\"device\":\"%s\",\"blocks\":%u,\"share\":%.3f,\"limit\":\"%s\"},\"estimate\":{",
             gpu->key, blocks, share, limit);
-    write_estimate(f, "a100", l, c);
+    write_estimate(f, "a100", l, c, least);
     fputc(',', f);
-    write_estimate(f, "h100", l, c);
+    write_estimate(f, "h100", l, c, least);
     fputs("}}\n", f);
     fflush(f);
 }
@@ -168,8 +170,8 @@ static void add_row(const sim_gpu *gpu, const sim_launch *launch, const sim_coun
     r->registers = launch->kernel->registers;
     r->seconds += seconds;
     r->occupancy += occupancy(gpu, launch, &blocks, &limit);
-    r->a100 += sim_roofline(sim_gpu_named("a100"), launch, c).total;
-    r->h100 += sim_roofline(sim_gpu_named("h100"), launch, c).total;
+    r->a100 += sim_roofline(sim_gpu_named("a100"), launch, c, least).total;
+    r->h100 += sim_roofline(sim_gpu_named("h100"), launch, c, least).total;
 }
 
 static double ratio(double a, double b)
@@ -199,8 +201,8 @@ static void print_table(FILE *f)
                 100 * ratio((double)c->divergent_branches, (double)c->branches),
                 (unsigned long long)r->registers, 100 * r->occupancy / (double)r->launches, r->a100, r->h100);
     }
-    fputs("a100 est, h100 est: estimates by a roofline of memory, tensor cores and issue slots; no "
-          "measurement\n",
+    fputs("a100 est, h100 est: estimates by a roofline of memory, second-level cache, tensor cores and "
+          "issue slots; no measurement\n",
           f);
 }
 

@@ -23,7 +23,8 @@ typedef struct {
     uint64_t memory;              /* bytes */
     uint32_t clock, memory_clock; /* kHz */
     uint32_t bus, l2;             /* bits, bytes */
-    double bandwidth;             /* bytes/s */
+    double bandwidth;             /* of the memory, bytes/s */
+    double l2_bandwidth;          /* of the second-level cache as microbenchmarks measure it, bytes/s */
     double tensor;                /* dense bf16 flops/s that mma.sync can reach */
 } sim_gpu;
 
@@ -34,13 +35,14 @@ const sim_gpu *sim_gpu_named(const char *key); /* NULL: none */
 uint32_t sim_occupancy_blocks(const sim_gpu *gpu, const sim_function *function, uint32_t threads,
                               uint32_t dynamic_shared, const char **limit);
 
-/* Estimated microseconds of a launch, by the slowest of three bounds; an estimate and no measurement. */
+/* Estimated microseconds of a launch, by the slowest of four bounds; an estimate and no measurement. */
 typedef struct {
-    double memory, tensor, issue; /* us each alone */
+    double memory, l2, tensor, issue; /* us each alone */
     double total;
-    const char *bound; /* "memory", "tensor" or "issue" */
+    const char *bound; /* "memory", "l2", "tensor" or "issue" */
 } sim_estimate;
-sim_estimate sim_roofline(const sim_gpu *gpu, const sim_launch *launch, const sim_counters *counters);
+sim_estimate sim_roofline(const sim_gpu *gpu, const sim_launch *launch, const sim_counters *counters,
+                          const sim_touched *least);
 
 /* One line of GPUSIM_PROFILE for a launch that has run; `seconds` it took here. */
 void sim_profile_launch(const sim_gpu *gpu, const sim_launch *launch, const sim_counters *counters,

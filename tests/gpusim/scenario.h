@@ -49,7 +49,8 @@ typedef struct {
     } while (0)
 #define OK(call) GIVES(call, CUDA_SUCCESS)
 
-/* bump(p, n): every one of n words gets 1 more. fill(p, n, value). wide: 1 KB of static shared memory. */
+/* bump(p, n): every one of n words gets 1 more. fill(p, n, value). wide: 1 KB of static shared memory.
+ * tally(p): word 0 gets word 16 more from every thread. */
 static const char scenario_ptx[] =
     ".version 8.0\n.target sm_80\n.address_size 64\n"
     ".visible .global .align 4 .u32 counter = 41;\n"
@@ -72,7 +73,9 @@ static const char scenario_ptx[] =
     ".visible .entry wide(.param .u64 p)\n.maxntid 256, 1, 1\n{\n"
     ".shared .align 4 .b8 room[1024];\n.reg .b32 %r<3>;\n.reg .b64 %rd<2>;\n"
     "mov.u32 %r1, 7;\nst.shared.u32 [room], %r1;\nld.param.u64 %rd1, [p];\nst.global.u32 [%rd1], "
-    "%r1;\nret;\n}\n";
+    "%r1;\nret;\n}\n"
+    ".visible .entry tally(.param .u64 p)\n{\n.reg .b32 %r<2>;\n.reg .b64 %rd<2>;\n"
+    "ld.param.u64 %rd1, [p];\nld.global.u32 %r1, [%rd1+64];\nred.global.add.u32 [%rd1], %r1;\nret;\n}\n";
 
 static CUcontext scenario_context;
 static CUmodule scenario_module;

@@ -24,7 +24,7 @@ static void modules(void)
     GIVES(cuModuleGetFunction(&f, scenario_module, "bumps"), CUDA_ERROR_NOT_FOUND);
     GIVES(cuModuleGetGlobal(&address, &bytes, scenario_module, "counters"), CUDA_ERROR_NOT_FOUND);
     OK(cuModuleGetFunctionCount(&count, scenario_module));
-    WANT(count == 3);
+    WANT(count == 4);
     OK(cuFuncGetName(&name, scenario_kernel("fill")));
     WANT(strcmp(name, "fill") == 0);
     size_t offset, size;
@@ -312,6 +312,8 @@ static void work_for_profile(void)
     OK(scenario_fill(p, WORDS, 1, 0));
     OK(scenario_bump(p, WORDS, 0));
     OK(scenario_bump(p, WORDS, 0));
+    void *params[] = {&p};
+    OK(cuLaunchKernel(scenario_kernel("tally"), 8, 1, 1, 128, 1, 1, 0, 0, params, NULL));
     OK(cuCtxSynchronize());
     OK(cuMemFree(p));
 }
@@ -427,7 +429,7 @@ static void test_profile(void **state)
     snprintf(set, sizeof set, "GPUSIM_PROFILE=%s", path);
     scenario_clean("work_for_profile", SWITCHES(set));
     json_t *lines = scenario_read_lines(path);
-    assert_int_equal(json_array_size(lines), 3);
+    assert_int_equal(json_array_size(lines), 4);
     const json_t *bump = json_array_get(lines, 1), *estimate = json_object_get(bump, "estimate");
     assert_string_equal(json_string_value(json_object_get(bump, "kernel")), "bump");
     assert_int_equal(number(bump, "sectors_read"), 125); /* 4000 bytes */
@@ -441,6 +443,12 @@ static void test_profile(void **state)
     /* 250 sectors of 32 bytes at 3.352 TB/s */
     double us = json_real_value(json_object_get(json_object_get(estimate, "h100"), "memory_us"));
     assert_true(us >= 0.0015 && us <= 0.0035);
+    /* 32 warps that all read one sector and add to another: what the second-level cache moves, and memory. */
+    const json_t *tally = json_array_get(lines, 3);
+    assert_int_equal(number(tally, "sectors_read"), 64);
+    assert_int_equal(number(tally, "sectors_written"), 32);
+    assert_int_equal(number(tally, "least_sectors_read"), 2);
+    assert_int_equal(number(tally, "least_sectors_written"), 1);
     json_decref(lines);
     unlink(path);
 }

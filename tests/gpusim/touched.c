@@ -16,9 +16,11 @@ bool sim_touched_on;
 
 typedef _Atomic uint32_t word;
 
-/* [0] read, [1] written; all of it address space until touched. */
+enum { READ, WRITTEN, STRONG, PLANES = 2 * STRONG }; /* STRONG + READ, STRONG + WRITTEN: by strong accesses */
+
+/* All of it address space until touched. */
 static struct {
-    word *bits[2];
+    word *bits[PLANES];
     _Atomic uint8_t *in_use; /* of each piece */
     uint32_t *list;
     _Atomic uint32_t count;
@@ -33,13 +35,16 @@ static void *reserve(uint64_t bytes)
 bool sim_touched_begin(void)
 {
     uint64_t pieces = sim_mem.bytes / ((uint64_t)SECTOR * PIECE_SECTORS);
+    bool is_whole = true;
+    for (int plane = 0; plane < PLANES; plane++) {
+        slate.bits[plane] = slate.bits[plane] ? slate.bits[plane] : reserve(sim_mem.bytes / 8);
+        is_whole = is_whole && slate.bits[plane];
+    }
     if (!slate.list) {
-        slate.bits[0] = reserve(sim_mem.bytes / 8);
-        slate.bits[1] = reserve(sim_mem.bytes / 8);
         slate.in_use = reserve(pieces);
         slate.list = reserve(pieces * sizeof *slate.list);
     }
-    sim_touched_on = slate.bits[0] && slate.bits[1] && slate.in_use && slate.list;
+    sim_touched_on = is_whole && slate.in_use && slate.list;
     return sim_touched_on;
 }
 
@@ -59,22 +64,24 @@ static void set(word *w, uint32_t bits)
 }
 
 /* Bits of one sector, from neighbouring lanes together. */
-static void flush(uint64_t sector, uint32_t bits, bool reads, bool writes)
+static void flush(uint64_t sector, uint32_t bits, bool reads, bool writes, int strong)
 {
     if (!bits) {
         return;
     }
     use_piece(sector / PIECE_SECTORS);
     if (reads) {
-        set(&slate.bits[0][sector], bits);
+        set(&slate.bits[strong + READ][sector], bits);
     }
     if (writes) {
-        set(&slate.bits[1][sector], bits);
+        set(&slate.bits[strong + WRITTEN][sector], bits);
     }
 }
 
-void sim_touch(sim_mask mask, const uint64_t address[SIM_LANES], uint32_t bytes, bool reads, bool writes)
+void sim_touch(sim_mask mask, const uint64_t address[SIM_LANES], uint32_t bytes, bool reads, bool writes,
+               bool is_strong)
 {
+    const int strong = is_strong ? STRONG : 0;
     uint64_t sector = 0;
     uint32_t bits = 0;
     for (sim_mask rest = mask; rest; rest &= rest - 1) {
@@ -85,13 +92,13 @@ void sim_touch(sim_mask mask, const uint64_t address[SIM_LANES], uint32_t bytes,
         /* Aligned to its size, an access stays in its sector; wider ones begin one. */
         uint32_t own = (uint32_t)((((uint64_t)1 << bytes) - 1) << at % SECTOR);
         if (at / SECTOR != sector) {
-            flush(sector, bits, reads, writes);
+            flush(sector, bits, reads, writes, strong);
             sector = at / SECTOR;
             bits = 0;
         }
         bits |= own;
     }
-    flush(sector, bits, reads, writes);
+    flush(sector, bits, reads, writes, strong);
 }
 
 typedef struct {
@@ -136,15 +143,17 @@ static void add_word(runs *r, uint64_t address, uint32_t bits)
 static uint64_t read_piece(uint32_t piece, int kind, runs *r)
 {
     word *bits = slate.bits[kind] + (uint64_t)piece * PIECE_SECTORS;
+    word *strong = slate.bits[STRONG + kind] + (uint64_t)piece * PIECE_SECTORS;
     uint64_t sectors = 0, address = sim_mem.base + (uint64_t)piece * PIECE_SECTORS * SECTOR;
     for (uint32_t i = 0; i < PIECE_SECTORS; i++) {
         uint32_t w = atomic_load_explicit(&bits[i], memory_order_relaxed);
-        sectors += w != 0;
+        sectors += (w | atomic_load_explicit(&strong[i], memory_order_relaxed)) != 0;
         if (w && r->range) {
             add_word(r, address + (uint64_t)i * SECTOR, w);
         }
     }
     memset((void *)bits, 0, PIECE_SECTORS * sizeof *bits);
+    memset((void *)strong, 0, PIECE_SECTORS * sizeof *strong);
     return sectors;
 }
 
@@ -152,11 +161,11 @@ sim_touched sim_touched_end(void (*range)(void *data, uint64_t begin, uint64_t e
                             size_t most)
 {
     sim_touched touched = {0, 0};
-    for (int kind = 0; kind < 2; kind++) {
-        runs r = {.range = range, .data = data, .left = most, .writes = kind == 1};
+    for (int kind = READ; kind <= WRITTEN; kind++) {
+        runs r = {.range = range, .data = data, .left = most, .writes = kind == WRITTEN};
         for (uint32_t i = 0; i < slate.count; i++) {
             uint64_t sectors = read_piece(slate.list[i], kind, &r);
-            *(kind ? &touched.sectors_written : &touched.sectors_read) += sectors;
+            *(kind == WRITTEN ? &touched.sectors_written : &touched.sectors_read) += sectors;
         }
         end_run(&r);
     }

@@ -232,8 +232,8 @@ static inline void sim_look(sim_warp *w, const sim_inst *inst, const sim_access 
                             sim_mask mask, const uint64_t a[SIM_LANES], const uint8_t *values)
 {
     if (space == SIM_SPACE_GLOBAL) {
-        if (sim_touched_on && !acc->is_strong) {
-            sim_touch(mask, a, acc->total, acc->kind & SIM_READS, acc->kind & SIM_WRITES);
+        if (sim_touched_on) {
+            sim_touch(mask, a, acc->total, acc->kind & SIM_READS, acc->kind & SIM_WRITES, acc->is_strong);
         }
         if (acc->is_counted) {
             sim_count_global(w, acc, mask, a);
