@@ -418,7 +418,8 @@ static sim_handler *choose_cvt(const sim_inst *inst, ptx_type to, ptx_type from)
         }
     }
     if (!to_float && !from_float) {
-        if (inst->mods == WIDE_SOURCE && inst->mods2 == 4 && ptx_type_bytes(to) == 4) {
+        const bool takes_low_word = ptx_type_bytes(from) >= 4 && ptx_type_bytes(to) == 4;
+        if (inst->mods == WIDE_SOURCE && inst->mods2 == 4 && takes_low_word) {
             return u32_from_u64;
         }
         sim_handler *run = inst->mods == 0 ? short_int(to, from, inst->mods2) : NULL;
