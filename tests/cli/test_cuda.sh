@@ -98,6 +98,59 @@ for n in 1 5 40 200 1000 1500; do
     FAULT="lost at call $n"
     GPUSIM_LOST_AT=$n fails 'cuda:0: |libcuda.so.1: '
 done
+# Every allocation once more where the libraries are: without room for one of theirs the run goes on without it.
+for n in 2 3 4 5 6 7 8 9 10 11 12; do
+    GPUSIM_FAIL_ALLOC=$n run click --segmenter "$MODEL" --image "$IMAGE" --point 160,120 --device cuda --json --numerics fast
+    check "fast, allocation $n: exit $CODE" test $CODE -eq 0 -o $CODE -eq 3
+    if [ $CODE -eq 0 ]; then
+        check "fast, allocation $n: $(number score)" near "$score" "$(number score)" 0.03
+    fi
+done
+FAULT="another process holds the memory"
+export GPUSIM_MEMORY=200000000 GPUSIM_HELD=199000000
+fails 'needs [0-9]+ MB, and [0-9]+ of 190 MB are free .*others 189 MB'
+works doctor
+says '0.2 GB, 0.0 GB free'
+unset GPUSIM_MEMORY GPUSIM_HELD
+FAULT="no such GPU"
+run click --segmenter "$MODEL" --image "$IMAGE" --point 160,120 --device cuda:1
+check "$FAULT: exit 3, not $CODE" test $CODE -eq 3
+check "$FAULT" grep -q '^segagent: --device: there is no cuda:1: the driver has 1 device (' "$SCRATCH/err"
+
+# ---- many rows: a bad one fails alone; a failing GPU ends the run, names the row, and what is out is whole ----
+{
+    sed -n 1p "$SCRATCH/rows.jsonl"
+    echo '{"image": "/no/such/file.png", "clicks": [{"x": 1, "y": 1, "positive": true}]}'
+    sed -n 2,3p "$SCRATCH/rows.jsonl"
+} >"$SCRATCH/mixed.jsonl"
+run click --segmenter "$MODEL" --clicks "$SCRATCH/mixed.jsonl" --device cuda --batch 2
+check "a bad row: exit 1, not $CODE" test $CODE -eq 1
+check "a bad row: four results" test "$(grep -c '^{"image":.*}$' "$SCRATCH/out")" -eq 4
+check "a bad row: one error" test "$(grep -c '"error":{' "$SCRATCH/out")" -eq 1
+launches=$(GPUSIM_PROFILE=$SCRATCH/profile works click --segmenter "$MODEL" --clicks "$SCRATCH/rows.jsonl" --device cuda --batch 1
+    grep -c '"kernel"' "$SCRATCH/profile")
+for back in 1 20; do
+    FAULT="the launch $back before the last traps"
+    GPUSIM_TRAP_LAUNCH=$((launches - back)) SEGAGENT_CUDA_SYNC=1 run click --segmenter "$MODEL" \
+        --clicks "$SCRATCH/rows.jsonl" --device cuda --batch 1
+    grep -v '^gpusim: ' "$SCRATCH/err" >"$SCRATCH/said"
+    check "$FAULT: exit 3, not $CODE" test $CODE -eq 3
+    check "$FAULT: kernel and row are named: $(cat "$SCRATCH/said")" \
+        grep -Eq "^segagent: cuda:0: kernel [a-z0-9_]+: .*, at $SCRATCH/rows.jsonl:3.* \(" "$SCRATCH/said"
+    check "$FAULT: whole rows" test "$(grep -c '^{"image":.*}$' "$SCRATCH/out")" -eq "$(wc -l <"$SCRATCH/out")"
+    check "$FAULT: the rows before it" test "$(grep -c '"best"' "$SCRATCH/out")" -eq 2
+done
+
+# ---- f16: what does not fit is an error, never a mask ----
+works weights convert "$MODEL" "$SCRATCH/large" --dtype f32
+weights=$(ls "$SCRATCH/large"/*.safetensors)
+printf '\0\0\0\x49' | dd of="$weights" bs=1 seek=$(($(stat -c %s "$weights") - 4)) conv=notrunc status=none # 524288
+FAULT="a weight beyond f16"
+run click --segmenter "$SCRATCH/large" --image "$IMAGE" --point 160,120 --device cuda --precision f16 --out "$T/m.png"
+check "$FAULT: exit 2, not $CODE" test $CODE -eq 2
+check "$FAULT: $(cat "$SCRATCH/err")" grep -Eq 'tensor "[a-z0-9_.]+": 1 values are too large for f16 \(use --precision' "$SCRATCH/err"
+check "$FAULT: no file" test -z "$(ls -A "$T")"
+
 FAULT="an old driver"
 GPUSIM_DRIVER_VERSION=12040 fails 'the driver is too old: it supports CUDA 12.4, and the kernels need 1[0-9].0'
 GPUSIM_DRIVER_VERSION=12040 click --point 160,120

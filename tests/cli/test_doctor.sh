@@ -43,7 +43,7 @@ if command -v cc >/dev/null && grep -q '"cuda":{"compiled":true' "$SCRATCH/out";
     # Every other call of the program's table, refused.
     calls=$(grep -oE '"cu[A-Z][A-Za-z_0-9]+"' runtime/device/cuda_driver.h | tr -d '"' |
         grep -vE '^(cuInit|cuDriverGetVersion|cuDeviceGet(Count|Name|Attribute)?|cuDeviceTotalMem_v2|cuGetError.*)$')
-    for call in $calls; do echo "int $call() { return 1; }"; done >"$SCRATCH/refused.c"
+    for call in $calls; do echo "int $call() { return REFUSAL; }"; done >"$SCRATCH/refused.c"
     cat >"$SCRATCH/driver.c" <<'CODE'
 #include <stddef.h>
 #include <string.h>
@@ -57,9 +57,12 @@ int cuDeviceTotalMem_v2(size_t *b, int d) { (void)d; *b = 85899345920; return 0;
 int cuGetErrorName(int e, const char **s) { (void)e; *s = "CUDA_ERROR_FAKE"; return 0; }
 int cuGetErrorString(int e, const char **s) { (void)e; *s = "it is fake"; return 0; }
 CODE
-    # fake INIT COUNT VERSION MAJOR: a driver that does this in cuInit, has so many devices, and so on.
+    # fake INIT COUNT VERSION MAJOR: a driver that does this in cuInit, has so many devices, and so on; all else is
+    # refused with $REFUSAL.
+    REFUSAL=1
     fake() {
         { printf '#define INIT %s\n#define COUNT %s\n#define VERSION %s\n#define MAJOR %s\n' "$@"
+            echo "#define REFUSAL $REFUSAL"
             cat "$SCRATCH/driver.c" "$SCRATCH/refused.c"; } | build
         driver
     }
@@ -70,6 +73,9 @@ CODE
         check "one line" test "$(wc -l <"$SCRATCH/err")" -eq 1
         check "no output" test ! -s "$SCRATCH/out"
     }
+    refuses 3 'the driver.s library has no cu[A-Za-z]+: it is too old'
+    : >"$SCRATCH/lib/libcuda.so.1"
+    refuses 3 'the driver.s library does not open: '
     fake '' 2 12040 9
     says '"found":true,"reason":null,"driver_version":12040,'
     says '"devices":\[\{"name":"Fake\\"GPU","compute_capability":"9.0","multiprocessors":7,"memory":85899345920,"free":null,'
@@ -88,6 +94,13 @@ CODE
     fake '' 1 99000 9
     says 'no context on Fake..GPU: it is fake \(CUDA_ERROR_FAKE, 1\)'
     refuses 3 'no context on Fake.GPU: it is fake'
+    REFUSAL=46 fake '' 1 99000 9
+    refuses 3 'no context on Fake.GPU: it is fake'
+    check "held in an exclusive mode" grep -q ', 46) (another process holds it, ' "$SCRATCH/err"
+    REFUSAL=2 fake '' 1 99000 9
+    refuses 3 'no context on Fake.GPU: it is fake'
+    check "no room for a context" grep -q ', 2) (end other programs on the GPU, ' "$SCRATCH/err"
+    REFUSAL=1
     fake '' 1000 99000 9
     check "sixteen devices are listed" test "$(grep -o '"compute_capability"' "$SCRATCH/out" | wc -l)" -eq 16
     fake 'return 100' 1 99000 9

@@ -345,6 +345,7 @@ static void read_switch(const char *name, const char *value)
         {"GPUSIM_FATAL", .flag = &sim_options.fatal},
         {"GPUSIM_SEED", .number = &sim_options.seed},
         {"GPUSIM_MEMORY", .number = &sim_options.memory},
+        {"GPUSIM_HELD", .number = &sim_options.held},
         {"GPUSIM_FAIL_ALLOC", .number = &sim_options.fail_alloc},
         {"GPUSIM_FAIL_LAUNCH", .number = &sim_options.fail_launch},
         {"GPUSIM_TRAP_LAUNCH", .number = &sim_options.trap_launch},

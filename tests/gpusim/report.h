@@ -61,6 +61,7 @@ typedef struct {
     const char *device;           /* "h100" */
     const char *report, *profile; /* files, or NULL */
     uint64_t memory;              /* GPUSIM_MEMORY: bytes of the device, 0: as the posed device has */
+    uint64_t held;                /* GPUSIM_HELD: bytes of it that another process holds */
     uint64_t fail_alloc;          /* GPUSIM_FAIL_ALLOC=n: the n-th allocation fails; 0: none */
     uint64_t fail_launch;         /* GPUSIM_FAIL_LAUNCH=n: the n-th launch is refused */
     uint64_t trap_launch;         /* GPUSIM_TRAP_LAUNCH=n: the n-th launch fails while it runs */

@@ -230,7 +230,7 @@ CUresult cuMemGetInfo(size_t *free_bytes, size_t *total)
         return CUDA_ERROR_INVALID_VALUE;
     }
     *total = sim_device_memory();
-    *free_bytes = *total - sim_memory_used();
+    *free_bytes = *total - sim_options.held - sim_memory_used();
     return CUDA_SUCCESS;
 }
 

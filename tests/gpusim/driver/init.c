@@ -63,7 +63,11 @@ static CUresult open_device(void)
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
     }
     const sim_gpu *gpu = sim_gpu_named(sim_options.device);
-    if (!sim_memory_open(sim_options.memory ? sim_options.memory : gpu->memory)) {
+    uint64_t memory = sim_options.memory ? sim_options.memory : gpu->memory;
+    if (sim_options.held > memory) {
+        return sim_refuse(CUDA_ERROR_INVALID_VALUE, "GPUSIM_HELD is more than the device has");
+    }
+    if (!sim_memory_open(memory - sim_options.held)) {
         return sim_refuse(CUDA_ERROR_OUT_OF_MEMORY, "no address space for the device's memory");
     }
     sim_memory_fail(sim_options.fail_alloc);
