@@ -39,6 +39,8 @@ void sim_check_worker_begin(sim_worker *worker, const sim_launch *launch)
     }
     memset(&check->access, 0, sizeof check->access);
     check->access.launch = launch;
+    check->next_interval = check->last_interval = 0;
+    sim_past_begin(check);
 }
 
 void sim_check_worker_end(sim_worker *worker)
@@ -75,9 +77,7 @@ void sim_check_block_begin(sim_block *block)
         check->now = 0;
     }
     check->now++;
-    check->heard = NULL;
-    check->foreign.count = 0;
-    memset(check->foreign.key, 0, check->foreign.capacity * sizeof *check->foreign.key);
+    sim_sync_block_begin(check);
     memset(check->valid, 0, (block->shared_bytes + 7) / 8);
     memset(check->barrier, 0, sizeof check->barrier);
 }
@@ -95,9 +95,9 @@ void sim_check_warp_begin(sim_warp *w)
         check->known[i] = block->now;
     }
     check->limit = check->others = block->now;
-    check->touched = check->has_pairs = check->has_fenced = false;
-    check->released = NULL;
-    check->may_count = 0;
+    check->touched = check->has_pairs = false;
+    check->interval = 0;
+    sim_past_warp_begin(w);
     check->pending_count = 0;
     memset(check->committed, 0, sizeof check->committed);
     sim_local_begin(w);
@@ -123,10 +123,11 @@ void sim_clock_tick(sim_warp *w)
     if (check->touched) {
         sim_block_check_of(w)->now++;
         check->touched = false;
+        check->interval = 0;
+        check->present = NULL;
     }
 }
 
-/* The warp's own events up to now, and what it knows of others. */
 void sim_clock_own(const sim_warp *w, uint32_t known[SIM_MAX_WARPS])
 {
     memcpy(known, sim_warp_check_of(w)->known, SIM_MAX_WARPS * sizeof *known);
@@ -184,6 +185,7 @@ void sim_clock_join(sim_warp *w, sim_mask lanes, const uint32_t known[SIM_MAX_WA
         check->known[i] = known[i] > check->known[i] ? known[i] : check->known[i];
     }
     check->known[w->index] = own;
+    check->present = NULL;
     set_limit(w);
     lanes_know(w, lanes, known[w->index]);
 }
@@ -238,13 +240,26 @@ void sim_check_barrier_arrive(sim_warp *w, uint32_t number, sim_mask lanes)
     }
     sim_barrier_clock *clock = &sim_block_check_of(w)->barrier[number];
     uint32_t known[SIM_MAX_WARPS];
-    sim_sync_acquire_pending(w, lanes);
+    (void)lanes;
+    sim_sync_acquire_found(w, SIM_SCOPE_GPU);
     sim_clock_tick(w);
     sim_clock_own(w, known);
     for (uint32_t i = 0; i < w->block->warps; i++) {
         clock->known[i] = known[i] > clock->known[i] ? known[i] : clock->known[i];
     }
-    clock->is_used = true;
+    clock->heard = sim_past_join(w, clock->heard, sim_warp_check_of(w)->heard);
+}
+
+/* Threads that have exited: nobody has to wait for them. */
+static void join_exited(sim_block *block, sim_barrier_clock *clock)
+{
+    for (uint32_t i = 0; i < block->warps; i++) {
+        sim_warp *w = &block->warp[i];
+        if (w->alive == 0) {
+            clock->known[i] = sim_block_check_of(w)->now;
+            clock->heard = sim_past_join(w, clock->heard, sim_warp_check_of(w)->heard);
+        }
+    }
 }
 
 void sim_check_barrier_complete(sim_block *block, uint32_t number, const sim_mask waiting[SIM_MAX_WARPS])
@@ -254,14 +269,11 @@ void sim_check_barrier_complete(sim_block *block, uint32_t number, const sim_mas
         return;
     }
     sim_barrier_clock *clock = &check->barrier[number];
-    for (uint32_t i = 0; i < block->warps; i++) {
-        if (block->warp[i].alive == 0) { /* threads that have exited: nobody has to wait for them */
-            clock->known[i] = check->now;
-        }
-    }
+    join_exited(block, clock);
     for (uint32_t i = 0; i < block->warps; i++) {
         if (waiting[i]) {
             sim_clock_join(&block->warp[i], waiting[i], clock->known);
+            sim_past_hear(&block->warp[i], clock->heard);
         }
     }
     memset(clock, 0, sizeof *clock);

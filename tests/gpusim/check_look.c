@@ -28,9 +28,11 @@ bool sim_look_came_before(const sim_look_at *look, uint32_t lane, sim_record r)
 {
     const uint32_t warp = SIM_RECORD_WARP(r);
     if (warp != look->w->index) {
-        return SIM_RECORD_STAMP(r) < look->warp->known[warp];
+        return SIM_RECORD_STAMP(r) < look->warp->known[warp] ||
+               sim_past_knows(look->w, look->w->block->linear, warp, SIM_RECORD_STAMP(r));
     }
-    return sim_clock_lane_knows(look->w, lane, SIM_RECORD_LANE(r), SIM_RECORD_STAMP(r));
+    return sim_clock_lane_knows(look->w, lane, SIM_RECORD_LANE(r), SIM_RECORD_STAMP(r)) ||
+           (look->warp->unspelled && sim_past_knows(look->w, look->w->block->linear, warp, SIM_RECORD_STAMP(r)));
 }
 
 /* The bytes that a lane writes to a word; false if it doesn't write all of them. */
@@ -60,18 +62,16 @@ static bool equal(const uint8_t a[4], const uint8_t b[4], uint32_t bytes)
     return true;
 }
 
-bool sim_look_is_same_value(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes, sim_record r,
-                            bool same_warp, const uint8_t *now)
+bool sim_look_is_same_value(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes, uint32_t other,
+                            const uint8_t *now)
 {
     uint8_t mine[4], others[4];
-    const uint32_t other = SIM_RECORD_LANE(r);
-    if (!look->values || SIM_RECORD_SITE(r) != (uint32_t)(look->base >> 16 & 0xffff) ||
-        !bytes_written(look, lane, word, bytes, mine)) {
+    if (!look->values || !bytes_written(look, lane, word, bytes, mine)) {
         return false;
     }
-    if (!same_warp) {
+    if (now) {
         return equal(mine, now, bytes);
     }
-    return SIM_RECORD_STAMP(r) == look->base >> 32 && other < lane && (look->mask >> other & 1) &&
-           bytes_written(look, other, word, bytes, others) && equal(mine, others, bytes);
+    return other < lane && (look->mask >> other & 1) && bytes_written(look, other, word, bytes, others) &&
+           equal(mine, others, bytes);
 }

@@ -28,6 +28,19 @@ static void accuse(const sim_look_at *look, uint32_t lane, uint32_t word, sim_re
 
 /* ---- an access meets what is known of a word ---- */
 
+/* The other write was made by the same instruction, with the same value. */
+static bool writes_the_same(const sim_look_at *look, uint32_t lane, uint32_t word, uint32_t bytes, sim_record r)
+{
+    if (SIM_RECORD_SITE(r) != SIM_RECORD_SITE(look->base)) {
+        return false;
+    }
+    const bool same_time = SIM_RECORD_STAMP(r) == SIM_RECORD_STAMP(look->base);
+    if (SIM_RECORD_WARP(r) != look->w->index) {
+        return sim_look_is_same_value(look, lane, word, bytes, 0, look->w->block->shared + (size_t)word * 4);
+    }
+    return same_time && sim_look_is_same_value(look, lane, word, bytes, SIM_RECORD_LANE(r), NULL);
+}
+
 static void meet_write(const sim_look_at *look, uint32_t lane, uint32_t word, uint32_t bytes)
 {
     const sim_record r = look->block->write[word];
@@ -42,8 +55,7 @@ static void meet_write(const sim_look_at *look, uint32_t lane, uint32_t word, ui
     if ((r & look->base & SIM_RECORD_STRONG) || sim_look_came_before(look, lane, r)) {
         return;
     }
-    if (!look->is_read && sim_look_is_same_value(look, lane, word, common, r, warp == look->w->index,
-                                                 look->w->block->shared + (size_t)word * 4)) {
+    if (!look->is_read && writes_the_same(look, lane, word, common, r)) {
         return;
     }
     accuse(look, lane, word, r, warp,
@@ -57,7 +69,8 @@ static uint32_t late_reader(const sim_look_at *look, uint32_t lane, uint32_t wor
     const uint32_t readers = look->block->readers[word], own = 1u << look->w->index;
     for (uint32_t rest = readers & ~own; rest; rest &= rest - 1) {
         const uint32_t warp = (uint32_t)__builtin_ctz(rest);
-        if (look->block->first[word] >= look->warp->known[warp]) {
+        const uint32_t first = look->block->first[word];
+        if (first >= look->warp->known[warp] && !sim_past_knows(look->w, look->w->block->linear, warp, first)) {
             return warp;
         }
     }
@@ -217,7 +230,7 @@ void sim_check_shared(sim_warp *w, const sim_inst *inst, const sim_access *acc, 
     sim_look_begin(&look, w, inst, acc, mask, address, values);
     const bool races = sim_options.check[SIM_RACE_SHARED] || sim_options.check[SIM_ASYNC_UNWAITED];
     for (sim_mask rest = mask; rest;) {
-        const sim_run run = sim_next_run(&rest, address, acc->total);
+        const sim_run run = sim_next_run(&rest, address, acc->total, false);
         if ((acc->kind & SIM_READS) && !sim_bits_all(look.block->valid, run.at, run.bytes)) {
             tell_unwritten(&look, &run);
         }

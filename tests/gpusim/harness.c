@@ -1,9 +1,11 @@
 #include "tests/gpusim/harness.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,7 +44,7 @@ static void ok(int code, const char *what)
     }
 }
 
-static void find(const char *name, void *function)
+void gpu_find(const char *name, void *function)
 {
     void *symbol = dlsym(gpu.library, name);
     if (symbol == NULL) {
@@ -74,19 +76,19 @@ static void open_library(void)
     if (gpu.library == NULL) {
         stop(dlerror(), -1);
     }
-    find("cuInit", &gpu.init);
-    find("cuDeviceGet", &gpu.device_get);
-    find("cuCtxCreate_v2", &gpu.context_create);
-    find("cuCtxDestroy_v2", &gpu.context_destroy);
-    find("cuCtxSynchronize", &gpu.synchronize);
-    find("cuMemAlloc_v2", &gpu.alloc);
-    find("cuMemFree_v2", &gpu.release);
-    find("cuMemsetD8_v2", &gpu.set8);
-    find("cuMemcpyHtoD_v2", &gpu.to_device);
-    find("cuMemcpyDtoH_v2", &gpu.to_host);
-    find("cuModuleLoadData", &gpu.load);
-    find("cuModuleGetFunction", &gpu.function);
-    find("cuLaunchKernel", &gpu.launch);
+    gpu_find("cuInit", &gpu.init);
+    gpu_find("cuDeviceGet", &gpu.device_get);
+    gpu_find("cuCtxCreate_v2", &gpu.context_create);
+    gpu_find("cuCtxDestroy_v2", &gpu.context_destroy);
+    gpu_find("cuCtxSynchronize", &gpu.synchronize);
+    gpu_find("cuMemAlloc_v2", &gpu.alloc);
+    gpu_find("cuMemFree_v2", &gpu.release);
+    gpu_find("cuMemsetD8_v2", &gpu.set8);
+    gpu_find("cuMemcpyHtoD_v2", &gpu.to_device);
+    gpu_find("cuMemcpyDtoH_v2", &gpu.to_host);
+    gpu_find("cuModuleLoadData", &gpu.load);
+    gpu_find("cuModuleGetFunction", &gpu.function);
+    gpu_find("cuLaunchKernel", &gpu.launch);
 }
 
 void gpu_open_text(const char *ptx)
@@ -147,10 +149,16 @@ void gpu_free(uint64_t memory)
     ok(gpu.release(memory), "cuMemFree");
 }
 
-int gpu_launch_status(const char *kernel, gpu_dim grid, gpu_dim block, unsigned shared_bytes, void **args)
+void *gpu_kernel(const char *name)
 {
     void *function;
-    ok(gpu.function(&function, gpu.module, kernel), kernel);
+    ok(gpu.function(&function, gpu.module, name), name);
+    return function;
+}
+
+int gpu_launch_status(const char *kernel, gpu_dim grid, gpu_dim block, unsigned shared_bytes, void **args)
+{
+    void *function = gpu_kernel(kernel);
     int code = gpu.launch(function, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared_bytes, NULL,
                           args, NULL);
     return code != 0 ? code : gpu.synchronize();
@@ -172,10 +180,10 @@ static void run_child(int seed, int (*tests)(void), const char *report)
 }
 
 /* The simulator exports a name that no driver has. */
-static int is_simulator(void)
+bool gpu_is_simulated(void)
 {
     void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    int simulated = library != NULL && dlsym(library, "gpusim_version") != NULL;
+    bool simulated = library != NULL && dlsym(library, "gpusim_version") != NULL;
     if (library != NULL) {
         dlclose(library);
     }
@@ -197,7 +205,7 @@ static long size_of(const char *path)
 int gpu_run_seeds(int seeds, int (*tests)(void))
 {
     int failed = 0;
-    seeds = is_simulator() ? seeds : 1;
+    seeds = gpu_is_simulated() ? seeds : 1;
     for (int seed = 0; seed < seeds; seed++) {
         char report[] = "/tmp/gpusim-report-XXXXXX";
         close(mkstemp(report));
@@ -216,6 +224,104 @@ int gpu_run_seeds(int seeds, int (*tests)(void))
         unlink(report);
     }
     return failed;
+}
+
+/* ---- findings ---- */
+
+/* The text of "name":"..." behind *at, and *at behind it; "" for null. */
+static void take_text(const char **at, const char *name, char *to, size_t size)
+{
+    const char *p = strstr(*at, name);
+    size_t used = 0;
+    if (p == NULL) {
+        stop(name, -1);
+    }
+    p += strlen(name);
+    if (*p == '"') {
+        for (p++; *p != '"' && *p != 0; p++) {
+            p += *p == '\\';
+            if (used + 1 < size) {
+                to[used++] = *p;
+            }
+        }
+    }
+    to[used] = 0;
+    *at = p;
+}
+
+static void take_party(const char **at, gpu_party *party)
+{
+    take_text(at, "\"source\":", party->source, sizeof party->source);
+    uint32_t *b = party->block, *t = party->thread;
+    const char *p = strstr(*at, "\"block\":");
+    if (p == NULL || sscanf(p, "\"block\":[%u,%u,%u],\"thread\":[%u,%u,%u]", &b[0], &b[1], &b[2], &t[0],
+                            &t[1], &t[2]) != 6) {
+        stop("a report without block and thread", -1);
+    }
+    *at = p;
+}
+
+static void take_finding(const char *line, gpu_finding *f)
+{
+    unsigned long long address = 0;
+    *f = (gpu_finding){.has_other = strstr(line, "\"other\":{") != NULL};
+    take_text(&line, "\"kind\":", f->kind, sizeof f->kind);
+    take_text(&line, "\"kernel\":", f->kernel, sizeof f->kernel);
+    take_party(&line, &f->at);
+    line = strstr(line, "\"address\":");
+    if (line == NULL || sscanf(line, "\"address\":%llu,\"bytes\":%u", &address, &f->bytes) != 2) {
+        stop("a report without address", -1);
+    }
+    f->address = address;
+    if (f->has_other) {
+        take_party(&line, &f->other);
+    }
+    take_text(&line, "\"message\":", f->message, sizeof f->message);
+}
+
+static void run_reported(int seed, void (*body)(uint64_t *shared), uint64_t *shared, const char *report)
+{
+    char number[16];
+    int nowhere = open("/dev/null", O_WRONLY);
+    snprintf(number, sizeof number, "%d", seed);
+    setenv("GPUSIM_SEED", number, 1);
+    setenv("GPUSIM_REPORT", report, 1);
+    unsetenv("GPUSIM_FATAL");
+    dup2(nowhere, STDERR_FILENO);
+    body(shared);
+    exit(0);
+}
+
+int gpu_run_findings(int seed, void (*body)(uint64_t *shared), uint64_t shared[4], gpu_finding *found,
+                     int most)
+{
+    char report[] = "/tmp/gpusim-report-XXXXXX";
+    uint64_t *common = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status = 1, count = 0;
+    close(mkstemp(report));
+    memcpy(common, shared, 4 * sizeof *common);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        run_reported(seed, body, common, report);
+    }
+    waitpid(child, &status, 0);
+    char *text = read_text(report);
+    if (status != 0) {
+        fprintf(stderr, "%s", text);
+        stop("a child with findings failed, status", status);
+    }
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1, count++) {
+        *end = 0;
+        if (count < most) {
+            take_finding(line, &found[count]);
+        }
+    }
+    memcpy(shared, common, 4 * sizeof *common);
+    munmap(common, 4096);
+    free(text);
+    unlink(report);
+    return count;
 }
 
 uint32_t gpu_pick(uint64_t seed, uint64_t index, uint32_t bound)

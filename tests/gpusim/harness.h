@@ -5,6 +5,7 @@
 #ifndef GPUSIM_HARNESS_H
 #define GPUSIM_HARNESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,33 @@ int gpu_launch_status(const char *kernel, gpu_dim grid, gpu_dim block, unsigned 
  * tests.
  */
 int gpu_run_seeds(int seeds, int (*tests)(void));
+
+/* One finding of the simulator's report (GPUSIM_REPORT). What the report gives as null is "" here. */
+typedef struct {
+    uint32_t block[3], thread[3];
+    char source[128]; /* "file.cu:line" */
+} gpu_party;
+typedef struct {
+    char kind[32], kernel[64], message[256];
+    gpu_party at, other;
+    bool has_other;
+    uint64_t address;
+    uint32_t bytes;
+} gpu_finding;
+
+/*
+ * Runs body(shared) in a child process, on the simulator with all checks and the given seed, and gives what
+ * it reported, at most `most`; its words on standard error are dropped. shared: 4 numbers that the child
+ * hands back. Returns the number of findings in all. A child that ends by a signal or with an exit code other
+ * than 0 stops the test.
+ */
+int gpu_run_findings(int seed, void (*body)(uint64_t *shared), uint64_t shared[4], gpu_finding *found,
+                     int most);
+/* Whether libcuda.so.1 is the simulator's. */
+bool gpu_is_simulated(void);
+/* Any call of the library, by its exported name, once gpu_open has been called: *(void **)function is set. */
+void gpu_find(const char *name, void *function);
+void *gpu_kernel(const char *name);
 
 /* A number below `bound`, keyed by seed and index; a value in -1..1. */
 uint32_t gpu_pick(uint64_t seed, uint64_t index, uint32_t bound);
