@@ -221,9 +221,20 @@ static void print_processor(const findings *f)
     printf("\n");
 }
 
+/* "13.0.2" of 130002; "" of 0. */
+static const char *version_text(size_t version, char text[32])
+{
+    text[0] = '\0';
+    if (version != 0) {
+        snprintf(text, 32, "%zu.%zu.%zu", version / 10000, version / 100 % 100, version % 100);
+    }
+    return text;
+}
+
 static void print_cuda(const findings *f)
 {
     const sa_cuda_probe *cuda = &f->cuda;
+    char text[32];
     if (!cuda->usable) {
         printf("cuda        no: %s\n", cuda->reason);
     } else {
@@ -244,6 +255,11 @@ static void print_cuda(const findings *f)
             printf(", %.1f GB free", gigabytes(d->free_bytes));
         }
         printf("\n");
+    }
+    if (cuda->usable) {
+        printf("            for --numerics fast: cuBLASLt %s",
+               cuda->cublaslt != 0 ? version_text(cuda->cublaslt, text) : "(missing)");
+        printf(", cuDNN %s\n", cuda->cudnn != 0 ? version_text(cuda->cudnn, text) : "(missing)");
     }
     printf("device      auto takes %s: %s\n", f->chosen[0] != '\0' ? f->chosen : "none", f->chosen_why);
 }
@@ -369,6 +385,9 @@ static void write_cuda(sa_json_writer *w, const findings *f)
         write_gpu(w, &cuda->devices[i]);
     }
     sa_json_end_array(w);
+    char text[32];
+    write_text(w, "cublaslt", cuda->cublaslt != 0 ? version_text(cuda->cublaslt, text) : NULL);
+    write_text(w, "cudnn", cuda->cudnn != 0 ? version_text(cuda->cudnn, text) : NULL);
     sa_json_end_object(w);
     sa_json_key(w, "auto");
     sa_json_begin_object(w);

@@ -13,6 +13,7 @@ void sa_cuda_probe_run(sa_cuda_probe *probe)
 
 #else
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -57,6 +58,30 @@ static bool ask_device(const sa_cuda_driver *d, int ordinal, sa_cuda_probe_devic
     return true;
 }
 
+/* What the library's call of this name says, which takes nothing; 0 without the library. */
+static size_t ask_version(const char *const *names, const char *call)
+{
+    for (; *names != NULL; names++) {
+        void *library = dlopen(*names, RTLD_LAZY | RTLD_LOCAL);
+        void *symbol = library != NULL ? dlsym(library, call) : NULL;
+        if (symbol != NULL) {
+            size_t (*version)(void);
+            memcpy(&version, &symbol, sizeof symbol); /* ISO C has no cast to a function's pointer */
+            return version();
+        }
+    }
+    return 0;
+}
+
+/* By the names that gemm_cublaslt.c and convolution_cudnn.c open. */
+static void ask_libraries(sa_cuda_probe *probe)
+{
+    static const char *const cublaslt[] = {"libcublasLt.so.13", "libcublasLt.so.12", NULL};
+    static const char *const cudnn[] = {"libcudnn.so.9", NULL};
+    probe->cublaslt = ask_version(cublaslt, "cublasLtGetVersion");
+    probe->cudnn = ask_version(cudnn, "cudnnGetVersion");
+}
+
 static void ask(sa_cuda_probe *probe)
 {
     sa_cuda_driver d;
@@ -74,6 +99,7 @@ static void ask(sa_cuda_probe *probe)
             return;
         }
     }
+    ask_libraries(probe);
     probe->usable = true;
 }
 

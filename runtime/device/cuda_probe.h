@@ -27,7 +27,10 @@ typedef struct {
     int toolkit;        /* of the embedded kernels: 13000 is CUDA 13.0; 0 if there are none */
     char archs[64];     /* "80 90a": what they have machine code for */
     int driver_version; /* 12040 is CUDA 12.4; 0 if not known */
-    int device_count;   /* all of them, also those past the list's end */
+    /* of the libraries that --numerics fast may take: 130002 is 13.0.2; 0 if not found. Asked only if usable.
+     */
+    size_t cublaslt, cudnn;
+    int device_count; /* all of them, also those past the list's end */
     sa_cuda_probe_device devices[SA_CUDA_PROBE_MOST_DEVICES];
 } sa_cuda_probe;
 

@@ -76,7 +76,8 @@ bool sa_dtype_is_float(sa_dtype dtype);
 /* How many elements are infinite or NaN; 0 for dtypes that have no such values. */
 size_t sa_tensor_count_nonfinite(const sa_tensor *tensor);
 
-/* How many finite elements become infinite when rounded to f16; 0 for dtypes that are no floats. */
+/* How many elements are infinite, or become so when rounded to f16; 0 for f16 itself and dtypes that are no
+ * floats. */
 size_t sa_tensor_count_beyond_f16(const sa_tensor *tensor);
 
 /*

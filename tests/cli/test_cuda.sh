@@ -15,6 +15,11 @@ near() { awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; exit !(d <= t && 
 works doctor --json
 says '"found":true,"reason":null'
 says '"auto":\{"device":"cuda:0"'
+if [ "${SEGAGENT_TEST_GPUSIM:-}" = 1 ]; then
+    says '"cublaslt":"13.0.0","cudnn":"9.0.0"'
+    works doctor
+    says 'for --numerics fast: cuBLASLt 13.0.0, cuDNN 9.0.0$'
+fi
 click --point 160,120 --json --device cpu --precision f32
 score=$(number score)
 area=$(number area)

@@ -146,6 +146,24 @@ static void test_count_nonfinite(void **state)
     }
 }
 
+static void test_count_beyond_f16(void **state)
+{
+    (void)state;
+    const float f32[] = {65504.0f, 65519.99f, 65520.0f, -1e30f, NAN, 0.0f};
+    const double f64[] = {1e300, -65519.0, 65520.0};
+    const uint16_t f16[] = {0x7bff, 0x7c00}, bf16[] = {0x477f, 0x4780};
+    const int32_t i32[] = {1 << 30};
+    float many[1025] = {0};
+    many[511] = many[512] = many[1024] = 1e5f; /* on both sides of a block's end, and in the last one */
+    const sa_tensor tensors[] = {tensor_on(f32, SA_F32, 6), tensor_on(f64, SA_F64, 3),
+                                 tensor_on(f16, SA_F16, 2), tensor_on(bf16, SA_BF16, 2),
+                                 tensor_on(i32, SA_I32, 1), tensor_on(many, SA_F32, 1025)};
+    const size_t want[] = {2, 2, 0, 1, 0, 3};
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(sa_tensor_count_beyond_f16(&tensors[i]), want[i]);
+    }
+}
+
 static void test_shape_text(void **state)
 {
     (void)state;
@@ -161,7 +179,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read_all_halves), cmocka_unit_test(test_halves_survive),
         cmocka_unit_test(test_round_to_half),   cmocka_unit_test(test_wide_types),
-        cmocka_unit_test(test_count_nonfinite), cmocka_unit_test(test_shape_text),
+        cmocka_unit_test(test_count_nonfinite), cmocka_unit_test(test_count_beyond_f16),
+        cmocka_unit_test(test_shape_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
