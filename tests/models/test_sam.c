@@ -54,12 +54,12 @@ typedef struct {
 } rig;
 
 /* `batch` items a call, `at_once` of them through the layers together. */
-static rig open_rig(const char *path, sa_dtype precision, const char *isa, int threads, size_t batch,
-                    size_t at_once)
+static rig open_rig_with(sa_numerics numerics, const char *path, sa_dtype precision, const char *isa,
+                         int threads, size_t batch, size_t at_once)
 {
     rig r;
     sa_error err;
-    sa_device_options device = {.name = test_device(), .threads = threads, .isa = isa};
+    sa_device_options device = {.name = test_device(), .threads = threads, .isa = isa, .numerics = numerics};
     must(sa_device_open(&r.device, &device, &err), &err);
     sa_segmenter_options options = sa_segmenter_default_options();
     options.precision = precision;
@@ -70,6 +70,12 @@ static rig open_rig(const char *path, sa_dtype precision, const char *isa, int t
     options.max_side = 4096;
     must(sa_segmenter_open(&r.segmenter, r.device, path, &options, &err), &err);
     return r;
+}
+
+static rig open_rig(const char *path, sa_dtype precision, const char *isa, int threads, size_t batch,
+                    size_t at_once)
+{
+    return open_rig_with(SA_NUMERICS_INVARIANT, path, precision, isa, threads, batch, at_once);
 }
 
 static void close_rig(rig *r)
@@ -268,6 +274,31 @@ static void test_golden_f16(void **state)
         skip(); /* no f16 there */
     }
     test_golden(&tolerance_f16);
+}
+
+/* The libraries of --numerics fast, where there are any, within the same tolerances; nothing is remembered.
+ */
+static void test_golden_fast(void **state)
+{
+    (void)state;
+    if (on_cpu()) {
+        skip(); /* a GPU's choice */
+    }
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("HOME");
+    const tolerance *const tolerances[] = {&tolerance_f32, &tolerance_bf16, &tolerance_f16};
+    sa_weights *cases = open_cases(variants[0][0]);
+    for (int i = 0; i < 3; i++) {
+        rig r = open_rig_with(SA_NUMERICS_FAST, variants[0][1], tolerances[i]->precision, NULL, 2, 1, 1);
+        golden_case c;
+        for (int n = 0; n < 2; n++) { /* the first times all ways, the second goes the fastest */
+            assert_true(golden_read(cases, n, &c));
+            assert_true(check_case(&r, &c, tolerances[i], "numerics fast"));
+            golden_free(&c);
+        }
+        close_rig(&r);
+    }
+    sa_weights_close(cases);
 }
 
 /* The comparison can go red: another case's answer, and a flipped mask. */
@@ -488,13 +519,10 @@ static void test_no_allocation_after_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_f32),
-        cmocka_unit_test(test_golden_bf16),
-        cmocka_unit_test(test_golden_f16),
-        cmocka_unit_test(test_planted_faults),
-        cmocka_unit_test(test_invariance),
-        cmocka_unit_test(test_resize_by_device),
-        cmocka_unit_test(test_no_allocation_after_start),
+        cmocka_unit_test(test_golden_f32),       cmocka_unit_test(test_golden_bf16),
+        cmocka_unit_test(test_golden_f16),       cmocka_unit_test(test_golden_fast),
+        cmocka_unit_test(test_planted_faults),   cmocka_unit_test(test_invariance),
+        cmocka_unit_test(test_resize_by_device), cmocka_unit_test(test_no_allocation_after_start),
     };
     /* Some alone, for modes of the simulated GPU: "*_f16". Unset or empty: all. */
     const char *only = getenv("SEGAGENT_TEST_ONLY");
