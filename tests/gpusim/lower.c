@@ -325,12 +325,29 @@ static void place_locals(builder *b, sim_lowering *l)
 
 /* ---- a function ---- */
 
+static const char *file_name(const ptx_module *ptx, uint32_t file)
+{
+    return file != 0 && file < ptx->file_count ? ptx->files[file] : NULL;
+}
+
+/* A .cu or .cuh: the program's own code, not a function of the toolkit's headers. */
+static bool is_program(const char *file)
+{
+    const char *dot = file != NULL ? strrchr(file, '.') : NULL;
+    return dot != NULL && (strcmp(dot, ".cu") == 0 || strcmp(dot, ".cuh") == 0);
+}
+
+/* Code inlined from the toolkit's headers stands where the program calls it. */
 static void fill_line(const sim_lowering *l, const ptx_instruction *inst, sim_line *line)
 {
     const ptx_module *ptx = l->module->ptx;
+    ptx_place place = {.file = inst->loc_file, .line = inst->loc_line};
+    for (int i = 0; i < PTX_INLINED && !is_program(file_name(ptx, place.file)); i++) {
+        place = is_program(file_name(ptx, inst->outer[i].file)) ? inst->outer[i] : place;
+    }
     line->ptx_line = inst->line;
-    line->file = inst->loc_file != 0 && inst->loc_file < ptx->file_count ? ptx->files[inst->loc_file] : NULL;
-    line->file_line = line->file != NULL ? inst->loc_line : 0;
+    line->file = file_name(ptx, place.file);
+    line->file_line = line->file != NULL ? place.line : 0;
 }
 
 static bool lower_instruction(builder *b, sim_lowering *l, const ptx_instruction *ptx, sim_inst *inst)
@@ -347,6 +364,10 @@ static bool lower_instruction(builder *b, sim_lowering *l, const ptx_instruction
     l->current = ptx;
     if (op < 0) {
         return sim_lower_fail(l, "the simulator does not know the instruction %s", ptx->opcode);
+    }
+    const char *unknown = ptx_unknown_modifier(ptx);
+    if (unknown != NULL) {
+        return sim_lower_fail(l, "%s: the simulator does not know .%s of %s", ptx->text, unknown, ptx->opcode);
     }
     if (!b->ops.op[op]->lower(l, ptx, inst) || l->failed) {
         return sim_lower_fail(l, "the simulator does not know this form of %s", ptx->opcode);

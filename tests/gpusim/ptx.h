@@ -104,6 +104,11 @@ typedef struct ptx_operand {
 
 enum { PTX_MAX_MODIFIERS = 24, PTX_MAX_OPERANDS = 12 };
 
+typedef struct {
+    uint32_t file, line; /* file 0: none */
+} ptx_place;
+enum { PTX_INLINED = 4 }; /* callers kept of inlined code */
+
 typedef struct ptx_instruction {
     const char *opcode; /* "mad" of mad.lo.s32 */
     const char
@@ -115,8 +120,7 @@ typedef struct ptx_instruction {
     uint32_t operands;
     uint32_t line;               /* in the PTX text, from 1 */
     uint32_t loc_file, loc_line; /* 0: no .loc in force */
-    uint32_t outer_file,
-        outer_line;   /* where the function that it was inlined from was called; 0: not inlined */
+    ptx_place outer[PTX_INLINED]; /* where the function that it was inlined from was called, outwards */
     const char *text; /* the statement as written, for messages */
 } ptx_instruction;
 
@@ -174,6 +178,8 @@ void ptx_free(ptx_module *module);
 bool ptx_has(const ptx_instruction *inst, const char *modifier);
 /* The type named by the modifier, or PTX_NO_TYPE. */
 ptx_type ptx_type_of(const char *modifier);
+/* The first modifier that the PTX ISA does not have for the opcode, or NULL. Opcodes not listed have none. */
+const char *ptx_unknown_modifier(const ptx_instruction *inst);
 /* The n-th modifier that is a type (n from 0), or PTX_NO_TYPE. */
 ptx_type ptx_nth_type(const ptx_instruction *inst, uint32_t n);
 

@@ -65,7 +65,7 @@ PROBE_NEAR("min.f32 %w1, $a, 0f43960000; max.f32 %w1, %w1, 0fC3960000; cos.appro
 static uint64_t divided(float x, float y, bool full)
 {
     const bool large = fabsf(y) > 0x1p126f && fabsf(y) < INFINITY;
-    return large && !full ? bits(isinf(x)                   ? (double)NAN
+    return large && !full ? bits(isinf(x) || isnan(x)       ? (double)NAN
                                  : signbit(x) != signbit(y) ? -0.0
                                                             : 0.0)
                           : bits((double)x / (double)y);

@@ -643,7 +643,11 @@ SIM_OP3(dp2a_any, u32, u32, u32, u32, dp2a_lane(x, y, z, i->flags & 1, i->flags 
 static bool lower_dp(sim_lowering *l, const ptx_instruction *p, sim_inst *inst)
 {
     static sim_handler *const dp4a[2][2] = {{dp4a_uu, dp4a_us}, {dp4a_su, dp4a_ss}};
-    const bool sx = ptx_nth_type(p, 0) == PTX_S32, sy = ptx_nth_type(p, 1) == PTX_S32;
+    const ptx_type x = ptx_nth_type(p, 0), y = ptx_nth_type(p, 1);
+    const bool sx = x == PTX_S32, sy = y == PTX_S32;
+    if ((!sx && x != PTX_U32) || (!sy && y != PTX_U32)) {
+        return sim_lower_run(l, p, inst, NULL, SIM_CLASS_INT);
+    }
     sim_lower_operands(l, p, inst, PTX_B32);
     inst->flags = (uint8_t)(sx + 2 * sy + 4 * ptx_has(p, "hi"));
     return sim_lower_run(l, p, inst, p->opcode[2] == '4' ? dp4a[sx][sy] : dp2a_any, SIM_CLASS_INT);
