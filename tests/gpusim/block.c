@@ -141,23 +141,36 @@ static void report_stuck(sim_warp *warp, const sim_fragment *f, sim_finding_kind
                     where);
 }
 
+/* The fragment of those that wait at a .sync that is farthest behind: the others have gone past it. */
+static sim_fragment *last_at_collective(sim_warp *warp)
+{
+    sim_fragment *last = NULL;
+    for (uint32_t k = 0; k < warp->fragments; k++) {
+        sim_fragment *f = &warp->fragment[k];
+        const bool is_behind =
+            last == NULL || f->frame->depth > last->frame->depth ||
+            (f->frame->depth == last->frame->depth && f->frame->function == last->frame->function &&
+             f->frame->function->order[f->pc] < last->frame->function->order[last->pc]);
+        last = f->wait == SIM_AT_COLLECTIVE && is_behind ? f : last;
+    }
+    return last;
+}
+
 /* A .sync whose other members can't come any more runs with those who are there. */
 static bool force_collective(sim_block *block)
 {
     for (uint32_t i = 0; i < block->warps; i++) {
         sim_warp *warp = &block->warp[i];
-        for (uint32_t k = 0; k < warp->fragments; k++) {
-            sim_fragment *f = &warp->fragment[k];
-            if (f->wait == SIM_AT_COLLECTIVE) {
-                bool barrier = sim_fragment_inst(f)->klass == SIM_CLASS_BARRIER;
-                report_stuck(warp, f, barrier ? SIM_BARRIER_DIVERGENCE : SIM_SHUFFLE_INACTIVE,
-                             barrier ? "a part of the warp reaches the barrier"
-                                     : "lanes of the member mask never come");
-                f->wait = SIM_READY;
-                f->forced = true;
-                block->ready |= 1u << i;
-                return true;
-            }
+        sim_fragment *f = last_at_collective(warp);
+        if (f != NULL) {
+            bool barrier = sim_fragment_inst(f)->klass == SIM_CLASS_BARRIER;
+            report_stuck(warp, f, barrier ? SIM_BARRIER_DIVERGENCE : SIM_SHUFFLE_INACTIVE,
+                         barrier ? "a part of the warp reaches the barrier"
+                                 : "lanes of the member mask never come");
+            f->wait = SIM_READY;
+            f->forced = true;
+            block->ready |= 1u << i;
+            return true;
         }
     }
     return false;

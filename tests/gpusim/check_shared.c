@@ -179,29 +179,54 @@ static bool is_quiet(const sim_look_at *look, uint32_t word, uint32_t words)
     return late == 0;
 }
 
-/* Whole words, each of one lane. */
+/* Writes of whole words, each of one lane. */
 static void fill_words(const sim_look_at *look, uint32_t word, uint32_t words, uint32_t lane, uint32_t words_of_lane)
 {
-    sim_record *to = (look->is_read ? look->block->read : look->block->write) + word;
+    sim_record *to = look->block->write + word;
     for (uint32_t i = 0; i < words; i += words_of_lane, lane++) {
         const sim_record r = sim_record_of(look, lane, 15);
         for (uint32_t k = 0; k < words_of_lane; k++) {
             to[i + k] = r;
         }
     }
-    if (look->is_read) {
-        const uint32_t own = 1u << look->w->index, now = look->block->now;
-        for (uint32_t i = 0; i < words; i++) {
-            look->block->readers[word + i] = own;
-            look->block->first[word + i] = now;
+}
+
+/*
+ * Reads of whole words on which no write is known that may be late: most of what kernels do. Other warps may have read
+ * them since the last barrier. False if the words have to be looked at one by one.
+ */
+static bool read_words(const sim_look_at *look, const sim_run *run)
+{
+    const uint32_t word = (uint32_t)run->at / 4, words = run->bytes / 4, words_of_lane = look->acc->total / 4;
+    const sim_record *write = look->block->write + word;
+    const uint32_t own = 1u << look->w->index, known = look->warp->known[look->w->index];
+    uint64_t late = 0;
+    for (uint32_t i = 0; i < words; i++) {
+        late |= write[i] >= look->limit;
+    }
+    for (uint32_t i = 0; i < words && !late; i++) {
+        const uint32_t lane = run->is_one ? SIM_LANE_SEVERAL : run->first + i / words_of_lane;
+        const sim_record before = look->block->read[word + i], r = sim_record_of(look, lane, 15);
+        if (before < look->limit) {
+            set_read(look, word + i, r);
+        } else if (SIM_RECORD_STAMP(before) < known || ((before ^ r) & (SIM_RECORD_STRONG | 15))) {
+            add_read(look, lane, word + i, 15);
+        } else if (before != r) {
+            look->block->readers[word + i] |= own;
+            look->block->read[word + i] = sim_record_of(look, SIM_LANE_SEVERAL, 15);
         }
     }
+    return !late;
 }
 
 static void touch_run(const sim_look_at *look, const sim_run *run)
 {
     const uint32_t total = look->acc->total, word = (uint32_t)run->at / 4;
-    if (total >= 4 && total % 4 == 0 && run->at % 4 == 0 && is_quiet(look, word, run->bytes / 4)) {
+    const bool is_whole = total >= 4 && total % 4 == 0 && run->at % 4 == 0;
+    if (is_whole && look->is_read && read_words(look, run)) {
+        return;
+    }
+    if (is_whole && !look->is_read && is_quiet(look, word, run->bytes / 4)) {
         fill_words(look, word, run->bytes / 4, run->first, total / 4);
         return;
     }
@@ -230,7 +255,7 @@ void sim_check_shared(sim_warp *w, const sim_inst *inst, const sim_access *acc, 
     sim_look_begin(&look, w, inst, acc, mask, address, values);
     const bool races = sim_options.check[SIM_RACE_SHARED] || sim_options.check[SIM_ASYNC_UNWAITED];
     for (sim_mask rest = mask; rest;) {
-        const sim_run run = sim_next_run(&rest, address, acc->total, false);
+        const sim_run run = sim_next_run(&rest, address, acc->total, look.is_read);
         if ((acc->kind & SIM_READS) && !sim_bits_all(look.block->valid, run.at, run.bytes)) {
             tell_unwritten(&look, &run);
         }

@@ -27,19 +27,37 @@ static bool accept_word(ptx_parser *p, const char *word)
     return true;
 }
 
+static bool is_same(ptx_place place, const uint32_t other[3])
+{
+    return place.file == other[0] && place.line == other[1];
+}
+
 /*
  * .loc file line column [, function_name label [+ n], inlined_at file line column]. nvcc states the caller's
- * place right before what was inlined there, so the outermost caller is found through the .loc before this
- * one.
+ * place right before what was inlined there, so that the callers' callers are found through the .loc before
+ * this one.
  */
+static void set_callers(ptx_parser *p, const ptx_position *before, const uint32_t caller[3])
+{
+    ptx_place *outer = p->position.outer;
+    if (is_same(before->outer[0], caller)) { /* more of the same inlined code */
+        memcpy(outer, before->outer, sizeof before->outer);
+        return;
+    }
+    outer[0] = (ptx_place){.file = caller[0], .line = caller[1]};
+    if (is_same(before->here, caller) && before->column == caller[2]) {
+        memcpy(outer + 1, before->outer, sizeof before->outer - sizeof before->outer[0]);
+    }
+}
+
 bool ptx_parse_loc(ptx_parser *p)
 {
     uint32_t here[3], caller[3];
     if (!parse_place(p, here)) {
         return false;
     }
-    ptx_position before = p->position;
-    p->position = (ptx_position){.file = here[0], .line = here[1], .column = here[2]};
+    const ptx_position before = p->position;
+    p->position = (ptx_position){.here = {.file = here[0], .line = here[1]}, .column = here[2]};
     while (ptx_accept(&p->lex, ',')) {
         if (accept_word(p, "function_name")) {
             uint64_t offset;
@@ -51,10 +69,7 @@ bool ptx_parse_loc(ptx_parser *p)
             if (!parse_place(p, caller)) {
                 return false;
             }
-            bool chained = before.file == caller[0] && before.line == caller[1] &&
-                           before.column == caller[2] && before.outer_line != 0;
-            p->position.outer_file = chained ? before.outer_file : caller[0];
-            p->position.outer_line = chained ? before.outer_line : caller[1];
+            set_callers(p, &before, caller);
         } else {
             return ptx_fail_expected(&p->lex, "function_name or inlined_at");
         }
@@ -109,10 +124,9 @@ static bool parse_instruction(ptx_parser *p, char *text, uint32_t line, ptx_inst
     inst->opcode = p->lex.token.name->text;
     inst->text = text;
     inst->line = line;
-    inst->loc_file = p->position.file;
-    inst->loc_line = p->position.line;
-    inst->outer_file = p->position.outer_file;
-    inst->outer_line = p->position.outer_line;
+    inst->loc_file = p->position.here.file;
+    inst->loc_line = p->position.here.line;
+    memcpy(inst->outer, p->position.outer, sizeof inst->outer);
     ptx_next(&p->lex);
     if (!parse_rest(p, inst)) {
         return false;

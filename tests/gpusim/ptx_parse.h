@@ -56,7 +56,8 @@ typedef struct { /* a name that may mean a label, maybe one that stands further 
 } ptx_reference;
 
 typedef struct { /* .loc */
-    uint32_t file, line, column, outer_file, outer_line;
+    ptx_place here, outer[PTX_INLINED];
+    uint32_t column;
 } ptx_position;
 
 typedef struct {
