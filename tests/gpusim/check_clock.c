@@ -250,13 +250,20 @@ void sim_check_barrier_arrive(sim_warp *w, uint32_t number, sim_mask lanes)
     clock->heard = sim_past_join(w, clock->heard, sim_warp_check_of(w)->heard);
 }
 
-/* Threads that have exited: nobody has to wait for them. */
-static void join_exited(sim_block *block, sim_barrier_clock *clock)
+/*
+ * Warps all of whose lanes wait have done nothing since they came: they are known up to now, all alike, so that the
+ * next accesses need one comparison. The same goes for threads that have exited: nobody has to wait for them.
+ */
+static void join_whole(sim_block *block, sim_barrier_clock *clock, const sim_mask waiting[SIM_MAX_WARPS])
 {
+    sim_block_check *check = block->check;
+    check->now++;
     for (uint32_t i = 0; i < block->warps; i++) {
         sim_warp *w = &block->warp[i];
+        if ((w->alive & ~waiting[i]) == 0) {
+            clock->known[i] = check->now;
+        }
         if (w->alive == 0) {
-            clock->known[i] = sim_block_check_of(w)->now;
             clock->heard = sim_past_join(w, clock->heard, sim_warp_check_of(w)->heard);
         }
     }
@@ -269,7 +276,7 @@ void sim_check_barrier_complete(sim_block *block, uint32_t number, const sim_mas
         return;
     }
     sim_barrier_clock *clock = &check->barrier[number];
-    join_exited(block, clock);
+    join_whole(block, clock, waiting);
     for (uint32_t i = 0; i < block->warps; i++) {
         if (waiting[i]) {
             sim_clock_join(&block->warp[i], waiting[i], clock->known);
