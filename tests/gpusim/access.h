@@ -22,9 +22,12 @@ typedef enum {
 typedef enum { SIM_READS = 1, SIM_WRITES = 2 } sim_access_kind; /* an atomic does both */
 
 /* A memory instruction in the running launch, numbered so that a shadow cell can name it (check_site.c). */
-typedef struct {
+typedef struct sim_site {
     uint64_t launch; /* number of the launch for which `number` holds */
     uint32_t number;
+    _Atomic uint64_t conflicts; /* of the launch, by all workers (check_count.c); if not 0, also: */
+    const sim_line *line;
+    struct sim_site *next;
 } sim_site;
 
 /* inst->extra of every memory instruction. */
@@ -84,7 +87,18 @@ void sim_check_shared(sim_warp *w, const sim_inst *inst, const sim_access *acc, 
 void sim_check_local(sim_warp *w, const sim_inst *inst, const sim_access *acc, sim_mask mask,
                      const uint64_t address[SIM_LANES]);
 void sim_count_global(sim_warp *w, const sim_access *acc, sim_mask mask, const uint64_t address[SIM_LANES]);
-void sim_count_shared(sim_warp *w, const sim_access *acc, sim_mask mask, const uint64_t address[SIM_LANES]);
+void sim_count_shared(sim_warp *w, const sim_inst *inst, const sim_access *acc, sim_mask mask,
+                      const uint64_t address[SIM_LANES]);
+
+/*
+ * Instructions with bank conflicts in the launch that has ended, the worst first, at most `most`. Clears the
+ * slate, so it is called once behind every launch that counts.
+ */
+typedef struct {
+    const sim_line *line;
+    uint64_t conflicts;
+} sim_conflict;
+size_t sim_conflicts_end(sim_conflict *worst, size_t most);
 
 /*
  * cp.async under the checkers (check_async.c): the copy of each lane to to[lane] in shared memory waits, and

@@ -1,4 +1,6 @@
 /* Counters of memory instructions: sectors of global memory, passes over the banks of shared memory. */
+#include <stdatomic.h>
+
 #include "tests/gpusim/access.h"
 
 /* Distinct 32-byte sectors of one request: the lanes' bytes, sorted by insertion (neighbours mostly come in
@@ -60,18 +62,56 @@ static uint32_t passes_of(sim_mask phase, const uint64_t address[SIM_LANES], uin
     return most;
 }
 
-void sim_count_shared(sim_warp *w, const sim_access *acc, sim_mask mask, const uint64_t address[SIM_LANES])
+/* Instructions with conflicts in the running launch. */
+static struct sim_site *_Atomic conflicting;
+
+static void add_conflicts(const sim_warp *w, const sim_inst *inst, sim_site *site, uint32_t conflicts)
+{
+    if (atomic_fetch_add(&site->conflicts, conflicts) != 0) {
+        return; /* it stands in the list */
+    }
+    site->line = &w->frame->function->lines[inst->line];
+    site->next = atomic_load(&conflicting);
+    while (!atomic_compare_exchange_weak(&conflicting, &site->next, site)) {
+    }
+}
+
+size_t sim_conflicts_end(sim_conflict *worst, size_t most)
+{
+    size_t count = 0;
+    for (sim_site *site = atomic_exchange(&conflicting, NULL); site; site = site->next) {
+        const sim_conflict own = {site->line, atomic_exchange(&site->conflicts, 0)};
+        size_t at = count < most ? count++ : most;
+        for (; at > 0 && worst[at - 1].conflicts < own.conflicts; at--) {
+            if (at < most) {
+                worst[at] = worst[at - 1];
+            }
+        }
+        if (at < most) {
+            worst[at] = own;
+        }
+    }
+    return count;
+}
+
+void sim_count_shared(sim_warp *w, const sim_inst *inst, const sim_access *acc, sim_mask mask,
+                      const uint64_t address[SIM_LANES])
 {
     /* 8-byte accesses go by half warps, 16-byte ones (and rows of ldmatrix) by quarters. */
     const uint32_t lanes = acc->total <= 4 ? 32 : acc->total <= 8 ? 16 : 8;
     sim_counters *c = &w->worker->counters;
+    uint32_t conflicts = 0;
     c->shared_requests++;
     for (uint32_t first = 0; first < SIM_LANES; first += lanes) {
         const sim_mask phase = mask & (lanes == 32 ? SIM_ALL_LANES : ((1u << lanes) - 1) << first);
         if (phase != 0) {
             const uint32_t passes = passes_of(phase, address, acc->total);
             c->shared_passes += passes;
-            c->shared_conflicts += passes - 1;
+            conflicts += passes - 1;
         }
+    }
+    c->shared_conflicts += conflicts;
+    if (conflicts != 0) {
+        add_conflicts(w, inst, acc->site, conflicts);
     }
 }

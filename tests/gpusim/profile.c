@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/gpusim/access.h"
 #include "tests/gpusim/report.h"
 
 static const char *const class_names[SIM_CLASSES] = {
@@ -106,6 +107,25 @@ static void write_estimate(FILE *f, const char *key, const sim_launch *launch, c
             key, e.total, e.bound, e.memory, e.l2, e.tensor, e.issue);
 }
 
+/* Where bank conflicts come from, the worst instructions first. */
+static void write_conflicts(FILE *f)
+{
+    sim_conflict worst[64];
+    size_t count = sim_conflicts_end(worst, sizeof worst / sizeof worst[0]);
+    fputs(",\"conflict_lines\":[", f);
+    for (size_t i = 0; i < count; i++) {
+        const sim_line *line = worst[i].line;
+        fprintf(f, "%s{\"ptx_line\":%u,\"source\":", i ? "," : "", line->ptx_line);
+        if (line->file) {
+            fprintf(f, "\"%s:%u\"", line->file, line->file_line);
+        } else {
+            fputs("null", f);
+        }
+        fprintf(f, ",\"conflicts\":%llu}", (unsigned long long)worst[i].conflicts);
+    }
+    fputc(']', f);
+}
+
 static void write_launch(FILE *f, const sim_gpu *gpu, const sim_launch *l, const sim_counters *c,
                          const sim_touched *least, double seconds)
 {
@@ -122,6 +142,7 @@ static void write_launch(FILE *f, const sim_gpu *gpu, const sim_launch *l, const
     write_counters(f, c);
     fprintf(f, ",\"least_sectors_read\":%llu,\"least_sectors_written\":%llu",
             (unsigned long long)least->sectors_read, (unsigned long long)least->sectors_written);
+    write_conflicts(f);
     fprintf(f,
             ",\"occupancy\":{\"device\":\"%s\",\"blocks\":%u,\"share\":%.3f,\"limit\":\"%s\"},\"estimate\":{",
             gpu->key, blocks, share, limit);
@@ -210,6 +231,7 @@ void sim_profile_launch(const sim_gpu *gpu, const sim_launch *launch, const sim_
                         const sim_touched *least, double seconds)
 {
     if (strcmp(sim_options.profile, "-") == 0) {
+        sim_conflicts_end(NULL, 0);
         add_row(gpu, launch, counters, least, seconds);
         return;
     }

@@ -49,8 +49,11 @@ typedef struct {
     } while (0)
 #define OK(call) GIVES(call, CUDA_SUCCESS)
 
-/* bump(p, n): every one of n words gets 1 more. fill(p, n, value). wide: 1 KB of static shared memory.
- * tally(p): word 0 gets word 16 more from every thread. */
+/*
+ * bump(p, n): every one of n words gets 1 more. fill(p, n, value). wide: 1 KB of static shared memory.
+ * tally(p): word 0 gets word 16 more from every thread. crowd: the words of shared memory that a warp writes
+ * lie in one bank.
+ */
 static const char scenario_ptx[] =
     ".version 8.0\n.target sm_80\n.address_size 64\n"
     ".visible .global .align 4 .u32 counter = 41;\n"
@@ -75,7 +78,10 @@ static const char scenario_ptx[] =
     "mov.u32 %r1, 7;\nst.shared.u32 [room], %r1;\nld.param.u64 %rd1, [p];\nst.global.u32 [%rd1], "
     "%r1;\nret;\n}\n"
     ".visible .entry tally(.param .u64 p)\n{\n.reg .b32 %r<2>;\n.reg .b64 %rd<2>;\n"
-    "ld.param.u64 %rd1, [p];\nld.global.u32 %r1, [%rd1+64];\nred.global.add.u32 [%rd1], %r1;\nret;\n}\n";
+    "ld.param.u64 %rd1, [p];\nld.global.u32 %r1, [%rd1+64];\nred.global.add.u32 [%rd1], %r1;\nret;\n}\n"
+    ".visible .entry crowd()\n{\n.shared .align 4 .b8 bank[4096];\n.reg .b32 %r<4>;\n"
+    "mov.u32 %r1, bank;\nmov.u32 %r2, %tid.x;\nmad.lo.u32 %r3, %r2, 128, %r1;\n"
+    "st.shared.u32 [%r3], %r2;\nret;\n}\n";
 
 static CUcontext scenario_context;
 static CUmodule scenario_module;

@@ -24,7 +24,7 @@ static void modules(void)
     GIVES(cuModuleGetFunction(&f, scenario_module, "bumps"), CUDA_ERROR_NOT_FOUND);
     GIVES(cuModuleGetGlobal(&address, &bytes, scenario_module, "counters"), CUDA_ERROR_NOT_FOUND);
     OK(cuModuleGetFunctionCount(&count, scenario_module));
-    WANT(count == 4);
+    WANT(count == 5);
     OK(cuFuncGetName(&name, scenario_kernel("fill")));
     WANT(strcmp(name, "fill") == 0);
     size_t offset, size;
@@ -314,6 +314,7 @@ static void work_for_profile(void)
     OK(scenario_bump(p, WORDS, 0));
     void *params[] = {&p};
     OK(cuLaunchKernel(scenario_kernel("tally"), 8, 1, 1, 128, 1, 1, 0, 0, params, NULL));
+    OK(cuLaunchKernel(scenario_kernel("crowd"), 2, 1, 1, 32, 1, 1, 0, 0, NULL, NULL));
     OK(cuCtxSynchronize());
     OK(cuMemFree(p));
 }
@@ -429,7 +430,7 @@ static void test_profile(void **state)
     snprintf(set, sizeof set, "GPUSIM_PROFILE=%s", path);
     scenario_clean("work_for_profile", SWITCHES(set));
     json_t *lines = scenario_read_lines(path);
-    assert_int_equal(json_array_size(lines), 4);
+    assert_int_equal(json_array_size(lines), 5);
     const json_t *bump = json_array_get(lines, 1), *estimate = json_object_get(bump, "estimate");
     assert_string_equal(json_string_value(json_object_get(bump, "kernel")), "bump");
     assert_int_equal(number(bump, "sectors_read"), 125); /* 4000 bytes */
@@ -449,6 +450,15 @@ static void test_profile(void **state)
     assert_int_equal(number(tally, "sectors_written"), 32);
     assert_int_equal(number(tally, "least_sectors_read"), 2);
     assert_int_equal(number(tally, "least_sectors_written"), 1);
+    assert_int_equal(json_array_size(json_object_get(tally, "conflict_lines")), 0);
+    /* Two warps of 32 passes each, and where. */
+    const json_t *crowd = json_array_get(lines, 4), *worst = json_object_get(crowd, "conflict_lines");
+    assert_int_equal(number(crowd, "shared_passes"), 64);
+    assert_int_equal(number(crowd, "shared_conflicts"), 62);
+    assert_int_equal(json_array_size(worst), 1);
+    assert_int_equal(number(json_array_get(worst, 0), "conflicts"), 62);
+    assert_true(number(json_array_get(worst, 0), "ptx_line") > 0);
+    assert_true(json_is_null(json_object_get(json_array_get(worst, 0), "source")));
     json_decref(lines);
     unlink(path);
 }

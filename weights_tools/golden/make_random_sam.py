@@ -1,9 +1,12 @@
 """Full-size SAM (ViT-B, L or H) with random weights that behave, for parity and benchmarks.
 
   python weights_tools/golden/make_random_sam.py b OUT_DIR [--dtype f32|bf16] [--seed N] [--original FILE.pth]
+      [--layers N]
 
 Writes the Hugging Face layout (config.json, preprocessor_config.json, model.safetensors) and, if asked, the
-same weights under their original names. The calibration of the heads runs the f32 encoder once.
+same weights under their original names. The calibration of the heads runs the f32 encoder once. With
+--layers N the vision encoder has only so many, of the same size, the last one global: every shape of the
+whole model for a fraction of its time, for counting on the simulated GPU (bench/simulated.py).
 """
 
 import argparse
@@ -25,10 +28,13 @@ from sam_common import (
 )
 
 
-def make_random_sam(size, folder, dtype="f32", seed=1, original=None):
+def make_random_sam(size, folder, dtype="f32", seed=1, original=None, layers=None):
     """Writes the checkpoint of one size into folder; original: also a .pth of the same values, in f32."""
     folder.mkdir(parents=True, exist_ok=True)
     config = full_config(size)
+    if layers:
+        config.vision_config.num_hidden_layers = layers
+        config.vision_config.global_attn_indexes = [layers - 1]
     state = calibrated_state(config, seed, draw.scene(), DTYPES[dtype])
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(config_json(config, dtype, full=False))
@@ -46,11 +52,12 @@ def main():
     parser.add_argument(
         "--original", type=Path, default=None, help="also write this .pth (f32, original names)"
     )
+    parser.add_argument("--layers", type=int, default=None, help="of the vision encoder; default: all")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     set_exact_math()
-    make_random_sam(args.size, args.out, args.dtype, args.seed, args.original)
+    make_random_sam(args.size, args.out, args.dtype, args.seed, args.original, args.layers)
     for path in [args.out / "model.safetensors", args.original]:
         if path:
             print(f"{path}: {path.stat().st_size:,} bytes")

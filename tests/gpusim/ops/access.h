@@ -243,7 +243,7 @@ static inline void sim_look(sim_warp *w, const sim_inst *inst, const sim_access 
         }
     } else if (space == SIM_SPACE_SHARED) {
         if (acc->is_counted) {
-            sim_count_shared(w, acc, mask, a);
+            sim_count_shared(w, inst, acc, mask, a);
         }
         if (acc->is_checked) {
             sim_check_shared(w, inst, acc, mask, a, values);

@@ -89,7 +89,7 @@ static void cp_async(sim_warp *w, const sim_inst *inst, sim_mask mask)
         return;
     }
     if (copy->to.is_counted) {
-        sim_count_shared(w, &copy->to, mask, to);
+        sim_count_shared(w, inst, &copy->to, mask, to);
     }
     if (copy->to.is_checked) {
         sim_async_issue(w, inst, &copy->to, mask, to, from, bytes);
