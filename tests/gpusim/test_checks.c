@@ -423,6 +423,77 @@ static void test_missing_fence(void **state)
     }
 }
 
+static void lanes_bug(uint64_t *shared)
+{
+    (void)shared;
+    run_out("lanes_bug", 1, 32, 0);
+}
+
+/* Lanes of one instruction are told together: of the pair, the one that comes later is sure. */
+static void test_missing_syncwarp(void **state)
+{
+    (void)state;
+    for (int seed = 0; seed < SEEDS; seed++) {
+        gpu_finding found[MOST];
+        uint64_t shared[4] = {0};
+        int count = gpu_run_findings(seed, lanes_bug, shared, found, MOST);
+        expectation e = {.kind = "race_shared",
+                         .kernel = "lanes_bug",
+                         .mark = "lane read",
+                         .other_mark = "lane write",
+                         .block = 0,
+                         .thread = ANY};
+        const gpu_finding *f = expect(found, count, &e);
+        assert_int_equal(f->at.thread[0] + f->other.thread[0], 31);
+        assert_int_equal(f->address, f->other.thread[0] * 4);
+    }
+}
+
+static void run_release(const char *kernel, uint64_t *shared)
+{
+    uint64_t ticket = gpu_zeros(4), room = gpu_alloc(128), flag = gpu_zeros(4), out = gpu_zeros(128);
+    int got[32];
+    shared[0] = room;
+    launch(kernel, 2, 32, 0, GPU_ARGS(&ticket, &room, &flag, &out));
+    gpu_download(got, out, sizeof got);
+    gpu_free(ticket);
+    gpu_free(room);
+    gpu_free(flag);
+    gpu_free(out);
+    for (int i = 0; i < 32; i++) {
+        if (got[i] != 3 * (31 - i)) {
+            exit(3);
+        }
+    }
+}
+
+static void release_bug(uint64_t *shared)
+{
+    gpu_open("planted");
+    run_release("release_bug", shared);
+    gpu_close();
+}
+
+static void test_missing_release(void **state)
+{
+    (void)state;
+    for (int seed = 0; seed < SEEDS; seed++) {
+        gpu_finding found[MOST];
+        uint64_t shared[4] = {0};
+        int count = gpu_run_findings(seed, release_bug, shared, found, MOST);
+        expectation e = {.kind = "race_global",
+                         .kernel = "release_bug",
+                         .mark = "acquired read",
+                         .other_mark = "released write",
+                         .block = ANY,
+                         .thread = ANY};
+        const gpu_finding *f = expect(found, count, &e);
+        assert_int_equal(f->at.block[0] + f->other.block[0], 1);
+        assert_int_equal(f->at.thread[0] + f->other.thread[0], 31);
+        assert_int_equal(f->address, shared[0] + 4 * f->other.thread[0]);
+    }
+}
+
 /* ---- streams ---- */
 
 /* produce in one stream, consume in another; with `right` the second one waits for an event of the first. */
@@ -531,13 +602,14 @@ enum { PLANTED = sizeof table / sizeof table[0] };
 
 static int run_planted(void)
 {
-    struct CMUnitTest list[PLANTED + 6] = {
-        cmocka_unit_test(test_missing_barrier), cmocka_unit_test(test_missing_barrier_global),
-        cmocka_unit_test(test_blocks_write),    cmocka_unit_test(test_blocks_read),
-        cmocka_unit_test(test_missing_fence),   cmocka_unit_test(test_missing_stream_wait),
+    struct CMUnitTest list[PLANTED + 8] = {
+        cmocka_unit_test(test_missing_barrier),  cmocka_unit_test(test_missing_barrier_global),
+        cmocka_unit_test(test_blocks_write),     cmocka_unit_test(test_blocks_read),
+        cmocka_unit_test(test_missing_syncwarp), cmocka_unit_test(test_missing_release),
+        cmocka_unit_test(test_missing_fence),    cmocka_unit_test(test_missing_stream_wait),
     };
     for (int i = 0; i < PLANTED; i++) {
-        list[6 + i] =
+        list[8 + i] =
             (struct CMUnitTest){table[i].name, test_planted, NULL, NULL, (void *)(uintptr_t)&table[i]};
     }
     return cmocka_run_group_tests_name("planted bugs", list, NULL, NULL);
@@ -584,6 +656,11 @@ static int want_doubled(size_t i)
     return i < 16 ? 10 * (int)i : 5 * (int)i;
 }
 
+static int want_mirrored_lane(size_t i)
+{
+    return 3 * (31 - (int)i);
+}
+
 static int want_block(size_t i)
 {
     return (int)(i / 32) + 1;
@@ -610,7 +687,8 @@ static void test_twins_of_one(void **state)
     } twins[] = {{"mirror_right", 1, 64, want_mirror},        {"shift_right", 1, 64, want_before},
                  {"shift_read_right", 1, 64, want_after},     {"hole_right", 1, 64, want_index},
                  {"gather_barrier_right", 1, 64, want_index}, {"half_shuffle_right", 1, 32, want_shuffled},
-                 {"far_shuffle_right", 1, 32, want_doubled},  {"overlap_right", 2, 32, want_block}};
+                 {"far_shuffle_right", 1, 32, want_doubled},  {"lanes_right", 1, 32, want_mirrored_lane},
+                 {"overlap_right", 2, 32, want_block}};
     for (size_t i = 0; i < sizeof twins / sizeof twins[0]; i++) {
         uint64_t out = gpu_zeros(256);
         launch(twins[i].kernel, twins[i].blocks, twins[i].threads, 0, GPU_ARGS(&out));
@@ -679,6 +757,7 @@ static void test_twins_of_blocks(void **state)
     assert_int_equal(run_last_block("last_block_right", &address), want);
     uint64_t shared[4];
     run_streams(true, shared);
+    run_release("release_right", shared);
 }
 
 /* ---- right, without locks ---- */
@@ -785,6 +864,34 @@ static void test_triple_buffer(void **state)
     gpu_free(out);
 }
 
+static void test_same_value(void **state)
+{
+    (void)state;
+    int value = want_input(100), found = 0;
+    uint64_t in = upload_numbers(1024), flag = gpu_zeros(4);
+    launch("find_value", 16, 64, 0, GPU_ARGS(&in, &value, &flag));
+    gpu_download(&found, flag, 4);
+    assert_int_equal(found, 1);
+    gpu_free(in);
+    gpu_free(flag);
+}
+
+static int want_handed_over(size_t i)
+{
+    return want_input(i / 32 * 32 + 31 - i % 32);
+}
+
+static void test_mbarriers(void **state)
+{
+    (void)state;
+    int rounds = 9;
+    uint64_t in = upload_numbers(32 * 9), out = gpu_alloc(4 * 32 * 9);
+    launch("mbarriers", 1, 64, 0, GPU_ARGS(&in, &out, &rounds));
+    assert_numbers(out, 32 * 9, want_handed_over);
+    gpu_free(in);
+    gpu_free(out);
+}
+
 static int run_right(void)
 {
     const struct CMUnitTest list[] = {
@@ -792,6 +899,7 @@ static int run_right(void)
         cmocka_unit_test(test_twins_of_copies), cmocka_unit_test(test_twins_of_blocks),
         cmocka_unit_test(test_look_back),       cmocka_unit_test(test_spin_lock),
         cmocka_unit_test(test_specialised),     cmocka_unit_test(test_zero_fill),
+        cmocka_unit_test(test_same_value),      cmocka_unit_test(test_mbarriers),
         cmocka_unit_test(test_flags),           cmocka_unit_test(test_triple_buffer),
     };
     gpu_open("planted");

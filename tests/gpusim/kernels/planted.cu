@@ -253,6 +253,50 @@ template <bool RIGHT> __device__ void last_block(const int *in, int *partial, un
 }
 TWINS(last_block, (const int *in, int *partial, unsigned *done, int *out), (in, partial, done, out))
 
+/* Neighbouring lanes of one warp. */
+template <bool RIGHT> __device__ void lanes(int *out)
+{
+    __shared__ int s[32];
+    int t = threadIdx.x;
+    s[t] = 0;
+    __syncwarp();
+    s[t] = 3 * t; // MARK lane write
+    if (RIGHT) {
+        __syncwarp();
+    }
+    out[t] = s[31 - t]; // MARK lane read
+}
+TWINS(lanes, (int *out), (out))
+
+__device__ int load_acquire(const int *p)
+{
+    int v;
+    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+
+/* Two blocks in the order of tickets: the first gives 32 values to the second; a relaxed store gives nothing. */
+template <bool RIGHT> __device__ void release(unsigned *ticket, int *room, int *flag, int *out)
+{
+    int t = threadIdx.x;
+    unsigned number = t == 0 ? atomicAdd(ticket, 1u) : 0;
+    number = __shfl_sync(0xffffffff, number, 0);
+    if (number == 0) {
+        room[t] = 3 * t; // MARK released write
+        __syncwarp();
+        if (t == 0 && RIGHT) {
+            asm volatile("st.release.gpu.global.s32 [%0], 1;" ::"l"(flag) : "memory");
+        } else if (t == 0) {
+            asm volatile("st.relaxed.gpu.global.s32 [%0], 1;" ::"l"(flag) : "memory");
+        }
+        return;
+    }
+    while (load_acquire(flag) == 0) {
+    }
+    out[t] = room[31 - t]; // MARK acquired read
+}
+TWINS(release, (unsigned *ticket, int *room, int *flag, int *out), (ticket, room, flag, out))
+
 /* ---- right ---- */
 
 /* Look-back with plain sums, published by fence and volatile flag: 1 the tile's own sum, 2 everything up to it. */
@@ -403,5 +447,46 @@ extern "C" __global__ void triple_buffer(const float4 *in, float4 *out, int tile
         }
         COMMIT();
         out[i * 32 + t] = s[i % 3][31 - t];
+    }
+}
+
+/* Whoever finds the value says so: many threads write the same flag, all the same value. */
+extern "C" __global__ void find_value(const int *in, int value, int *found)
+{
+    if (in[blockIdx.x * 64 + threadIdx.x] == value) {
+        *found = 1;
+    }
+}
+
+/* Two warps, an mbarrier for each half of the hand-over: out = in of the other end, round after round. */
+extern "C" __global__ void mbarriers(const int *in, int *out, int rounds)
+{
+    __shared__ int s[32];
+    __shared__ unsigned long long full, empty;
+    int t = threadIdx.x % 32;
+    if (threadIdx.x == 0) {
+        asm volatile("mbarrier.init.shared.b64 [%0], 32;" ::"r"(shared_address(&full)) : "memory");
+        asm volatile("mbarrier.init.shared.b64 [%0], 32;" ::"r"(shared_address(&empty)) : "memory");
+    }
+    __syncthreads();
+    bool produces = threadIdx.x < 32;
+    for (int r = 0; r < rounds; r++) {
+        if (!produces || r > 0) { /* the phase of the other half's last round must have ended */
+            unsigned done = 0, at = shared_address(produces ? &empty : &full), parity = (produces ? r - 1 : r) & 1;
+            while (!done) {
+                asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+                             : "=r"(done)
+                             : "r"(at), "r"(parity)
+                             : "memory");
+            }
+        }
+        if (produces) {
+            s[t] = in[r * 32 + t];
+        } else {
+            out[r * 32 + t] = s[31 - t];
+        }
+        asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0];\n}" ::"r"(
+                         shared_address(produces ? &full : &empty))
+                     : "memory");
     }
 }
