@@ -186,18 +186,40 @@ sa_status sa_cli_check_device(const char *name, sa_error *err)
                    "\"%.100s\" is no device", name);
 }
 
-sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err)
+static sa_status open_named(const sa_cli *cli, const char *name, sa_device **device, sa_error *err)
 {
     bool fast = strcmp(cli->common.numerics, "fast") == 0;
-    const sa_device_options options = {.name = cli->common.device,
+    const sa_device_options options = {.name = name,
                                        .threads = (int)cli->common.threads,
                                        .numerics = fast ? SA_NUMERICS_FAST : SA_NUMERICS_INVARIANT};
-    SA_TRY(sa_device_open(device, &options, err));
+    return sa_device_open(device, &options, err);
+}
+
+sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err)
+{
+    SA_TRY(open_named(cli, cli->common.device, device, err));
     if (sa_device_note(*device)[0] != '\0') {
         sa_log log = cli->log; /* nothing is drawn yet that it would have to know of */
         sa_log_message(&log, SA_LOG_INFO, "device %s: %s", sa_device_name(*device), sa_device_note(*device));
     }
     return SA_OK;
+}
+
+bool sa_cli_falls_back(const sa_cli *cli, sa_device **device, const sa_error *why)
+{
+    sa_error ignored;
+    sa_device *cpu = NULL;
+    bool no_room =
+        why->status == SA_NO_ROOM && strcmp(why->file, sa_device_name(*device)) == 0; /* not the host */
+    if (strcmp(cli->common.device, "auto") != 0 || !no_room ||
+        open_named(cli, "cpu", &cpu, &ignored) != SA_OK) {
+        return false;
+    }
+    sa_device_close(*device);
+    *device = cpu;
+    sa_log log = cli->log;
+    sa_log_message(&log, SA_LOG_INFO, "device cpu: %s", why->reason);
+    return true;
 }
 
 sa_status sa_cli_name_item(sa_status status, const char *item, sa_error *err)

@@ -67,6 +67,13 @@ sa_status sa_cli_check_device(const char *name, sa_error *err);
 sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err);
 
 /*
+ * After `why` ended the opening of a model on *device: true if the device was --device auto's choice and had
+ * no room, so that the CPU is to be taken. It is open in *device then, and the log says so. False leaves
+ * *device as it was.
+ */
+bool sa_cli_falls_back(const sa_cli *cli, sa_device **device, const sa_error *why);
+
+/*
  * Adds to the error of a device that failed, or had no room, what it was working on. Returns `status`; other
  * errors name their file already.
  */

@@ -14,16 +14,27 @@ sa_image_limits sa_click_limits(const sa_click_options *options)
                              .max_memory = (size_t)options->max_memory};
 }
 
-sa_status sa_click_engine_open(sa_click_engine *engine, const sa_cli *cli, const char *segmenter,
-                               const sa_segmenter_options *wanted, sa_error *err)
+/* On the device that is open. */
+static sa_status open_segmenter(sa_click_engine *engine, const sa_cli *cli, const char *segmenter,
+                                const sa_segmenter_options *wanted, sa_error *err)
 {
-    *engine = (sa_click_engine){0};
-    SA_TRY(sa_cli_open_device(cli, &engine->device, err));
     SA_TRY(sa_cli_choose_precision(cli, engine->device, &engine->precision, err));
     sa_segmenter_options options = *wanted;
     options.precision = engine->precision;
     options.device_pixels = sa_segmenter_default_options().device_pixels;
     return sa_segmenter_open(&engine->segmenter, engine->device, segmenter, &options, err);
+}
+
+sa_status sa_click_engine_open(sa_click_engine *engine, const sa_cli *cli, const char *segmenter,
+                               const sa_segmenter_options *wanted, sa_error *err)
+{
+    *engine = (sa_click_engine){0};
+    SA_TRY(sa_cli_open_device(cli, &engine->device, err));
+    sa_status status = open_segmenter(engine, cli, segmenter, wanted, err);
+    if (status != SA_OK && sa_cli_falls_back(cli, &engine->device, err)) {
+        status = open_segmenter(engine, cli, segmenter, wanted, err);
+    }
+    return status;
 }
 
 void sa_click_engine_close(sa_click_engine *engine)

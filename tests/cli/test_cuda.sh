@@ -116,6 +116,9 @@ export GPUSIM_MEMORY=200000000 GPUSIM_HELD=199000000
 fails 'needs [0-9]+ MB, and [0-9]+ of 190 MB are free .*others 189 MB'
 works doctor
 says '0.2 GB, 0.0 GB free'
+click --point 160,120 --json
+says '"device":"cpu"'
+check "$FAULT: auto goes on with the CPU" grep -q '^segagent: device cpu: out of device memory: .*others 189 MB' "$SCRATCH/notes"
 unset GPUSIM_MEMORY GPUSIM_HELD
 FAULT="no such GPU"
 run click --segmenter "$MODEL" --image "$IMAGE" --point 160,120 --device cuda:1
