@@ -269,6 +269,12 @@ static void shuffle_divergent(uint64_t *shared)
     run_out("half_shuffle_bug", 1, 32, 0);
 }
 
+static void shuffle_last(uint64_t *shared)
+{
+    (void)shared;
+    run_out("half_shuffle_last_bug", 1, 32, 0);
+}
+
 static void shuffle_far(uint64_t *shared)
 {
     (void)shared;
@@ -591,6 +597,10 @@ static const planted table[] = {
      shuffle_divergent,
      {"shuffle_inactive", "half_shuffle_bug", "shuffle", NULL, 0, ANY, false, 0},
      false},
+    {"shuffle in a divergent branch, nothing behind it",
+     shuffle_last,
+     {"shuffle_inactive", "half_shuffle_last_bug", "last shuffle", NULL, 0, 0, false, 0},
+     false},
     {"shuffle from lanes that take no part",
      shuffle_far,
      {"shuffle_inactive", "far_shuffle_bug", "far shuffle", NULL, 0, ANY, false, 0},
@@ -684,11 +694,12 @@ static void test_twins_of_one(void **state)
         const char *kernel;
         unsigned blocks, threads;
         int (*want)(size_t i);
-    } twins[] = {{"mirror_right", 1, 64, want_mirror},        {"shift_right", 1, 64, want_before},
-                 {"shift_read_right", 1, 64, want_after},     {"hole_right", 1, 64, want_index},
-                 {"gather_barrier_right", 1, 64, want_index}, {"half_shuffle_right", 1, 32, want_shuffled},
-                 {"far_shuffle_right", 1, 32, want_doubled},  {"lanes_right", 1, 32, want_mirrored_lane},
-                 {"overlap_right", 2, 32, want_block}};
+    } twins[] = {
+        {"mirror_right", 1, 64, want_mirror},        {"shift_right", 1, 64, want_before},
+        {"shift_read_right", 1, 64, want_after},     {"hole_right", 1, 64, want_index},
+        {"gather_barrier_right", 1, 64, want_index}, {"half_shuffle_right", 1, 32, want_shuffled},
+        {"far_shuffle_right", 1, 32, want_doubled},  {"half_shuffle_last_right", 1, 32, want_shuffled},
+        {"lanes_right", 1, 32, want_mirrored_lane},  {"overlap_right", 2, 32, want_block}};
     for (size_t i = 0; i < sizeof twins / sizeof twins[0]; i++) {
         uint64_t out = gpu_zeros(256);
         launch(twins[i].kernel, twins[i].blocks, twins[i].threads, 0, GPU_ARGS(&out));
@@ -876,6 +887,26 @@ static void test_same_value(void **state)
     gpu_free(flag);
 }
 
+static int want_left(size_t i)
+{
+    int sum = 0;
+    for (size_t k = 0; k < 16; k++) {
+        sum += want_input(k);
+    }
+    return i < 16 ? sum : 0;
+}
+
+static void test_leave_early(void **state)
+{
+    (void)state;
+    int n = 16;
+    uint64_t in = upload_numbers(32), out = gpu_zeros(128);
+    launch("leave_early", 1, 32, 0, GPU_ARGS(&in, &out, &n));
+    assert_numbers(out, 32, want_left);
+    gpu_free(in);
+    gpu_free(out);
+}
+
 static int want_handed_over(size_t i)
 {
     return want_input(i / 32 * 32 + 31 - i % 32);
@@ -899,8 +930,9 @@ static int run_right(void)
         cmocka_unit_test(test_twins_of_copies), cmocka_unit_test(test_twins_of_blocks),
         cmocka_unit_test(test_look_back),       cmocka_unit_test(test_spin_lock),
         cmocka_unit_test(test_specialised),     cmocka_unit_test(test_zero_fill),
-        cmocka_unit_test(test_same_value),      cmocka_unit_test(test_mbarriers),
-        cmocka_unit_test(test_flags),           cmocka_unit_test(test_triple_buffer),
+        cmocka_unit_test(test_same_value),      cmocka_unit_test(test_leave_early),
+        cmocka_unit_test(test_mbarriers),       cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_triple_buffer),
     };
     gpu_open("planted");
     int failed = cmocka_run_group_tests_name("right code", list, NULL, NULL);

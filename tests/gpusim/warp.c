@@ -164,9 +164,50 @@ static void drop_fragment(sim_warp *warp, uint32_t index)
     }
 }
 
+/*
+ * True if lanes at the exit `to` have run code that follows the .sync at `from`: control falls from one to
+ * the other, and nothing jumps to the exit itself. A lane that leaves a kernel early jumps there, or to an
+ * exit before.
+ */
+static bool has_passed(const sim_function *f, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = 0; i < f->code_count; i++) {
+        const sim_inst *inst = &f->code[i];
+        const bool jumps = inst->kind == SIM_CONTROL && inst->klass == SIM_CLASS_BRANCH;
+        const bool ends = jumps && inst->guard == SIM_NO_PRED && from < i && i < to;
+        if (jumps && (ends || inst->extra != NULL || inst->imm == to)) {
+            return false;
+        }
+    }
+    return from + 1 < to;
+}
+
+/* Lanes of `mask` exit; a .sync that names them and waits for them has been passed by, in a branch for
+ * others. */
+static void check_passed(sim_warp *warp, sim_mask mask)
+{
+    const sim_fragment *leaving = sim_running(warp);
+    for (uint32_t i = 0; i < warp->fragments; i++) {
+        const sim_fragment *f = &warp->fragment[i];
+        const sim_inst *inst = sim_fragment_inst(f);
+        if (f->wait != SIM_AT_COLLECTIVE || inst->flags & SIM_ALL_MEMBERS || f->frame != leaving->frame) {
+            continue;
+        }
+        const uint32_t lane = (uint32_t)__builtin_ctz(f->mask), members = sim_u32(warp, inst->c)[lane];
+        if ((members & mask) != 0 && has_passed(f->frame->function, f->pc, leaving->pc)) {
+            sim_report_lane(warp, inst, lane, SIM_SHUFFLE_INACTIVE, 0, 0,
+                            "lane %d of the member mask 0x%08x goes past it and exits",
+                            __builtin_ctz(members & mask), members);
+        }
+    }
+}
+
 void sim_warp_exit(sim_warp *warp, sim_mask mask)
 {
     sim_fragment *f = sim_running(warp);
+    if (warp->fragments > 1 && sim_options.checks) {
+        check_passed(warp, mask);
+    }
     warp->alive &= ~mask;
     f->mask &= ~mask;
     if (f->mask == 0) {

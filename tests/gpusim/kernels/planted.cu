@@ -172,6 +172,17 @@ template <bool RIGHT> __device__ void half_shuffle(int *out)
 }
 TWINS(half_shuffle, (int *out), (out))
 
+/* The same with nothing behind it that the other half takes part in. */
+template <bool RIGHT> __device__ void half_shuffle_last(int *out)
+{
+    int t = threadIdx.x, v = 5 * t;
+    if (t < 16) {
+        v += __shfl_xor_sync(RIGHT ? 0xffffu : 0xffffffffu, v, 1); // MARK last shuffle
+    }
+    out[t] = v;
+}
+TWINS(half_shuffle_last, (int *out), (out))
+
 /* One warp; lanes 8 to 15 ask lanes that do not take part. */
 template <bool RIGHT> __device__ void far_shuffle(int *out)
 {
@@ -448,6 +459,24 @@ extern "C" __global__ void triple_buffer(const float4 *in, float4 *out, int tile
         COMMIT();
         out[i * 32 + t] = s[i % 3][31 - t];
     }
+}
+
+/* Threads without work leave before the shuffles; those of the mask that have left do not count. */
+extern "C" __global__ void leave_early(const int *in, int *out, int n)
+{
+    int t = threadIdx.x;
+    if (t >= n) {
+        return;
+    }
+    if (in[t] < 0) {
+        out[t] = -1;
+        return;
+    }
+    int sum = in[t];
+    for (int step = 8; step > 0; step /= 2) {
+        sum += __shfl_xor_sync(0xffffffff, sum, step);
+    }
+    out[t] = sum;
 }
 
 /* Whoever finds the value says so: many threads write the same flag, all the same value. */
