@@ -158,7 +158,7 @@ int sa_xmp_orientation(const uint8_t *xmp, size_t size)
     static const char key[] = "tiff:Orientation";
     const size_t length = sizeof key - 1;
     for (size_t i = 0; size - i > length && i < size; i++) {
-        if (xmp[i] != key[0] || memcmp(xmp + i, key, length) != 0) {
+        if (xmp[i] != (uint8_t)key[0] || memcmp(xmp + i, key, length) != 0) {
             continue;
         }
         size_t digit = i + length + (xmp[i + length] == '>' ? 1 : 2);
