@@ -1,15 +1,17 @@
 /*
  * Global memory under the checkers: bytes never written, and races between blocks, warps and lanes.
  *
- * Each word that a launch touches has three records, of its last write and of two reads by different warps, of
- * different blocks where possible: whoever writes is not one of the two. A record names a moment (whose accesses
- * between two ticks it is), so that it fits in 64 bits; moments are numbered on from launch to launch, so that what a
- * launch finds of an earlier one is simply old. Records stand in planes of one page each, taken when they are needed and
- * given back when the launch ends.
+ * Each word that a launch touches has three records, of its last write and of two reads by different warps,
+ * of different blocks where possible: whoever writes is not one of the two. A record names a moment (whose
+ * accesses between two ticks it is), so that it fits in 64 bits; moments are numbered on from launch to
+ * launch, so that what a launch finds of an earlier one is simply old. Records stand in planes of one page
+ * each, taken when they are needed and given back when the launch ends.
  *
- * Several host threads change records without a lock. One may get lost, and with it a finding; none is made up.
+ * Blocks run on several host threads: an access holds its page while it looks at the records and adds its
+ * own, so that of two that race the second always sees the first.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,7 @@ typedef struct {
 
 typedef struct {
     sim_record *plane[PLANES];
+    bool held;
 } page;
 
 static struct {
@@ -111,6 +114,19 @@ void sim_global_end(void)
     drop_free(FREE_PLANES);
 }
 
+/* Short, and rarely contended: at most one page at a time. */
+static void hold(page *p)
+{
+    while (__atomic_test_and_set(&p->held, __ATOMIC_ACQUIRE)) {
+        sched_yield();
+    }
+}
+
+static void let_go(page *p)
+{
+    __atomic_clear(&p->held, __ATOMIC_RELEASE);
+}
+
 /* A plane of a page, taken at its first use; NULL if there is no memory. */
 static sim_record *take_plane(uint64_t number, uint32_t which)
 {
@@ -142,7 +158,8 @@ static uint32_t moment_now(sim_warp *w)
         return check->interval;
     }
     if (worker->next_interval == worker->last_interval) {
-        const uint32_t first = shadow.next < LAST_MOMENT - MOMENTS ? atomic_fetch_add(&shadow.next, MOMENTS) : 0;
+        const uint32_t first =
+            shadow.next < LAST_MOMENT - MOMENTS ? atomic_fetch_add(&shadow.next, MOMENTS) : 0;
         moment **chunk = &shadow.moments[(first - shadow.begin) / MOMENTS];
         if (first == 0 || first >= LAST_MOMENT) {
             return 0;
@@ -204,7 +221,8 @@ static bool is_race(const sim_look_at *look, uint32_t lane, uint32_t bytes, sim_
 }
 
 /* The other write was made by the same instruction, with the same value. */
-static bool writes_the_same(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes, sim_record r)
+static bool writes_the_same(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes,
+                            sim_record r)
 {
     if ((r ^ look->base) >> SITE_SHIFT & 0xffff) {
         return false;
@@ -253,7 +271,8 @@ static sim_record merged(const sim_look_at *look, sim_record before, uint32_t la
     if (lane_of(before) == lane && !(before & (SEVERAL | MIXED))) {
         return before | bytes;
     }
-    return before | bytes | ((before & BYTES) == bytes && look->is_read && !(before & MIXED) ? SEVERAL : MIXED);
+    return before | bytes |
+           ((before & BYTES) == bytes && look->is_read && !(before & MIXED) ? SEVERAL : MIXED);
 }
 
 /* What becomes of the latest read of a word when another one comes. */
@@ -298,6 +317,7 @@ static void add_write(const sim_look_at *look, uint64_t word, uint32_t lane, uin
     }
 }
 
+/* The page of the lane's words is held: bytes aligned to their size stand in one. */
 static void touch_lane(const sim_look_at *look, uint32_t lane)
 {
     const uint64_t at = look->address[lane] - sim_mem.base, total = look->acc->total;
@@ -412,27 +432,48 @@ static void touch_lanes(const sim_look_at *look, uint32_t first, uint32_t count)
     }
 }
 
+static void touch_stretch(const sim_look_at *look, const stretch *s, uint32_t lanes)
+{
+    page *p = &shadow.pages[s->word / PAGE_WORDS];
+    hold(p);
+    if (!(look->is_read ? read_stretch(look, s) : write_stretch(look, s))) {
+        touch_lanes(look, s->lane, lanes);
+    }
+    let_go(p);
+}
+
+/* Lanes whose bytes are no whole words, each by itself. */
+static void touch_apart(const sim_look_at *look, const sim_run *run)
+{
+    for (uint32_t lane = run->first; lane < run->first + run->lanes; lane++) {
+        page *p = &shadow.pages[(look->address[lane] - sim_mem.base) / 4 / PAGE_WORDS];
+        hold(p);
+        touch_lane(look, lane);
+        let_go(p);
+    }
+}
+
 /* A run goes page by page: no lane's bytes stand in two, since they are aligned to their size. */
 static void touch_run(const sim_look_at *look, const sim_run *run)
 {
     const uint32_t total = look->acc->total;
     const uint64_t at = run->at - sim_mem.base;
     if (at % 4 || run->bytes % 4 || (total < 4 && 4 % total) || (total > 4 && total % 4)) {
-        touch_lanes(look, run->first, run->lanes);
+        touch_apart(look, run);
         return;
     }
     stretch s = {.word = at / 4,
                  .lane = run->first,
                  .words_of_lane = total > 4 ? total / 4 : 1,
                  .lanes_of_word = total < 4 ? 4 / total : 1,
-                 .flags = run->is_one ? SEVERAL : total < 4 ? MIXED : 0};
+                 .flags = run->is_one ? SEVERAL
+                          : total < 4 ? MIXED
+                                      : 0};
     for (uint32_t left = run->bytes / 4; left; left -= s.words) {
         const uint32_t room = PAGE_WORDS - s.word % PAGE_WORDS;
         s.words = left < room ? left : room;
         const uint32_t lanes = run->is_one ? run->lanes : s.words / s.words_of_lane * s.lanes_of_word;
-        if (!(look->is_read ? read_stretch(look, &s) : write_stretch(look, &s))) {
-            touch_lanes(look, s.lane, lanes);
-        }
+        touch_stretch(look, &s, lanes);
         s.word += s.words;
         s.lane += lanes;
     }

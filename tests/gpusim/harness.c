@@ -286,9 +286,6 @@ static void run_reported(int seed, void (*body)(uint64_t *shared), uint64_t *sha
     snprintf(number, sizeof number, "%d", seed);
     setenv("GPUSIM_SEED", number, 1);
     setenv("GPUSIM_REPORT", report, 1);
-    /* Of two accesses that host threads check at the very same time a race may go untold: a seed decides
-     * alone here. */
-    setenv("GPUSIM_THREADS", "1", 0);
     unsetenv("GPUSIM_FATAL");
     dup2(nowhere, STDERR_FILENO);
     body(shared);
