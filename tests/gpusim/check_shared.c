@@ -207,8 +207,9 @@ static bool read_words(const sim_look_at *look, const sim_run *run)
     for (uint32_t i = 0; i < words && !late; i++) {
         const uint32_t lane = run->is_one ? SIM_LANE_SEVERAL : run->first + i / words_of_lane;
         const sim_record before = look->block->read[word + i], r = sim_record_of(look, lane, 15);
-        if (before < look->limit) {
-            set_read(look, word + i, r);
+        const bool again = SIM_RECORD_LANE(before) == lane && look->block->readers[word + i] == own;
+        if (before < look->limit || (again && !((before ^ r) & (SIM_RECORD_STRONG | 15)))) {
+            set_read(look, word + i, r); /* a lane that reads its own word twice is still one reader */
         } else if (SIM_RECORD_STAMP(before) < known || ((before ^ r) & (SIM_RECORD_STRONG | 15))) {
             add_read(look, lane, word + i, 15);
         } else if (before != r) {

@@ -699,7 +699,8 @@ static void test_twins_of_one(void **state)
         {"shift_read_right", 1, 64, want_after},     {"hole_right", 1, 64, want_index},
         {"gather_barrier_right", 1, 64, want_index}, {"half_shuffle_right", 1, 32, want_shuffled},
         {"far_shuffle_right", 1, 32, want_doubled},  {"half_shuffle_last_right", 1, 32, want_shuffled},
-        {"lanes_right", 1, 32, want_mirrored_lane},  {"overlap_right", 2, 32, want_block}};
+        {"lanes_right", 1, 32, want_mirrored_lane},  {"overlap_right", 2, 32, want_block},
+        {"reread_right", 1, 64, want_index}};
     for (size_t i = 0; i < sizeof twins / sizeof twins[0]; i++) {
         uint64_t out = gpu_zeros(256);
         launch(twins[i].kernel, twins[i].blocks, twins[i].threads, 0, GPU_ARGS(&out));

@@ -310,6 +310,19 @@ TWINS(release, (unsigned *ticket, int *room, int *flag, int *out), (ticket, room
 
 /* ---- right ---- */
 
+/* A thread reads its own word twice before it writes it: out = the thread's number. */
+extern "C" __global__ void reread_right(int *out)
+{
+    __shared__ int s[64];
+    int t = threadIdx.x, first, second;
+    s[t] = t;
+    __syncthreads();
+    asm volatile("ld.shared.s32 %0, [%1];" : "=r"(first) : "r"(shared_address(&s[t])) : "memory");
+    asm volatile("ld.shared.s32 %0, [%1];" : "=r"(second) : "r"(shared_address(&s[t])) : "memory");
+    s[t] = first + second;
+    out[t] = s[t] / 2;
+}
+
 /* Look-back with plain sums, published by fence and volatile flag: 1 the tile's own sum, 2 everything up to it. */
 extern "C" __global__ void look_back(const int *in, int *own, int *all, int *flag, unsigned *ticket, int *out)
 {
