@@ -462,7 +462,7 @@ static uint64_t special_value(const sim_warp *w, uint32_t which)
     case TIMER_LOW: return nanoseconds() & 0xffffffffu;
     case TIMER_HIGH: return nanoseconds() >> 32;
     case SM: return w->worker->index;
-    case SMS: return 1;
+    case SMS: return sim_options.threads < 1 ? 1 : (uint64_t)sim_options.threads; /* most workers */
     default: return w->block->launch->number;
     }
 }
