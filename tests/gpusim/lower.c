@@ -369,6 +369,10 @@ static bool lower_instruction(builder *b, sim_lowering *l, const ptx_instruction
     if (unknown != NULL) {
         return sim_lower_fail(l, "%s: the simulator does not know .%s of %s", ptx->text, unknown, ptx->opcode);
     }
+    if (!ptx_operands_fit(ptx)) {
+        return sim_lower_fail(l, "%s: the simulator knows no %s of %u operands", ptx->text, ptx->opcode,
+                              ptx->operands);
+    }
     if (!b->ops.op[op]->lower(l, ptx, inst) || l->failed) {
         return sim_lower_fail(l, "the simulator does not know this form of %s", ptx->opcode);
     }

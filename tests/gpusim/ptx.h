@@ -180,6 +180,8 @@ bool ptx_has(const ptx_instruction *inst, const char *modifier);
 ptx_type ptx_type_of(const char *modifier);
 /* The first modifier that the PTX ISA does not have for the opcode, or NULL. Opcodes not listed have none. */
 const char *ptx_unknown_modifier(const ptx_instruction *inst);
+/* Has it as many operands as its opcode takes? Handlers check further where that depends on its form. */
+bool ptx_operands_fit(const ptx_instruction *inst);
 /* The n-th modifier that is a type (n from 0), or PTX_NO_TYPE. */
 ptx_type ptx_nth_type(const ptx_instruction *inst, uint32_t n);
 

@@ -223,8 +223,9 @@ static void test_indirect_calls(void **state)
                "and.b32 %r, %i, 1; mov.u64 %x, table; mul.wide.u32 %f, %r, 8; add.s64 %x, %x, %f;\n"
                "ld.global.u64 %f, [%x]; rem.u32 %s, %i, 9; st.param.b32 [x], %s;\n"
                "call (y), %f, (x), shape; ld.param.b32 %r, [y]; mov.u64 %f, triple; st.param.b32 [x], %r;\n"
-               "setp.lt.u32 %p, %s, 4; @%p call (y), %f, (x), shape; @%p ld.param.b32 %r, [y];\n"
-               "st.global.u32 [%o], %r; ret;\n}\n",
+               "setp.lt.u32 %p, %s, 4;\n"
+               "@!%p bra once; call (y), %f, (x), shape; ld.param.b32 %r, [y];\n"
+               "once: st.global.u32 [%o], %r; ret;\n}\n",
                (gpu_dim){2, 1, 1}, (gpu_dim){64, 1, 1}, 0, got, 128);
     for (uint32_t n = 0; n < 128; n++) {
         const uint32_t v = n % 9, first = n % 2 ? v * (v + 1) / 2 : 3 * v;

@@ -201,6 +201,9 @@ static bool lower_mul(sim_lowering *l, const ptx_instruction *p, sim_inst *inst)
     if (sim_is_float(type)) {
         return SIM_NAME(sim_lower_float)(l, p, inst);
     }
+    if (ptx_has(p, "lo") + ptx_has(p, "hi") + ptx_has(p, "wide") != 1) {
+        return sim_lower_fail(l, "%s: one of .lo, .hi and .wide expected", p->text);
+    }
     if (ptx_has(p, "cc")) {
         return lower_carry(l, p, inst, type);
     }
