@@ -1,4 +1,5 @@
 /* f16, bf16 and their pairs against plain C: one rounding of the exact result. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,6 +125,48 @@ PROBE("abs.f16 $d, $a", 'h', "h", a & 0x7fff)
 PROBE("abs.f16x2 $d, $a", 'w', "H", a & 0x7fff7fff)
 PROBE("abs.bf16 $d, $a", 'h', "b", a & 0x7fff)
 PROBE("abs.bf16x2 $d, $a", 'w', "B", a & 0x7fff7fff)
+
+/*
+ * ex2 and tanh are approximate: the result is made f32 and compared with the exact one's nearest neighbour.
+ * Bounds of the ISA: ex2 is off by 2^-9.9 of itself (bf16: 2^-7), tanh by 2^-10.987 in all (bf16: 2^-8).
+ */
+static uint64_t near(double x, half_format f)
+{
+    const exact r = half_value(half_round(x, 0, f, HALF_RN), f);
+    return r != r ? 0x7fffffff : probe_bits((float)r);
+}
+
+static double flushed_bf16(uint64_t a)
+{
+    return (a & 0x7f80) == 0 ? 0 : (double)half_value(a, half_bf16);
+}
+#define LOW_OF_PAIR "; cvt.u16.u32 %hd, %w1; cvt.f32.f16 $d, %hd"
+#define HIGH_OF_PAIR "; shr.u32 %w1, %w1, 16" LOW_OF_PAIR
+#define APPROX_F16(NAME, RELATIVE, ABSOLUTE, f)                                                              \
+    PROBE_NEAR(NAME ".approx.f16 %hd, $a; cvt.f32.f16 $d, %hd", 'w', "h", RELATIVE, ABSOLUTE,                \
+               near(f((double)half_value(a, half_f16)), half_f16))                                           \
+    PROBE_NEAR(NAME ".approx.f16x2 %w1, $a" LOW_OF_PAIR, 'w', "H", RELATIVE, ABSOLUTE,                       \
+               near(f((double)half_value(a & 0xffff, half_f16)), half_f16))                                  \
+    PROBE_NEAR(NAME ".approx.f16x2 %w1, $a" HIGH_OF_PAIR, 'w', "H", RELATIVE, ABSOLUTE,                      \
+               near(f((double)half_value(a >> 16, half_f16)), half_f16))
+APPROX_F16("ex2", 0x1.12p-10, 0x1p-25, exp2)
+APPROX_F16("tanh", 0, 0x1.024p-11, tanh)
+
+/* A bf16 is the upper half of an f32; its NaN is 0x7fff. */
+static uint64_t near_bf16(double x)
+{
+    return x != x ? 0x7fff0000 : near(x, half_bf16);
+}
+PROBE_NEAR("ex2.approx.ftz.bf16 %hd, $a; cvt.u32.u16 %w1, %hd; shl.b32 $d, %w1, 16", 'w', "b", 0x1p-7,
+           0x1p-126, near_bf16(exp2(flushed_bf16(a))))
+PROBE_NEAR("ex2.approx.ftz.bf16x2 %w1, $a; shl.b32 $d, %w1, 16", 'w', "B", 0x1p-7, 0x1p-126,
+           near_bf16(exp2(flushed_bf16(a & 0xffff))))
+PROBE_NEAR("ex2.approx.ftz.bf16x2 %w1, $a; and.b32 $d, %w1, 0xffff0000", 'w', "B", 0x1p-7, 0x1p-126,
+           near_bf16(exp2(flushed_bf16(a >> 16))))
+PROBE_NEAR("tanh.approx.bf16 %hd, $a; cvt.u32.u16 %w1, %hd; shl.b32 $d, %w1, 16", 'w', "b", 0, 0x1p-8,
+           near_bf16(tanh((double)half_value(a, half_bf16))))
+PROBE_NEAR("tanh.approx.bf16x2 %w1, $a; and.b32 $d, %w1, 0xffff0000", 'w', "B", 0, 0x1p-8,
+           near_bf16(tanh((double)half_value(a >> 16, half_bf16))))
 
 static void test_instructions(void **state)
 {

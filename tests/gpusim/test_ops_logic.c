@@ -1,4 +1,5 @@
 /* Logic, shifts, permutations of bytes and video instructions against plain C. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +39,7 @@ PROBE("mov.b64 $d, {$a, $b, $a, $c}", 'd', "sss", a | b << 16 | a << 32 | c << 4
 /* ---- logic of predicates ---- */
 
 #define PREDICATES(TEXT, EXPR)                                                                               \
-    PROBE_BODY("setp.lt.s32 $Q, $a, $b; " TEXT, '-', "ii", const bool q = sa < sb;                          \
+    PROBE_BODY("setp.lt.s32 $Q, $a, $b; " TEXT, '-', "ii", const bool q = sa < sb;                           \
                return ((probe_out){.p = EXPR});)
 PREDICATES("and.pred $P, $Q, $p; setp.ne.u32 $Q, 0, 0", q &&p)
 PREDICATES("or.pred $P, $Q, $p; setp.ne.u32 $Q, 0, 0", q || p)
@@ -61,10 +62,21 @@ static uint64_t lop3(uint64_t a, uint64_t b, uint64_t c, uint32_t table)
 }
 #define LOP3(TABLE) PROBE("lop3.b32 $d, $a, $b, $c, " #TABLE, 'w', "yyy", lop3(a, b, c, TABLE))
 LOP3(0x00)
-LOP3(0xff) LOP3(0x01) LOP3(0x02) LOP3(0x04) LOP3(0x08) LOP3(0x10) LOP3(0x20) LOP3(0x40) LOP3(0x80) LOP3(0x96)
-    LOP3(0xe8) LOP3(0xca) LOP3(0xea) LOP3(0xfe) LOP3(0x6a) LOP3(0x3c) LOP3(0xf8) LOP3(0xac) LOP3(0x5b)
-        LOP3(0xc0) LOP3(0xfc) LOP3(0xd2) LOP3(0x27) LOP3(0xb1) LOP3(0x78) LOP3(0x1e) LOP3(0xe4) LOP3(0xd8)
-            LOP3(0x69)
+LOP3(0xff)
+LOP3(0x01) LOP3(0x02) LOP3(0x04) LOP3(0x08) LOP3(0x10) LOP3(0x20) LOP3(0x40) LOP3(0x80) LOP3(0x96) LOP3(0xe8)
+    LOP3(0xca) LOP3(0xea) LOP3(0xfe) LOP3(0x6a) LOP3(0x3c) LOP3(0xf8) LOP3(0xac) LOP3(0x5b) LOP3(0xc0)
+        LOP3(0xfc) LOP3(0xd2) LOP3(0x27) LOP3(0xb1) LOP3(0x78) LOP3(0x1e) LOP3(0xe4) LOP3(0xd8) LOP3(0x69)
+
+/* With a predicate: whether any bit of the result is set, .or or .and another one; the result may go nowhere.
+ */
+#define LOP3_BOOL(TABLE, OP, MEET)                                                                           \
+    PROBE_BODY("lop3." OP ".b32 $d|$P, $a, $b, $c, " #TABLE ", $p", 'w', "yyy",                              \
+               const uint64_t r = lop3(a, b, c, TABLE);                                                      \
+               return ((probe_out){.d = r, .p = (r != 0) MEET p});)                                          \
+    PROBE_BODY("lop3." OP ".b32 _|$P, $a, $b, $c, " #TABLE ", !$p", '-', "yyy",                              \
+               return ((probe_out){.p = (lop3(a, b, c, TABLE) != 0) MEET !p});)
+            LOP3_BOOL(0x80, "and", &&) LOP3_BOOL(0x80, "or", ||) LOP3_BOOL(0x01, "and", &&)
+                LOP3_BOOL(0x00, "or", ||)
 
     /* ---- funnel shifts of b:a ---- */
 
@@ -117,7 +129,8 @@ static uint64_t permuted_mode(uint64_t a, uint64_t b, uint64_t c, int mode)
 #define PRMT(SELECTOR) PROBE("prmt.b32 $d, $a, $b, " #SELECTOR, 'w', "yy", permuted(a, b, SELECTOR))
 PROBE("prmt.b32 $d, $a, $b, $c", 'w', "yyy", permuted(a, b, c))
 PRMT(0x5410)
-PRMT(0x7632) PRMT(0x3210) PRMT(0x0123) PRMT(0x7531) PRMT(0x9999) PRMT(0xba98) PRMT(0x4440)
+PRMT(0x7632)
+PRMT(0x3210) PRMT(0x0123) PRMT(0x7531) PRMT(0x9999) PRMT(0xba98) PRMT(0x4440)
     PROBE("prmt.b32.f4e $d, $a, $b, $c", 'w', "yyy", permuted_mode(a, b, c, 0))
         PROBE("prmt.b32.b4e $d, $a, $b, $c", 'w', "yyy", permuted_mode(a, b, c, 1))
             PROBE("prmt.b32.rc8 $d, $a, $b, $c", 'w', "yyy", permuted_mode(a, b, c, 2))
@@ -147,6 +160,7 @@ static int64_t apply(char op, int64_t x, int64_t y)
     case '-': return x - y;
     case 'd': return x > y ? x - y : y - x;
     case 'm': return x < y ? x : y;
+    case '~': return lround((double)(x + y) / 2); /* halves away from zero */
     default: return x > y ? x : y;
     }
 }
@@ -173,6 +187,8 @@ SIMD("vsub", '-')
 SIMD("vabsdiff", 'd')
 SIMD("vmin", 'm')
 SIMD("vmax", 'M')
+SIMD("vavrg", '~')
+PROBE("vavrg4.u32.u32.u32.add $d, $a, $b, $c", 'w', "yyy", simd('~', a, b, c, 8, false, false, true))
 PROBE("vabsdiff4.u32.u32.u32.add $d, $a, $b, $c", 'w', "yyy", simd('d', a, b, c, 8, false, false, true))
 PROBE("vabsdiff2.u32.s32.s32.add $d, $a, $b, $c", 'w', "yyy", simd('d', a, b, c, 16, true, false, true))
 
