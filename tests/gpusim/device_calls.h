@@ -17,7 +17,7 @@ void sim_device_assert(sim_warp *warp, const sim_inst *inst, uint32_t lane, uint
                        uint32_t line, uint64_t function);
 
 /* The heap of device code: malloc gives 0 when there is no room; free of something else is a finding. */
-uint64_t sim_device_malloc(uint64_t bytes);
+uint64_t sim_device_malloc(sim_warp *warp, uint32_t lane, uint64_t bytes);
 void sim_device_heap_open(void); /* when a module is loaded that calls malloc */
 void sim_device_free(sim_warp *warp, const sim_inst *inst, uint32_t lane, uint64_t address);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/gpusim/access.h"
 #include "tests/gpusim/device_calls.h"
 #include "tests/gpusim/driver/driver.h"
 
@@ -59,7 +60,11 @@ static bool make_room(void)
     return grown != NULL;
 }
 
-uint64_t sim_device_malloc(uint64_t bytes)
+/*
+ * For the checkers a free is a release and a malloc an acquire, of a place that is nobody's: whoever gets
+ * memory that another block had comes after it.
+ */
+uint64_t sim_device_malloc(sim_warp *warp, uint32_t lane, uint64_t bytes)
 {
     uint64_t begin = 0;
     size_t at;
@@ -72,6 +77,7 @@ uint64_t sim_device_malloc(uint64_t bytes)
         memmove(&heap.block[at + 1], &heap.block[at], (heap.count - at) * sizeof *heap.block);
         heap.block[at] = (heap_block){begin, begin + bytes};
         heap.count++;
+        sim_check_acquire(warp, 1u << lane, SIM_SPACE_GLOBAL, heap.end);
     }
     pthread_mutex_unlock(&heap.lock);
     return begin;
@@ -93,6 +99,7 @@ void sim_device_free(sim_warp *warp, const sim_inst *inst, uint32_t lane, uint64
 {
     pthread_mutex_lock(&heap.lock);
     bool ok = !address || release(address);
+    sim_check_release(warp, 1u << lane, SIM_SPACE_GLOBAL, heap.end);
     pthread_mutex_unlock(&heap.lock);
     if (!ok) {
         sim_report_lane(warp, inst, lane, SIM_USE_AFTER_FREE, address, 0,

@@ -190,7 +190,7 @@ static void call_system(sim_warp *w, const sim_inst *i, const char *name, sim_ma
             sim_device_assert(w, i, lane, a, b, (uint32_t)argument(w, site, 2, lane),
                               argument(w, site, 3, lane));
         } else if (strcmp(name, "malloc") == 0) {
-            give_back(w, site, lane, sim_device_malloc(a));
+            give_back(w, site, lane, sim_device_malloc(w, lane, a));
         } else if (strcmp(name, "free") == 0) {
             sim_device_free(w, i, lane, a);
         }
