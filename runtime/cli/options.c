@@ -370,6 +370,11 @@ static sa_status check_positions(const sa_syntax *syntax, const sa_arguments *ar
     if (arguments->position_count < syntax->least_positions) {
         return sa_fail(err, SA_BAD_USAGE, syntax->name, hint, "an argument is missing");
     }
+    for (size_t i = 0; i < arguments->position_count; i++) {
+        if (arguments->positions[i][0] == '\0') {
+            return sa_fail(err, SA_BAD_USAGE, syntax->name, hint, "an argument is empty");
+        }
+    }
     return SA_OK;
 }
 
