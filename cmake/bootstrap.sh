@@ -14,8 +14,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT" || exit 3
 JOBS=$(nproc 2>/dev/null || echo 2)
 NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libstb-dev libcmocka-dev"
-HELPFUL="libdnnl-dev" # the second ceiling of `segagent bench`
-FOR_TESTS="clang"     # the fuzz harnesses
+HELPFUL="libdnnl-dev"      # the second ceiling of `segagent bench`
+FOR_TESTS="python3 clang" # tests/cli/test_weights.sh; the fuzz harnesses
 INSTALL=yes
 LOGS=$ROOT/build/logs
 SUMMARY=()
@@ -86,7 +86,8 @@ prepare() {
         # shellcheck disable=SC2086
         install_packages "needed" $NEEDED
         install_packages "helpful" $HELPFUL
-        if [ "$1" = test ]; then install_packages "for the fuzz harnesses" $FOR_TESTS; fi
+        # shellcheck disable=SC2086
+        if [ "$1" = test ]; then install_packages "for the tests" $FOR_TESTS; fi
     else
         echo "This is neither Debian nor Ubuntu (no apt). What is needed, under your system's names: a C compiler, make,"
         echo "cmake 3.25, libjpeg-turbo, jansson, stb (stb_image.h), cmocka; oneDNN and clang are helpful. Going on with"
@@ -159,6 +160,38 @@ can_fuzz() {
         clang -x c - -fsanitize=fuzzer,address -o "$LOGS/can-fuzz" 2>/dev/null
 }
 
+# The major version of clang-tidy or clang-format; nothing where it is missing.
+major_of() { "$1" --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
+
+# The simulated GPU is not looked at by either, nor golden files.
+check_format() {
+    find runtime kernels bench tests \( -path tests/gpusim -o -path tests/golden \) -prune -o \
+        \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 clang-format --dry-run -Werror
+}
+
+# What release compiles, but for kernels/cpu, which it compiles once for each level.
+check_tidy() {
+    sed -n "s|^ *\"file\": \"\($ROOT/.*\)\",\{0,1\}\$|\1|p" build/release/compile_commands.json |
+        grep -E "^$ROOT/(runtime|bench|kernels/cuda|tests)/" | grep -v "^$ROOT/tests/gpusim/" | sort -u |
+        xargs -P "$JOBS" -n 8 clang-tidy -p build/release --quiet
+}
+
+check_sources() {
+    local format tidy
+    format=$(major_of clang-format)
+    tidy=$(major_of clang-tidy)
+    if [ "$format" = 14 ]; then # others break lines elsewhere
+        step "clang-format" check_format
+    else
+        skip "clang-format" "needs version 14 (Debian 12's package clang-format), found ${format:-none}"
+    fi
+    if [ "${tidy:-0}" -ge 14 ]; then
+        step "clang-tidy $tidy" check_tidy
+    else
+        skip "clang-tidy" "needs version 14 or newer (Debian's package clang-tidy), found ${tidy:-none}"
+    fi
+}
+
 fuzz_targets() { for source in tests/fuzz/fuzz_*.c; do basename "$source" .c; done; }
 
 test_everything() {
@@ -173,6 +206,7 @@ test_everything() {
         for level in $levels; do
             step "release: click as $level" at_level "$level" release '^cli_click'
         done
+        check_sources
     fi
     step "cpu-only: build" configure cpu-only &&
         step "cpu-only: command line" run_tests cpu-only -R '^cli_'

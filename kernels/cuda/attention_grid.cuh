@@ -1,6 +1,6 @@
 /*
- * attention_grid.cuh: what the bf16 and f16 kernels of attention_grid share: how tokens come in and results go out,
- * and the terms of relative position. Device code only.
+ * attention_grid.cuh: what the bf16 and f16 kernels of attention_grid share: how tokens come in and results
+ * go out, and the terms of relative position. Device code only.
  */
 #ifndef SA_KERNELS_CUDA_ATTENTION_GRID_CUH
 #define SA_KERNELS_CUDA_ATTENTION_GRID_CUH

@@ -1,11 +1,11 @@
 /*
  * What the launchers of the CUDA backend see of the rest: kernels by name, and one way to launch them.
  *
- * Each op is a pair: OP.cu holds device code alone, entry points extern "C"; OP.c is its launcher, plain C, that
- * checks the contract of kernels.h, fills one struct of arguments and calls sa_cuda_launch(). The struct stands in
- * OP.h, which both include; it is the kernel's only parameter, passed by value (at most 4 KB). What is a host
- * array in kernels.h (items, pointers) travels inside that struct, in as many launches as it takes: so no staging
- * memory and no synchronisation is needed.
+ * Each op is a pair: OP.cu holds device code alone, entry points extern "C"; OP.c is its launcher, plain C,
+ * that checks the contract of kernels.h, fills one struct of arguments and calls sa_cuda_launch(). The struct
+ * stands in OP.h, which both include; it is the kernel's only parameter, passed by value (at most 4 KB). What
+ * is a host array in kernels.h (items, pointers) travels inside that struct, in as many launches as it takes:
+ * so no staging memory and no synchronisation is needed.
  *
  * Launchers never allocate and never synchronise. A launch that fails marks the stream; later work on it does
  * nothing and sa_stream_wait() reports the first failure, by the kernel's name.
@@ -15,7 +15,8 @@
 
 #include "kernels/kernels.h"
 
-/* Every entry point of the embedded fat binary, with the dynamic shared memory of a block (kernels/cuda/list.h). */
+/* Every entry point of the embedded fat binary, with the dynamic shared memory of a block
+ * (kernels/cuda/list.h). */
 typedef enum {
 #define SA_CUDA_KERNEL(name, shared_bytes) SA_CUDA_##name,
 #include "kernels/cuda/list.h"

@@ -3,8 +3,10 @@
  * 2S-2-j of the source: so the products of a query at h with columns S-1-h .. 2S-2-h are its terms for k = 0
  * .. S-1.
  *
- * bf16, f16: fragments of mma for a head of D = rel_pack_width(d) values, zeros past d and past the last column:
+ * bf16, f16: fragments of mma for a head of D = rel_pack_width(d) values, zeros past d and the last column:
+ *
  *   [tile of 8 columns][D / 16][lane g, t] -> (column g, values 2t, 2t+1), (column g, values 2t+8, 2t+9)
+ *
  * f32: [d][ld] with ld = rel_pack_columns(S), zeros past the last column.
  */
 #ifndef SA_KERNELS_CUDA_REL_PACK_H

@@ -57,8 +57,18 @@ sa_status sa_fail_errno(sa_error *err, const char *file, const char *what)
     switch (number) {
     case ENOENT: hint = "check the path"; break;
     case EACCES: hint = "check the permissions"; break;
+    case EPERM: hint = "check the permissions"; break;
+    case ENOTDIR:
+    case ELOOP: hint = "check the path"; break;
+    case ENAMETOOLONG: hint = "use a shorter path"; break;
     case ENOSPC: hint = "free some disk space"; break;
+    case EDQUOT: hint = "free some disk space, or raise the quota"; break;
+    case EFBIG: hint = "raise the limit on the size of files (ulimit -f), or write elsewhere"; break;
     case EROFS: hint = "write somewhere else"; break;
+    case EMFILE: hint = "raise the limit on open files (ulimit -n)"; break;
+    case ENFILE: hint = "the system has too many files open: close some"; break;
+    case ENOMEM: hint = "free some memory"; break;
+    case EIO: hint = "look after the disk"; break;
     default: break;
     }
     return sa_fail(err, SA_IO, file, hint, "%s: %s", what, strerror(number));

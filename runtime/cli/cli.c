@@ -1,5 +1,6 @@
 #include "runtime/cli/cli.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,8 @@ static int check_output(int exit_code)
 
 int sa_cli_main(int argc, char **argv)
 {
+    /* A limit on the size of files is an error of the write, as a full disk is; not a death halfway. */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         print_help(stderr);
         return 2;

@@ -15,8 +15,8 @@ static void list_common(sa_common_options *c, sa_option table[COMMON_COUNT])
         {"precision", SA_OPTION_CHOICE, &c->precision, "auto|f32|bf16|f16",
          "storage of weights and activations; auto takes bf16 where the device is fast at it", "auto", 0, 0},
         {"numerics", SA_OPTION_CHOICE, &c->numerics, "invariant|fast",
-         "CUDA: the same bits whatever else is in the batch, or the fastest library for each shape", "invariant",
-         0, 0},
+         "CUDA: the same bits whatever else is in the batch, or the fastest library for each shape",
+         "invariant", 0, 0},
         {"threads", SA_OPTION_INTEGER, &c->threads, "N", "threads of the CPU (default: one per processor)",
          NULL, 1, 1024},
         {"seed", SA_OPTION_INTEGER, &c->seed, "N", "seed of everything random", "0", 0, INT64_MAX},
@@ -369,6 +369,11 @@ static sa_status check_positions(const sa_syntax *syntax, const sa_arguments *ar
     }
     if (arguments->position_count < syntax->least_positions) {
         return sa_fail(err, SA_BAD_USAGE, syntax->name, hint, "an argument is missing");
+    }
+    for (size_t i = 0; i < arguments->position_count; i++) {
+        if (arguments->positions[i][0] == '\0') {
+            return sa_fail(err, SA_BAD_USAGE, syntax->name, hint, "an argument is empty");
+        }
     }
     return SA_OK;
 }

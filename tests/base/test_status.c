@@ -73,6 +73,13 @@ static void test_errno(void **state)
     assert_int_equal(sa_fail_errno(&err, "f", "cannot open"), SA_IO);
     assert_string_equal(err.reason, "cannot open: No such file or directory");
     assert_string_equal(err.hint, "check the path");
+    static const int told[] = {EACCES, EPERM, ENOTDIR, ELOOP,  ENAMETOOLONG, ENOSPC, EDQUOT,
+                               EFBIG,  EROFS, EMFILE,  ENFILE, ENOMEM,       EIO};
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        errno = told[i];
+        assert_int_equal(sa_fail_errno(&err, "f", "cannot write"), SA_IO);
+        assert_true(err.hint[0] != '\0');
+    }
 }
 
 static sa_status try_it(sa_status inner)

@@ -184,6 +184,13 @@ if [ -w /dev/full ]; then
     check "said once" test "$(grep -c "standard output" "$SCRATCH/err")" -eq 1
 fi
 
+# A limit on the size of files, in units of 1024 bytes, stands for a disk that is full before the file is whole.
+(ulimit -f 1 && "$SEGAGENT_BINARY" click --segmenter "$MODEL" --image "$IMAGE" --point 1,1 --overlay "$T/o.png" \
+    >"$SCRATCH/out" 2>"$SCRATCH/err")
+check "a disk full under a file: exit 3" test $? -eq 3
+check "the file is named" grep -q "^segagent: $T/o.png: cannot write.*)\$" "$SCRATCH/err"
+check "and nothing is left" test -z "$(ls -A "$T")"
+
 # ---- environment ----
 SEGAGENT_ISA=sse9 run click --segmenter "$MODEL" --image "$IMAGE" --point 1,1
 check "a bad SEGAGENT_ISA: exit 2" test $CODE -eq 2

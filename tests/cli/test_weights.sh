@@ -39,6 +39,8 @@ refuses 2 'unknown subcommand' weights frobnicate
 refuses 2 'unknown option' weights inspect "$G/kinds.pth" --frobnicate
 refuses 2 '.' weights inspect
 refuses 2 '.' weights convert "$G/kinds.pth"
+refuses 2 'an argument is empty' weights convert "$S/original/model.pth" ''
+refuses 2 'an argument is empty' weights inspect ''
 refuses 2 '.' weights convert "$S/original/model.pth" "$SCRATCH/x" --dtype f8
 
 # ---- inspect ----

@@ -21,8 +21,7 @@ static void write_value(sa_json_writer *w, json_t *value)
     switch (json_typeof(value)) {
     case JSON_OBJECT:
         sa_json_begin_object(w);
-        json_object_foreach(value, key, member)
-        {
+        json_object_foreach(value, key, member) {
             sa_json_key(w, key);
             write_value(w, member);
         }
@@ -30,8 +29,7 @@ static void write_value(sa_json_writer *w, json_t *value)
         break;
     case JSON_ARRAY:
         sa_json_begin_array(w);
-        json_array_foreach(value, index, member)
-        {
+        json_array_foreach(value, index, member) {
             write_value(w, member);
         }
         sa_json_end_array(w);
@@ -51,13 +49,11 @@ static int depth_of(json_t *value)
     json_t *member;
     size_t index;
     int deepest = 0;
-    json_object_foreach(value, key, member)
-    {
+    json_object_foreach(value, key, member) {
         int depth = depth_of(member);
         deepest = depth > deepest ? depth : deepest;
     }
-    json_array_foreach(value, index, member)
-    {
+    json_array_foreach(value, index, member) {
         int depth = depth_of(member);
         deepest = depth > deepest ? depth : deepest;
     }

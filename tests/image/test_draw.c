@@ -82,6 +82,13 @@ static void test_overlay(void **state)
     }
 }
 
+static void test_overlay_of_a_large_image(void **state)
+{
+    (void)state;
+    sa_image_paint paint = sa_image_default_paint();
+    check_overlay(8191, 8192, &paint, 5);
+}
+
 /* The reference's figures: R' = trunc(R/2), G' = trunc(G/2 + 127.5), B' = trunc(B/2). */
 static void test_overlay_default(void **state)
 {
@@ -200,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_overlay_of_a_large_image),
         cmocka_unit_test(test_overlay_default),
         cmocka_unit_test(test_click_colors),
         cmocka_unit_test(test_clicks_are_clipped),

@@ -25,8 +25,10 @@ static sa_resize_filter filter_of(const json_t *object)
 
 static void fill_noise(uint8_t *bytes, size_t count, uint64_t seed, bool extreme)
 {
+    sa_philox block = {0};
     for (size_t i = 0; i < count; i++) {
-        uint8_t value = (uint8_t)sa_philox_block(seed, i, 1).word[0];
+        block = i % 16 == 0 ? sa_philox_block(seed, i / 16, 1) : block;
+        uint8_t value = (uint8_t)(block.word[i / 4 % 4] >> i % 4 * 8);
         bytes[i] = extreme ? (value < 128 ? 0 : 255) : value;
     }
 }
@@ -121,6 +123,16 @@ static void bytes_of_random_sizes(void **state)
                                   .extreme = q.word[2] % 2},
                       NULL);
     }
+}
+
+/* A photograph of 8k x 8k for a model, and a mask of it on the way back. */
+static __attribute__((unused)) void bytes_of_large_images(void **state)
+{
+    (void)state;
+    byte_case down = {8191, 8192, 1023, 1024, 1, 0, 0, SA_RESIZE_BILINEAR, false};
+    byte_case up = {257, 255, 8192, 8191, 1, 0, 0, SA_RESIZE_BICUBIC, true};
+    assert_true(bytes_agree(&down, NULL, false));
+    assert_true(bytes_agree(&up, NULL, false));
 }
 
 static void bytes_with_threads(void **state)
@@ -350,6 +362,14 @@ static void planes_on_hostile_shapes(void **state)
     }
 }
 
+static __attribute__((unused)) void planes_of_a_large_image(void **state)
+{
+    (void)state;
+    sa_resize_f32_args down = {
+        .channels = 1, .in_height = 8192, .in_width = 8191, .out_height = 1024, .out_width = 1021};
+    assert_true(planes_agree(down, NULL, false));
+}
+
 static void planes_planted_fault(void **state)
 {
     (void)state;
@@ -441,6 +461,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_on_hostile_shapes),
         cmocka_unit_test(bytes_of_random_sizes),
+#ifndef __SANITIZE_THREAD__ /* they use no threads, and would take a minute */
+        cmocka_unit_test(bytes_of_large_images),
+        cmocka_unit_test(planes_of_a_large_image),
+#endif
         cmocka_unit_test(bytes_with_threads),
         cmocka_unit_test(flat_images_stay_flat),
         cmocka_unit_test(known_lines),
