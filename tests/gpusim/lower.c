@@ -11,7 +11,11 @@
 #include "tests/gpusim/memory.h"
 #include "tests/gpusim/report.h"
 
-/* ---- the op tables of every level ---- */
+/* ---- the op tables of every level (SIM_PLAIN_ONLY: of the first one) ---- */
+
+#if defined(__x86_64__) && !defined(SIM_PLAIN_ONLY)
+#define HAS_LEVELS 1
+#endif
 
 #define TABLE(file)                                                                                          \
     extern const sim_op sim_ops_##file##_plain[], sim_ops_##file##_avx2[], sim_ops_##file##_avx512[];
@@ -23,7 +27,7 @@ SIM_OP_FILES(TABLE)
 #define AVX512(file) sim_ops_##file##_avx512,
 static const sim_op *const tables[3][32] = {
     {SIM_OP_FILES(PLAIN) NULL},
-#if defined(__x86_64__)
+#if defined(HAS_LEVELS)
     {SIM_OP_FILES(AVX2) NULL},
     {SIM_OP_FILES(AVX512) NULL},
 #endif
@@ -33,7 +37,7 @@ static const sim_op *const tables[3][32] = {
 static int host_level(void)
 {
     int best = 0;
-#if defined(__x86_64__)
+#if defined(HAS_LEVELS)
     best = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     if (best && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
@@ -367,7 +371,8 @@ static bool lower_instruction(builder *b, sim_lowering *l, const ptx_instruction
     }
     const char *unknown = ptx_unknown_modifier(ptx);
     if (unknown != NULL) {
-        return sim_lower_fail(l, "%s: the simulator does not know .%s of %s", ptx->text, unknown, ptx->opcode);
+        return sim_lower_fail(l, "%s: the simulator does not know .%s of %s", ptx->text, unknown,
+                              ptx->opcode);
     }
     if (!ptx_operands_fit(ptx)) {
         return sim_lower_fail(l, "%s: the simulator knows no %s of %u operands", ptx->text, ptx->opcode,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/gpusim/lower_body.h"
+#include "tests/gpusim/ops/arith.h"
 
 bool sim_lower_fail(sim_lowering *l, const char *format, ...)
 {
@@ -108,15 +109,6 @@ static sim_operand register_place(const sim_lowering *l, const ptx_register *reg
         .bank = SIM_REG, .slot = l->slot[reg->id], .bytes = (uint8_t)ptx_type_bytes(reg->type)};
 }
 
-/* f32 to f16 bits, nearest even, for literals. */
-static uint16_t half_of(float value)
-{
-    _Float16 half = (_Float16)value;
-    uint16_t bits;
-    memcpy(&bits, &half, sizeof bits);
-    return bits;
-}
-
 static uint64_t literal(const ptx_operand *o, ptx_type type)
 {
     float narrow;
@@ -131,7 +123,7 @@ static uint64_t literal(const ptx_operand *o, ptx_type type)
         return all;
     }
     if (type == PTX_F16) {
-        return half_of(o->is_f32 ? narrow : (float)wide);
+        return sim_to_f16(o->is_f32 ? narrow : (float)wide);
     }
     if (!o->is_f32 && ptx_type_bytes(type) == 4) {
         narrow = (float)wide;

@@ -23,7 +23,11 @@ static const uint32_t sim_lane_bit[SIM_LANES] __attribute__((aligned(128))) = {
     1u << 24, 1u << 25, 1u << 26, 1u << 27, 1u << 28, 1u << 29, 1u << 30, 1u << 31};
 
 /* The loop over lanes. ivdep: arrays are either apart or the same place lane by lane. */
+#if defined(__clang__)
+#define SIM_EACH for (uint32_t l = 0; l < SIM_LANES; l++)
+#else
 #define SIM_EACH _Pragma("GCC ivdep") for (uint32_t l = 0; l < SIM_LANES; l++)
+#endif
 
 #define SIM_HANDLER(name) static void name(sim_warp *w, const sim_inst *i, sim_mask mask)
 #define SIM_AT(type, operand) ((type *)(void *)sim_u32(w, operand))

@@ -4,6 +4,7 @@
  * host.
  */
 #include "tests/gpusim/ops/access.h"
+#include "tests/gpusim/ops/arith.h"
 
 typedef enum {
     OP_AND,
@@ -69,15 +70,8 @@ static uint64_t add_f64(uint64_t x, uint64_t y)
 /* Through f32: 24 bits are enough for the second rounding to do no harm (2 * 11 + 2). */
 static uint32_t add_f16(uint32_t x, uint32_t y)
 {
-    _Float16 a, b;
-    const uint16_t xs = (uint16_t)x, ys = (uint16_t)y;
-    memcpy(&a, &xs, 2);
-    memcpy(&b, &ys, 2);
-    const float sum = (float)a + (float)b;
-    const _Float16 rounded = (_Float16)sum;
-    uint16_t bits;
-    memcpy(&bits, &rounded, 2);
-    return sum != sum ? HALF_NAN : bits;
+    const float sum = sim_from_f16(x) + sim_from_f16(y);
+    return sum != sum ? HALF_NAN : sim_to_f16(sum);
 }
 
 static uint32_t add_bf16(uint32_t x, uint32_t y)

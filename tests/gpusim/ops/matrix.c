@@ -21,6 +21,12 @@
 
 typedef float vec8 __attribute__((vector_size(32)));
 typedef uint32_t vec8u __attribute__((vector_size(32)));
+/* Elements of a and b (from 8 on) by number. */
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vec8u){__VA_ARGS__})
+#endif
 
 enum { ROWS = 16, COLUMNS = 8, MOST_K = 16 };
 
@@ -83,13 +89,13 @@ static inline void turn_piece(vec8 *to, const uint32_t *piece, ptx_type type)
 {
     vec8u in[4], u[4], word[4];
     memcpy(in, piece, sizeof in); /* columns 2n and 2n + 1 */
-    u[0] = __builtin_shuffle(in[0], in[1], (vec8u){0, 8, 1, 9, 4, 12, 5, 13});
-    u[1] = __builtin_shuffle(in[2], in[3], (vec8u){0, 8, 1, 9, 4, 12, 5, 13});
-    u[2] = __builtin_shuffle(in[0], in[1], (vec8u){2, 10, 3, 11, 6, 14, 7, 15});
-    u[3] = __builtin_shuffle(in[2], in[3], (vec8u){2, 10, 3, 11, 6, 14, 7, 15});
+    u[0] = SHUFFLE(in[0], in[1], 0, 8, 1, 9, 4, 12, 5, 13);
+    u[1] = SHUFFLE(in[2], in[3], 0, 8, 1, 9, 4, 12, 5, 13);
+    u[2] = SHUFFLE(in[0], in[1], 2, 10, 3, 11, 6, 14, 7, 15);
+    u[3] = SHUFFLE(in[2], in[3], 2, 10, 3, 11, 6, 14, 7, 15);
     for (uint32_t n = 0; n < 2; n++) {
-        word[2 * n] = __builtin_shuffle(u[2 * n], u[2 * n + 1], (vec8u){0, 1, 8, 9, 4, 5, 12, 13});
-        word[2 * n + 1] = __builtin_shuffle(u[2 * n], u[2 * n + 1], (vec8u){2, 3, 10, 11, 6, 7, 14, 15});
+        word[2 * n] = SHUFFLE(u[2 * n], u[2 * n + 1], 0, 1, 8, 9, 4, 5, 12, 13);
+        word[2 * n + 1] = SHUFFLE(u[2 * n], u[2 * n + 1], 2, 3, 10, 11, 6, 7, 14, 15);
     }
     for (uint32_t n = 0; n < 4; n++) {
         if (type == PTX_TF32) {
