@@ -184,7 +184,7 @@ static inline __attribute__((always_inline)) void multiply_rows(vec8 *d, const f
     for (uint32_t row = 0; row < 8; row++) {
         sum[row] = a[row * k] * b[0];
     }
-#pragma GCC unroll 16
+#pragma GCC unroll 1 /* more of them, and the sums leave their registers */
     for (uint32_t x = 1; x < k; x++) {
 #pragma GCC unroll 8
         for (uint32_t row = 0; row < 8; row++) {
