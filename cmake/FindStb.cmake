@@ -1,5 +1,5 @@
-# Stb::Stb, the headers of Debian's libstb-dev: stb_image.h (PNG, BMP, PNM reading) and stb_image_write.h (PNG
-# writing).
+# Stb::Stb, the headers of Debian's libstb-dev: stb_image.h (PNG, BMP, PNM reading) and stb_easy_font.h (words on
+# contact sheets).
 find_path(Stb_INCLUDE_DIR stb_image.h PATH_SUFFIXES stb)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Stb REQUIRED_VARS Stb_INCLUDE_DIR

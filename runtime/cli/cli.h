@@ -30,6 +30,7 @@ extern const size_t sa_command_count;
 
 int sa_command_click(int argc, char **argv);
 int sa_command_doctor(int argc, char **argv);
+int sa_command_synth(int argc, char **argv);
 int sa_command_weights(int argc, char **argv);
 int sa_command_bench(int argc, char **argv);
 

@@ -64,8 +64,7 @@ sa_status sa_image_decode(const char *name, const void *bytes, size_t size, cons
  * that is there whole or not at all. The same picture gives the same bytes on every machine.
  *   JPEG: baseline, 4:2:0, quality 1..100; Pillow's save(quality=q) decodes to the same pixels (its default
  *         is 75). Sides above 65500 are SA_BAD_INPUT.
- *   PNG:  8-bit RGB, or grey [height,width] for masks. Rows above 2^24-1 bytes, or 2^30 bytes in all:
- *         SA_BAD_INPUT.
+ *   PNG:  8-bit RGB, or grey [height,width] for masks. Above 2^30 bytes of pixels: SA_BAD_INPUT.
  */
 sa_status sa_image_encode_jpeg(const sa_image *image, int quality, unsigned char **bytes, size_t *size,
                                sa_error *err);

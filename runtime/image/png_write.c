@@ -1,40 +1,131 @@
 /*
- * PNG writing: 8-bit RGB or grey, by stb_image_write; each row takes the filter that leaves the smallest
- * differences.
+ * PNG writing: 8-bit RGB or grey; each row takes the filter that leaves the smallest differences (PNG
+ * specification, 12.8). The same bytes on every machine (deflate.h).
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/checked.h"
 #include "runtime/base/file.h"
 #include "runtime/image/codec.h"
+#include "runtime/image/deflate.h"
+#include "runtime/image/png.h"
 
-/*
- * stb goes on without memory when its output cannot grow, but for this; encode() makes sure of the memory
- * before.
- */
-#define STBIW_ASSERT(statement) SA_ASSERT(statement)
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#define STBI_WRITE_NO_STDIO
-
-/* To the end of the file, where gcc speaks of what stb declares and, without stdio, does not define. */
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wshadow"
-#include <stb_image_write.h>
-#pragma GCC diagnostic pop
-
-/*
- * stb's sizes are ints: the sum of a row's differences (at most 128 a byte), the rows with room for packing.
- */
-enum { MAX_ROW = (1 << 24) - 1, MAX_ROWS = 1 << 30, TABLES = 16 << 20 };
+enum { MOST_BYTES = 1 << 30 /* one IDAT holds them all, and ends below 2^31 */ };
+enum { FILTERS = 5, FRAME = 8 + 25 + 12 + 12 /* signature, IHDR, IDAT's and IEND's own bytes */ };
 
 typedef struct {
     const uint8_t *pixels;
     size_t height, width, channels;
 } png_input;
+
+/* ---- rows ---- */
+
+static inline uint8_t paeth(int left, int above, int corner)
+{
+    int by_left = abs(above - corner), by_above = abs(left - corner),
+        by_corner = abs(left + above - 2 * corner);
+    int other = by_above <= by_corner ? above : corner;
+    return (uint8_t)(by_left <= by_above && by_left <= by_corner ? left : other);
+}
+
+/*
+ * out[i] = row[i] less what filter `kind` foretells of it. `row` and `above` stand behind `step` zeros: the
+ * pixel left of the first one.
+ */
+static void filter_row(uint8_t *out, int kind, const uint8_t *row, const uint8_t *above, size_t bytes,
+                       size_t step)
+{
+    const uint8_t *left = row - step, *corner = above - step;
+    for (size_t i = 0; i < bytes && kind == 0; i++) {
+        out[i] = row[i];
+    }
+    for (size_t i = 0; i < bytes && kind == 1; i++) {
+        out[i] = (uint8_t)(row[i] - left[i]);
+    }
+    for (size_t i = 0; i < bytes && kind == 2; i++) {
+        out[i] = (uint8_t)(row[i] - above[i]);
+    }
+    for (size_t i = 0; i < bytes && kind == 3; i++) {
+        out[i] = (uint8_t)(row[i] - (left[i] + above[i]) / 2);
+    }
+    for (size_t i = 0; i < bytes && kind == 4; i++) {
+        out[i] = (uint8_t)(row[i] - paeth(left[i], above[i], corner[i]));
+    }
+}
+
+/* How far a filtered row is from zero: differences count by their size, up or down. */
+static uint64_t weigh_row(const uint8_t *row, size_t bytes)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        sum += row[i] < 128 ? row[i] : 256u - row[i];
+    }
+    return sum;
+}
+
+/* One filtered row with its filter's number before it; `try` holds a row. */
+static void write_row(uint8_t *out, uint8_t *try, const uint8_t *row, const uint8_t *above, size_t bytes,
+                      size_t step)
+{
+    uint64_t least = UINT64_MAX;
+    for (int kind = 0; kind < FILTERS; kind++) {
+        filter_row(try, kind, row, above, bytes, step);
+        uint64_t weight = weigh_row(try, bytes);
+        if (weight < least) {
+            least = weight;
+            out[0] = (uint8_t)kind;
+            memcpy(out + 1, try, bytes);
+        }
+    }
+}
+
+/* All rows; `work` holds three of them with their zeros. */
+static void write_rows(uint8_t *out, uint8_t *work, const png_input *in)
+{
+    size_t step = in->channels, bytes = in->width * step;
+    uint8_t *above = work + step, *row = above + step + bytes, *try = row + bytes;
+    memset(work, 0, 2 * (step + bytes));
+    for (size_t y = 0; y < in->height; y++) {
+        memcpy(row, in->pixels + y * bytes, bytes);
+        write_row(out + y * (bytes + 1), try, row, above, bytes, step);
+        uint8_t *kept = above;
+        above = row;
+        row = kept;
+    }
+}
+
+/* ---- the file ---- */
+
+static uint8_t *put_word(uint8_t *to, size_t value)
+{
+    for (int byte = 3; byte >= 0; byte--) {
+        *to++ = (uint8_t)(value >> (8 * byte));
+    }
+    return to;
+}
+
+/* A chunk whose `size` bytes of content stand at to + 8 already; returns its end. */
+static uint8_t *put_chunk(uint8_t *to, const char *type, size_t size)
+{
+    put_word(to, size);
+    memcpy(to + 4, type, 4);
+    return put_word(to + 8 + size, sa_crc32(0, to + 4, size + 4));
+}
+
+/* `bytes` holds the frame and the bound of the packed rows. */
+static size_t write_file_bytes(uint8_t *bytes, const uint8_t *rows, size_t size, const png_input *in)
+{
+    uint8_t *end = bytes;
+    memcpy(end, "\x89PNG\r\n\x1a\n", 8);
+    end += 8;
+    uint8_t *header = put_word(put_word(end + 8, in->width), in->height);
+    memcpy(header, (uint8_t[]){8, in->channels == 3 ? 2 : 0, 0, 0, 0}, 5);
+    end = put_chunk(end, "IHDR", 13);
+    end = put_chunk(end, "IDAT", sa_deflate(end + 8, rows, size));
+    end = put_chunk(end, "IEND", 0);
+    return (size_t)(end - bytes);
+}
 
 static sa_status no_memory(const png_input *in, sa_error *err)
 {
@@ -42,29 +133,31 @@ static sa_status no_memory(const png_input *in, sa_error *err)
                    in->width, in->height);
 }
 
-/* Whether there is memory for the rows and twice their packed form, which stb asks for bit by bit. */
-static bool enough_memory(size_t rows)
-{
-    void *probe = malloc(4 * rows + TABLES);
-    free(probe);
-    return probe != NULL;
-}
-
 static sa_status encode(const png_input *in, unsigned char **bytes, size_t *size, sa_error *err)
 {
     SA_ASSERT(in->height > 0 && in->width > 0);
+    size_t row = 0, rows = 0;
     *bytes = NULL;
     *size = 0;
-    if (in->width > MAX_ROW / in->channels || in->height > MAX_ROWS / (in->width * in->channels + 1)) {
+    if (!sa_mul_size(in->width, in->channels, &row) || !sa_mul_size(row + 1, in->height, &rows) ||
+        rows > MOST_BYTES) {
         return sa_fail(err, SA_BAD_INPUT, NULL, "scale it down",
-                       "%zux%zu pixels are too many for the writer of PNG", in->width, in->height);
+                       "%zux%zu pixels are too many for one chunk of a PNG", in->width, in->height);
     }
-    int made = 0, width = (int)in->width, height = (int)in->height, channels = (int)in->channels;
-    if (enough_memory(in->height * (in->width * in->channels + 1))) {
-        *bytes = stbi_write_png_to_mem(in->pixels, 0, width, height, channels, &made);
+    uint8_t *work = malloc(3 * row + 2 * in->channels), *packed = malloc(rows);
+    *bytes = malloc(FRAME + sa_deflate_bound(rows));
+    if (work != NULL && packed != NULL && *bytes != NULL) {
+        write_rows(packed, work, in);
+        *size = write_file_bytes(*bytes, packed, rows, in);
     }
-    *size = (size_t)made;
-    return *bytes ? SA_OK : no_memory(in, err);
+    free(work);
+    free(packed);
+    if (*size == 0) {
+        free(*bytes);
+        *bytes = NULL;
+        return no_memory(in, err);
+    }
+    return SA_OK;
 }
 
 static sa_status write_file(const char *path, const png_input *in, sa_error *err)
