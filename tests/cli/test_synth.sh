@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# segagent synth: what it writes, that it is the same bytes everywhere, and its refusals.
+cd "$(dirname "$0")/../.." || exit 1
+source tests/cli/check.sh
+T=$SCRATCH/sets
+
+# refuses CODE PATTERN ARGS...: this exit code, one line on standard error with the pattern, no manifest.
+refuses() {
+    local want=$1 pattern=$2
+    shift 2
+    run synth "$@"
+    if [ $CODE -eq "$want" ] && [ "$(wc -l <"$SCRATCH/err")" -eq 1 ] && [ ! -e "$T/bad/manifest.jsonl" ] &&
+        grep -Eq "^segagent: .*($pattern).*\)$" "$SCRATCH/err"; then
+        pass
+    else
+        fail "exit $CODE, wanted $want and \"$pattern\": segagent synth $*: $(head -c 400 "$SCRATCH/err")"
+    fi
+    rm -rf "$T/bad"
+}
+
+hash_of() { (cd "$1" && cat manifest.jsonl images/*.png | sha256sum | cut -d' ' -f1); }
+
+works synth --help
+says 'Example:'
+
+# ---- the same bytes on every machine, with any number of threads, in one run or in several ----
+works synth --out "$T/all" --count 12 --seed 3 --level steps --size 96 --phrases 2 --masks --threads 1
+check "the bytes of scenes changed: $(hash_of "$T/all")" [ "$(hash_of "$T/all")" = \
+    c6f86cf65893c1360054b3e3a5e0c901dbc6d98c39e905727679997dfcb19fb7 ]
+works synth --out "$T/threads" --count 12 --seed 3 --level steps --size 96 --phrases 2 --masks --threads 3
+check "threads change the bytes" diff -r "$T/all" "$T/threads"
+works synth --out "$T/half" --count 5 --first 7 --seed 3 --level steps --size 96 --phrases 2 --masks
+check "--first changes scenes" cmp "$T/half/images/000009.png" "$T/all/images/000009.png"
+tail -n "$(wc -l <"$T/half/manifest.jsonl")" "$T/all/manifest.jsonl" >"$SCRATCH/tail"
+check "--first changes rows" cmp "$SCRATCH/tail" "$T/half/manifest.jsonl"
+
+# ---- what rows hold ----
+check "rows" python3 - "$T/all" <<'PYTHON'
+import json, os, sys
+rows = [json.loads(line) for line in open(sys.argv[1] + "/manifest.jsonl")]
+assert len({r["id"] for r in rows}) == len(rows) > 12 and len({r["image"] for r in rows}) == 12
+for r in rows:
+    assert list(r) == ["id", "image", "text", "gt", "meta"], r
+    assert os.path.getsize(os.path.join(sys.argv[1], r["image"])) > 100
+    assert r["gt"]["size"] == [96, 96] and isinstance(r["gt"]["counts"], str)
+    targets = [o for o in r["meta"]["objects"] if o["target"]]
+    assert targets and all("mask" in o and 0 < o["visible"] <= 1 for o in r["meta"]["objects"])
+    if len(targets) == 1 and r["meta"]["part"] is None:
+        assert targets[0]["mask"] == r["gt"]
+PYTHON
+works synth --out "$T/one" --count 3 --seed 1 --json --sheet "$T/sheet.png"
+says "^\\{\"out\":\"$T/one\",\"scenes\":3\\}$"
+check "three rows" [ "$(wc -l <"$T/one/manifest.jsonl")" -eq 3 ]
+check "no masks unless asked for" [ "$(grep -c '"mask"' "$T/one/manifest.jsonl")" -eq 0 ]
+check "a sheet" [ "$(head -c 8 "$T/sheet.png" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]
+
+# ---- refusals ----
+refuses 2 'out: missing'
+refuses 2 'count.*from 1 to' --out "$T/bad" --count 0
+refuses 2 'size.*from 32 to 2048' --out "$T/bad" --size 0
+refuses 2 'size.*from 32 to 2048' --out "$T/bad" --size 4096
+refuses 2 'phrases.*from 1 to' --out "$T/bad" --phrases 9
+refuses 2 'choose easy' --out "$T/bad" --level medium
+refuses 2 'unknown option.*did you mean --seed' --out "$T/bad" --sed 3
+refuses 2 'manifest is there already' --out "$T/one"
+check "a refused run leaves the old set" [ "$(wc -l <"$T/one/manifest.jsonl")" -eq 3 ]
+refuses 3 'No such file|cannot|Permission' --out /proc/no/such/place --count 1
+touch "$T/file"
+refuses 2 'a file stands where a directory should be' --out "$T/file" --count 1
+refuses 3 'sheet.png: ' --out "$T/bad" --count 1 --sheet /nowhere/at/all/sheet.png
+full() (
+    ulimit -f 8 # as a full disk: a file ends before the picture does
+    refuses "$@"
+    echo "$FAILED" >"$SCRATCH/failed"
+)
+full 3 'bad/images/000000.png: cannot be written.*ulimit' --out "$T/bad" --count 2
+check "a full disk is told" [ "$(cat "$SCRATCH/failed")" -eq "$FAILED" ]
+
+finish
