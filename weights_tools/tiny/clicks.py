@@ -1,0 +1,30 @@
+"""F_sim, the simulated annotator (HLMAT; MODEL_SPECS 1.9): the next click corrects the deepest error."""
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+
+def deepest(region):
+    """Depth of the deepest pixel of a region, and the first such pixel (row, column); the border is outside."""
+    if not region.any():
+        return 0.0, (0, 0)
+    depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    at = int(depth.argmax())
+    return float(depth.flat[at]), divmod(at, region.shape[1])
+
+
+def next_click(mask, target):
+    """(row, column, positive) of the next click, or None where the mask is the target."""
+    missing, (mr, mc) = deepest(target & ~mask)
+    wrong, (wr, wc) = deepest(mask & ~target)
+    if missing == 0.0 and wrong == 0.0:
+        return None
+    return (mr, mc, True) if missing > wrong else (wr, wc, False)
+
+
+def random_click(mask, target, rng):
+    """As next_click, but anywhere in the error: in each of the two regions as likely as it is large."""
+    error = np.flatnonzero(mask ^ target)
+    if error.size == 0:
+        return None
+    row, column = divmod(int(rng.choice(error)), mask.shape[1])
+    return row, column, bool(target[row, column])

@@ -1,0 +1,300 @@
+"""Trains the tiny SAM: clicks in, mask out, on scenes that are drawn as they are needed and never seen twice.
+
+  python train_sam.py --binary build/release/segagent --work DIR [--steps N] [--threads 2]
+
+DIR/checkpoint.pt is written every 250 steps; the same command goes on from it. DIR/curve.csv holds what was measured on
+validation scenes. DIR/model is the result, weights averaged over the last steps, in Hugging Face's layout.
+"""
+import argparse
+import concurrent.futures
+import csv
+import math
+import os
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import SamConfig, SamModel
+
+import clicks
+import scenes
+
+IMAGES, OBJECTS, MOST_CLICKS = 8, 3, 7
+CHUNK = 600          # scenes drawn at a time, of each level
+LOSS_SIDE = 128      # masks are compared at this size
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+def config():
+    """Windows with padding (16 = 2 * 7 + 2) and relative position, so that those code paths of the engine run."""
+    return SamConfig(
+        vision_config=dict(image_size=256, patch_size=16, hidden_size=128, num_hidden_layers=5, num_attention_heads=4,
+                           mlp_dim=512, mlp_ratio=4.0, output_channels=128, num_pos_feats=64, window_size=7,
+                           global_attn_indexes=[1, 3, 4], use_rel_pos=True, use_abs_pos=True),
+        prompt_encoder_config=dict(hidden_size=128, image_size=256, patch_size=16, image_embedding_size=16,
+                                   mask_input_channels=16),
+        mask_decoder_config=dict(hidden_size=128, mlp_dim=256, num_hidden_layers=2, num_attention_heads=4,
+                                 iou_head_hidden_dim=128))
+
+
+def initialise(model):
+    """The library's own start (weights of 1e-10, a table of zeros) cannot be trained from."""
+    for name, weight in model.named_parameters():
+        if weight.dim() >= 2:
+            torch.nn.init.trunc_normal_(weight, std=0.02)
+    for name, buffer in list(model.named_buffers()) + list(model.named_parameters()):
+        if name.endswith("positional_embedding"):
+            torch.nn.init.normal_(buffer.data, std=1.0)
+
+
+def to_pixels(images):
+    """[n, size, size, 3] uint8 to what the encoder takes."""
+    return (torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
+
+
+# ---- scenes ----
+
+class Stream:
+    """Batches of images and targets, from chunks that another process draws ahead."""
+
+    def __init__(self, binary, work, first):
+        self.binary, self.work, self.next = binary, work, first
+        self.pool = concurrent.futures.ThreadPoolExecutor(1)
+        self.ahead = self.pool.submit(self.draw, self.next)
+        self.batches = []
+
+    def draw(self, number):
+        samples = []
+        for level in scenes.LEVELS:
+            directory = os.path.join(self.work, "scenes-" + level)
+            rows = scenes.draw(self.binary, directory, "train", level, number * CHUNK, CHUNK, phrases=5)
+            groups = {}
+            for row in rows:
+                groups.setdefault(row["image"], []).append(row)
+            for group in groups.values():
+                samples.append((scenes.read_image(directory, group[0]), [row["gt"] for row in group]))
+        return samples
+
+    def batch(self, rng):
+        if not self.batches:
+            samples = self.ahead.result()
+            self.next += 1
+            self.ahead = self.pool.submit(self.draw, self.next)
+            order = rng.permutation(len(samples))
+            self.batches = [[samples[i] for i in order[at:at + IMAGES]]
+                            for at in range(0, len(samples) - IMAGES + 1, IMAGES)]
+        chosen = self.batches.pop()
+        images = np.stack([image for image, _ in chosen])
+        masks = np.stack([scenes.read_mask(rles[i]) for _, rles in chosen for i in rng.choice(len(rles), OBJECTS)])
+        return images, masks
+
+
+# ---- the loss ----
+
+def mask_losses(logits, target):
+    """20 focal + dice of every mask: logits [n, 3, s, s], target [n, s, s] to [n, 3]."""
+    target = target[:, None].expand_as(logits)
+    cross = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    p = torch.sigmoid(logits)
+    agree = p * target + (1 - p) * (1 - target)
+    focal = ((1 - agree) ** 2 * cross).mean((2, 3))
+    dice = 1 - (2 * (p * target).sum((2, 3)) + 1) / (p.sum((2, 3)) + target.sum((2, 3)) + 1)
+    return 20 * focal + dice
+
+
+def true_iou(logits, target):
+    inside, wanted = logits > 0, target[:, None] > 0.5
+    both = (inside & wanted).sum((2, 3)).float()
+    return both / (inside | wanted).sum((2, 3)).clamp(min=1)
+
+
+def best(values, index):
+    return values[torch.arange(len(index)), index]
+
+
+def decode(model, embedding, points, labels, previous):
+    """Logits [n, 3, 64, 64] and predicted IoU [n, 3] of n prompts, one an embedding."""
+    out = model(image_embeddings=embedding, input_points=points[:, None], input_labels=labels[:, None],
+                input_masks=previous, multimask_output=True)
+    return out.pred_masks[:, 0], out.iou_scores[:, 0]
+
+
+def choose_clicks(masks, targets, rng, at_random):
+    """Clicks in pixels of the picture; where nothing is wrong any pixel of the target."""
+    scale = scenes.SIZE // LOSS_SIDE
+    points, labels = [], []
+    for mask, target in zip(masks, targets):
+        click = clicks.random_click(mask, target, rng) if at_random else clicks.next_click(mask, target)
+        if click is None:
+            click = clicks.random_click(np.zeros_like(target), target, rng) or (0, 0, False)
+        points.append([(click[1] + 0.5) * scale, (click[0] + 0.5) * scale])
+        labels.append(int(click[2]))
+    return torch.tensor(points)[:, None], torch.tensor(labels)[:, None]
+
+
+def train_step(model, images, masks, rng):
+    """The loss of one batch: each object is clicked at up to MOST_CLICKS times, with its own errors in view."""
+    embedding = model.get_image_embeddings(to_pixels(images)).repeat_interleave(OBJECTS, 0)
+    target = F.avg_pool2d(torch.from_numpy(masks)[:, None].float(), scenes.SIZE // LOSS_SIDE)[:, 0]
+    wanted, current = (target > 0.5).numpy(), np.zeros(target.shape, bool)
+    feeds_back, count = rng.random() < 0.5, int(rng.choice(MOST_CLICKS, p=CLICKS)) + 1
+    points = labels = previous = None
+    total = 0.0
+    for step in range(count):
+        point, label = choose_clicks(current, wanted, rng, at_random=rng.random() < (0.5 if step == 0 else 0.25))
+        points = point if points is None else torch.cat([points, point], 1)
+        labels = label if labels is None else torch.cat([labels, label], 1)
+        low, predicted = decode(model, embedding, points, labels, previous)
+        logits = F.interpolate(low, (LOSS_SIDE, LOSS_SIDE), mode="bilinear", align_corners=False)
+        losses = mask_losses(logits, target)
+        total = total + losses.min(1).values.mean() + 0.05 * losses.mean() + F.mse_loss(predicted, true_iou(logits, target))
+        index = predicted.detach().argmax(1)
+        current = (best(logits, index) > 0).numpy()
+        if feeds_back:
+            previous = best(low, index)[:, None].detach().clamp(-32, 32)
+    return total / count
+
+
+CLICKS = np.array([0.2, 0.17, 0.15, 0.13, 0.12, 0.12, 0.11])  # how often a batch is clicked at 1 .. 7 times
+
+
+# ---- measuring ----
+
+@torch.no_grad()
+def click_through(model, image, target, count, feeds_back):
+    """IoU after 1 .. count clicks of F_sim, and the clicks, on one target."""
+    embedding = model.get_image_embeddings(to_pixels(image[None]))
+    mask, previous, points, labels, ious = np.zeros_like(target), None, [], [], []
+    for _ in range(count):
+        click = clicks.next_click(mask, target)
+        if click is not None:
+            points.append([float(click[1]), float(click[0])])
+            labels.append(int(click[2]))
+            low, predicted = decode(model, embedding, torch.tensor([points]), torch.tensor([labels]), previous)
+            chosen = low[:, predicted[0].argmax()][:, None]
+            full = F.interpolate(chosen, (scenes.SIZE, scenes.SIZE), mode="bilinear", align_corners=False)
+            mask = (full[0, 0] > 0).numpy()
+            previous = chosen if feeds_back else None
+        ious.append(scenes.iou(mask, target))
+    return ious, list(zip(points, labels))
+
+
+def measure(model, binary, work, purpose, count, feeds_back=True):
+    """{level: mIoU after 1 .. 5 clicks}."""
+    model.eval()
+    result = {}
+    for level in scenes.LEVELS:
+        directory = os.path.join(work, f"{purpose}-{level}")
+        rows = scenes.draw(binary, directory, purpose, level, 0, count)
+        ious = [click_through(model, scenes.read_image(directory, row), scenes.read_mask(row["gt"]), 5, feeds_back)[0]
+                for row in rows]
+        result[level] = np.mean(ious, 0)
+    model.train()
+    return result
+
+
+# ---- training ----
+
+def rate(step, steps, most):
+    """Up for 300 steps, then down by half a cosine."""
+    return most * min(1, (step + 1) / 300) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        torch.manual_seed(0)
+        self.model = SamModel(config())
+        initialise(self.model)
+        self.average = {name: weight.clone() for name, weight in self.model.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=options.rate, weight_decay=0.02, betas=(0.9, 0.98))
+        self.step, self.seconds, self.chunk = 0, 0.0, 0
+        self.path = os.path.join(options.work, "checkpoint.pt")
+        if os.path.exists(self.path):
+            self.load()
+
+    def load(self):
+        state = torch.load(self.path, weights_only=False)
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average, self.step, self.seconds, self.chunk = (state[k] for k in ("average", "step", "seconds", "chunk"))
+
+    def save(self):
+        state = dict(model=self.model.state_dict(), optimiser=self.optimiser.state_dict(), average=self.average,
+                     step=self.step, seconds=self.seconds, chunk=self.chunk)
+        torch.save(state, self.path + ".new")
+        os.replace(self.path + ".new", self.path)
+
+    def averaged(self):
+        model = SamModel(config())
+        model.load_state_dict(self.average)
+        return model
+
+    def follow(self):
+        """Weights averaged over some 500 steps; fewer while training is young."""
+        keep = min(0.998, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for name, weight in self.model.state_dict().items():
+                if weight.is_floating_point():
+                    self.average[name].lerp_(weight, 1 - keep)
+
+    def advance(self, images, masks, rng):
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.step, self.options.steps, self.options.rate)
+        loss = train_step(self.model, images, masks, rng)
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.follow()
+        self.step += 1
+        return loss.item()
+
+    def report(self):
+        figures = measure(self.averaged(), self.options.binary, self.options.work, "validation", self.options.validate)
+        row = [self.step, round(self.seconds / 60, 1)] + [round(float(v), 4) for level in scenes.LEVELS for v in figures[level]]
+        with open(os.path.join(self.options.work, "curve.csv"), "a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(row)
+        print("validation", row, flush=True)
+
+    def train(self):
+        stream = Stream(self.options.binary, self.options.work, self.chunk)
+        mean, begun = None, time.time()
+        while self.step < self.options.steps:
+            rng = np.random.default_rng([17, self.step])
+            images, masks = stream.batch(rng)
+            loss = self.advance(images, masks, rng)
+            mean = loss if mean is None else 0.98 * mean + 0.02 * loss
+            if self.step % 50 == 0:
+                print(f"step {self.step} loss {mean:.4f} {(self.seconds + time.time() - begun) / 60:.1f} min", flush=True)
+            if self.step % 250 == 0:
+                self.seconds += time.time() - begun
+                self.chunk = stream.next + 1
+                self.save()
+                begun = time.time()
+            if self.step % self.options.every == 0 or self.step == self.options.steps:
+                self.report()
+                begun = time.time()
+        self.save()
+        self.averaged().to(torch.bfloat16).save_pretrained(os.path.join(self.options.work, "model"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True, help="segagent, which draws the scenes")
+    parser.add_argument("--work", required=True, help="checkpoint, curve and result; scratch for scenes")
+    parser.add_argument("--steps", type=int, default=16000)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--every", type=int, default=1000, help="steps between measurements")
+    parser.add_argument("--validate", type=int, default=150, help="validation scenes of each level")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    os.makedirs(options.work, exist_ok=True)
+    Run(options).train()
+
+
+if __name__ == "__main__":
+    main()
