@@ -62,13 +62,10 @@ template <int D>
 SA_DEVICE void fill_tables(const sa_attention_grid_launch &args, const grid_place &place, float *term,
                            int first, const uint32_t (&q)[D / 16][4])
 {
-    const int g = lane_id() / 4, last = place.down * place.across - 1;
-    const int query[2] = {min(first + g, last), min(first + g + 8, last)};
-    const int y[2] = {query[0] / place.across, query[1] / place.across};
-    const int x[2] = {query[0] % place.across, query[1] % place.across};
+    const grid_cell mine = lane_cell(place, first);
     const int ld = args.terms_ld, size = args.size;
-    compute_terms<D>(term, ld, size, q, args.rel_h, size, y, 0, size - 1, args.root);
-    compute_terms<D>(term + 16 * ld, ld, size + 3, q, args.rel_w, size, x, 0, size - 1, args.root);
+    compute_terms<D>(term, ld, size, q, args.rel_h, size, mine.y, args.root);
+    compute_terms<D>(term + 16 * ld, ld, size + 3, q, args.rel_w, size, mine.x, args.root);
 }
 
 template <int D> SA_DEVICE void attend_any(const sa_attention_grid_launch &args, unsigned char *memory)
