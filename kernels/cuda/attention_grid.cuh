@@ -33,25 +33,26 @@ SA_DEVICE void load_token_chunk(uint32_t to, const sa_attention_grid_launch &arg
  * Of a warp's 16 queries from number `first` on, lane l knows where query l % 16 is; of one past the last, it
  * says that it is where the last is. Others ask the lane: a shuffle instead of a division.
  */
-SA_DEVICE grid_cell lane_cell(const grid_place &place, int first)
+template <int STRIP> SA_DEVICE grid_cell lane_cell(const grid_place &place, int first)
 {
-    return query_cell(place, min(first + lane_id() % 16, place.down * place.across - 1));
+    return query_cell<STRIP>(place, min(first + lane_id() % 16, place.down * place.across - 1));
 }
 
 /* The same as a token of its image. */
+template <int STRIP>
 SA_DEVICE int lane_token(const sa_attention_grid_launch &args, const grid_place &place, int first)
 {
-    const grid_cell cell = lane_cell(place, first);
+    const grid_cell cell = lane_cell<STRIP>(place, first);
     return (place.top + cell.y) * args.side + place.left + cell.x;
 }
 
 /* A warp's 16 queries from number `first` on into 16 rows at `rows`; rows past the last query become zeros.
  */
-template <int D, bool WHOLE>
+template <int D, bool WHOLE, int STRIP>
 SA_DEVICE void load_query_rows(uint32_t rows, const sa_attention_grid_launch &args, const grid_place &place,
                                int first)
 {
-    const int mine = lane_token(args, place, first), hidden = args.heads * args.head_dim;
+    const int mine = lane_token<STRIP>(args, place, first), hidden = args.heads * args.head_dim;
     const uint16_t *from = (const uint16_t *)args.qkv + place.token * 3 * hidden + place.head * args.head_dim;
 #pragma unroll
     for (int i = 0; i < D / 16; i++) {
@@ -69,11 +70,12 @@ SA_DEVICE void load_query_rows(uint32_t rows, const sa_attention_grid_launch &ar
 }
 
 /* Staged results (stage_rows) of a warp's queries to the op's output. */
-template <int D, bool WHOLE>
+template <int D, bool WHOLE, int STRIP>
 SA_DEVICE void store_query_rows(uint32_t rows, const sa_attention_grid_launch &args, const grid_place &place,
                                 int first)
 {
-    const int mine = lane_token(args, place, first), hidden = args.heads * args.head_dim;
+    asm volatile("" : "+r"(first)); /* compute anew: nothing waits in registers while keys go by */
+    const int mine = lane_token<STRIP>(args, place, first), hidden = args.heads * args.head_dim;
     uint16_t *to = (uint16_t *)args.out + place.token * hidden + place.head * args.head_dim;
 #pragma unroll
     for (int i = 0; i < D / 16; i++) {

@@ -102,13 +102,13 @@ template <int D>
 SA_DEVICE void begin_tile(const sa_attention_grid_launch &args, const grid_place &place, int first,
                           float *term, uint32_t rows, uint32_t (&q)[D / 16][4], float (&column)[2][7])
 {
-    load_query_rows<D, true>(rows, args, place, first);
+    load_query_rows<D, true, STRIP>(rows, args, place, first);
     cp_async_commit();
     cp_async_wait<0>();
     __syncwarp();
     load_queries<D>(q, rows);
     __syncwarp(); /* read before the tables take the same place */
-    const grid_cell mine = lane_cell(place, first);
+    const grid_cell mine = lane_cell<STRIP>(place, first);
     compute_terms<D>(term, TERMS_LD, SIZE + 2, q, args.rel_h, SIZE, mine.y, args.root);
     compute_terms<D>(term + 16 * TERMS_LD, TERMS_LD, SIZE, q, args.rel_w, SIZE, mine.x, args.root);
     __syncwarp();
@@ -118,8 +118,7 @@ SA_DEVICE void begin_tile(const sa_attention_grid_launch &args, const grid_place
 template <int D> SA_DEVICE void attend_window(const sa_attention_grid_launch &args, unsigned char *memory)
 {
     window_shared<D> *shared = (window_shared<D> *)memory;
-    grid_place place = place_of_block(args);
-    place.strip = min(STRIP, place.across);
+    const grid_place place = place_of_block(args);
     const uint32_t keys = shared_address(shared->keys);
     copy_window<D>(keys, args, place, 1);
     copy_window<D>(keys + KEY_ROWS * D * 2, args, place, 2);
@@ -144,7 +143,7 @@ template <int D> SA_DEVICE void attend_window(const sa_attention_grid_launch &ar
         __syncwarp(); /* the tables have been read; results take their place */
         stage_rows(state, 0, rows);
         __syncwarp();
-        store_query_rows<D, true>(rows, args, place, first);
+        store_query_rows<D, true, STRIP>(rows, args, place, first);
         __syncwarp(); /* and the next queries that of the results */
     }
 }
