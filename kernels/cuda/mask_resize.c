@@ -26,7 +26,7 @@ static size_t rows_a_block(const sa_stream *stream, const sa_mask_resize_args *a
     double step = (double)args->crop_height / height * low / (double)args->frame;
     size_t rows = SA_MASK_RESIZE_ROWS, sms = (size_t)sa_cuda_processors(stream);
     while (rows > 8 && ((step * (double)rows + 3) * low > SA_MASK_RESIZE_HELD ||
-                        (rows * args->width > SA_MASK_RESIZE_PIXELS && args->height < sms * rows))) {
+                        (rows * args->width > SA_MASK_RESIZE_PIXELS && 2 * args->height < sms * rows))) {
         rows /= 2;
     }
     return rows;

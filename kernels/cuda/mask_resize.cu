@@ -56,14 +56,14 @@ typedef struct {
     uint32_t row, rows, column, columns, pitch;
 } low_part;
 
-/* What the rows in `y` and the columns from pixel x to x_end - 1 need, where it lies. */
-SA_DEVICE low_part part_of(const sa_cuda_mask_resize_args &a, const place *y, uint32_t rows, uint32_t x,
+/* What the rows [y, y_end) and the columns [x, x_end) of the mask need, where it lies. */
+SA_DEVICE low_part part_of(const sa_cuda_mask_resize_args &a, uint32_t y, uint32_t y_end, uint32_t x,
                            uint32_t x_end)
 {
-    uint32_t row = y[0].a.low, column = place_at(x, a.mask_x, a.frame).a.low;
+    uint32_t row = place_at(y, a.mask_y, a.frame).a.low, column = place_at(x, a.mask_x, a.frame).a.low;
     return {a.low + (size_t)row * a.low_side + column,
             row,
-            y[rows - 1].b.high + 1 - row,
+            place_at(y_end - 1, a.mask_y, a.frame).b.high + 1 - row,
             column,
             place_at(x_end - 1, a.mask_x, a.frame).b.high + 1 - column,
             a.low_side};
@@ -88,12 +88,31 @@ SA_DEVICE place column_in(const low_part &low, place x)
     return x;
 }
 
-/* The same of rows. */
-SA_DEVICE place row_in(const low_part &low, place y)
+/* A row of the mask, as two accesses of 16 bytes: the low map's rows, in bytes of the part, and the weights.
+ */
+typedef struct __align__(16)
 {
-    y.a.low = (y.a.low - low.row) * low.pitch * 4, y.a.high = (y.a.high - low.row) * low.pitch * 4;
-    y.b.low = (y.b.low - low.row) * low.pitch * 4, y.b.high = (y.b.high - low.row) * low.pitch * 4;
-    return y;
+    uint32_t row[4]; /* a.low, a.high, b.low, b.high */
+    float a, b, weight;
+    uint32_t same; /* the row before, in the same run, lies between the same rows */
+}
+row_place;
+
+SA_DEVICE row_place row_in(const sa_cuda_mask_resize_args &a, const low_part &low, uint32_t first, uint32_t r)
+{
+    place y = place_at(first + r, a.mask_y, a.frame), before = y;
+    if (r % RUN != 0) {
+        before = place_at(first + r - 1, a.mask_y, a.frame);
+    }
+    bool same = r % RUN != 0 && y.a.low == before.a.low && y.a.high == before.a.high &&
+                y.b.low == before.b.low && y.b.high == before.b.high;
+    uint32_t pitch = low.pitch * 4;
+    return {{(y.a.low - low.row) * pitch, (y.a.high - low.row) * pitch, (y.b.low - low.row) * pitch,
+             (y.b.high - low.row) * pitch},
+            y.a.weight,
+            y.b.weight,
+            y.weight,
+            same};
 }
 
 SA_DEVICE float value_at(const char *row, uint32_t column)
@@ -114,53 +133,48 @@ typedef struct {
     float value[4];
 } blended_rows;
 
-SA_DEVICE blended_rows blend_rows(const low_part &low, const place &y, const place &x)
+SA_DEVICE blended_rows blend_rows(const low_part &low, uint4 row, const place &x)
 {
     blended_rows rows;
-    rows.value[0] = blended(low, y.a.low, x);
-    rows.value[1] = blended(low, y.a.high, x);
+    rows.value[0] = blended(low, row.x, x);
+    rows.value[1] = blended(low, row.y, x);
     rows.value[2] = rows.value[0], rows.value[3] = rows.value[1];
-    if (y.b.low != y.a.low || y.b.high != y.a.high) { /* the same for the whole warp; mostly equal */
-        rows.value[2] = y.b.low == y.a.high ? rows.value[1] : blended(low, y.b.low, x);
-        rows.value[3] = blended(low, y.b.high, x);
+    if (row.z != row.x || row.w != row.y) { /* the same for the whole warp; mostly equal */
+        rows.value[2] = row.z == row.y ? rows.value[1] : blended(low, row.z, x);
+        rows.value[3] = blended(low, row.w, x);
     }
     return rows;
 }
 
-SA_DEVICE bool same_rows(const place &a, const place &b)
-{
-    return a.a.low == b.a.low && a.a.high == b.a.high && a.b.low == b.b.low && a.b.high == b.b.high;
-}
-
-/* 32 pixels, from x on, of the rows in y; the word of row r goes to bits[r * words]. */
-SA_DEVICE void make_words(const sa_cuda_mask_resize_args &a, const low_part &low, uint32_t x, const place *y,
-                          uint32_t rows, uint32_t *bits, uint32_t words)
+/* 32 pixels, from x on, of a run's rows in y; the word of row r goes to bits[r * words]. */
+SA_DEVICE void make_words(const sa_cuda_mask_resize_args &a, const low_part &low, uint32_t x,
+                          const row_place *y, uint32_t rows, uint32_t *bits, uint32_t words)
 {
     bool here = x + lane_id() < a.width;
     place column = column_in(low, place_at(here ? x + lane_id() : a.width - 1, a.mask_x, a.frame));
     blended_rows four = {};
-    for (uint32_t r = 0; r < rows; r++) {
-        if (r == 0 || !same_rows(y[r], y[r - 1])) {
-            four = blend_rows(low, y[r], column);
+    for (; rows != 0; rows--, y++, bits += words) {
+        float4 weight = *(const float4 *)&y->a;
+        if (__float_as_uint(weight.w) == 0) { /* `same` */
+            four = blend_rows(low, *(const uint4 *)y->row, column);
         }
-        float value = mixed(mixed(four.value[0], four.value[1], y[r].a.weight),
-                            mixed(four.value[2], four.value[3], y[r].b.weight), y[r].weight);
+        float value = mixed(mixed(four.value[0], four.value[1], weight.x),
+                            mixed(four.value[2], four.value[3], weight.y), weight.z);
         uint32_t word = __ballot_sync(0xffffffffu, here && value > a.threshold);
         if (lane_id() == 0) {
-            bits[r * words] = word;
+            *bits = word;
         }
     }
 }
 
-/* The block's `rows` rows of `words` words from `word` on, from `low`, in which it makes y places. */
-SA_DEVICE void make_all(const sa_cuda_mask_resize_args &a, const low_part &low, uint32_t word, place *y,
-                        uint32_t rows, uint32_t *bits, uint32_t words)
+/* The block's rows [first, first + rows), `words` words from `word` on; room for their places in y. */
+SA_DEVICE void make_all(const sa_cuda_mask_resize_args &a, const low_part &low, uint32_t word, uint32_t first,
+                        uint32_t rows, row_place *y, uint32_t *bits, uint32_t words)
 {
-    __syncthreads(); /* everybody has seen the rows' places in the whole map */
     if (threadIdx.x < rows) {
-        y[threadIdx.x] = row_in(low, y[threadIdx.x]);
+        y[threadIdx.x] = row_in(a, low, first, threadIdx.x);
     }
-    __syncthreads(); /* those in the part are there, and the part */
+    __syncthreads(); /* the places are there, and the part of the low map */
     uint32_t runs = (rows + RUN - 1) / RUN;
     for (uint32_t i = threadIdx.x / 32; i < runs * words; i += SA_MASK_RESIZE_WARPS) {
         uint32_t w = i % words, r = i / words * RUN;
@@ -172,19 +186,15 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     mask_resize(const __grid_constant__ sa_cuda_mask_resize_args a)
 {
     __shared__ float held[HELD];
-    __shared__ place y[ROWS];
+    __shared__ row_place y[ROWS];
     __shared__ uint32_t bits[ROWS * WORDS];
     uint32_t first = blockIdx.y * a.rows, rows = min(a.rows, a.height - first);
     uint32_t word = blockIdx.x * WORDS, words = min((uint32_t)WORDS, a.words - word);
-    if (threadIdx.x < rows) {
-        y[threadIdx.x] = place_at(first + threadIdx.x, a.mask_y, a.frame);
-    }
-    __syncthreads(); /* the rows' places are there */
-    low_part low = part_of(a, y, rows, word * 32, min((word + words) * 32, a.width));
+    low_part low = part_of(a, first, first + rows, word * 32, min((word + words) * 32, a.width));
     if ((size_t)low.rows * low.columns <= HELD) { /* else it is read where it lies */
-        make_all(a, held_part(low, held), word, y, rows, bits, words);
+        make_all(a, held_part(low, held), word, first, rows, y, bits, words);
     } else {
-        make_all(a, low, word, y, rows, bits, words);
+        make_all(a, low, word, first, rows, y, bits, words);
     }
     __syncthreads(); /* the bits are there */
     for (uint32_t i = threadIdx.x; i < rows * words; i += THREADS) {
