@@ -16,20 +16,22 @@ size_t sa_cuda_mask_resize_workspace(const sa_stream *stream, const sa_mask_resi
 }
 
 /*
- * Rows of a block: the more of them, the fewer rows of the low map are read twice. But what they need of it,
- * 3 rows at borders, must fit, and a large mask, which is bound by instructions, should use all SMs. The
- * choice changes no bit.
+ * Rows of a block: the more of them, the fewer rows of the low map are read twice. So few blocks as are one
+ * wave, or fewer if the mask is small; but what the rows need of the low map, 3 rows at borders, must fit. A
+ * multiple of 8, a warp's run. The choice changes no bit.
  */
-static size_t rows_a_block(const sa_stream *stream, const sa_mask_resize_args *args)
+static size_t rows_a_block(const sa_stream *stream, const sa_mask_resize_args *args, size_t strips)
 {
-    double low = (double)args->low_side, height = (double)args->height;
-    double step = (double)args->crop_height / height * low / (double)args->frame;
-    size_t rows = SA_MASK_RESIZE_ROWS, sms = (size_t)sa_cuda_processors(stream);
-    while (rows > 8 && ((step * (double)rows + 3) * low > SA_MASK_RESIZE_HELD ||
-                        (rows * args->width > SA_MASK_RESIZE_PIXELS && 2 * args->height < sms * rows))) {
-        rows /= 2;
+    double step =
+        (double)args->crop_height / (double)args->height * (double)args->low_side / (double)args->frame;
+    double fit = ((double)SA_MASK_RESIZE_HELD / (double)args->low_side - 3) / step;
+    size_t sms = (size_t)sa_cuda_processors(stream), wave = (args->height * strips + sms - 1) / sms;
+    size_t small = SA_MASK_RESIZE_PIXELS / args->width, rows = ((wave > small ? wave : small) + 7) / 8 * 8;
+    rows = rows < SA_MASK_RESIZE_ROWS ? rows : SA_MASK_RESIZE_ROWS;
+    while (rows > 8 && (double)rows > fit) {
+        rows -= 8;
     }
-    return rows;
+    return rows > 8 ? rows : 8;
 }
 
 void sa_cuda_mask_resize(sa_stream *stream, const sa_mask_resize_args *args)
@@ -39,7 +41,8 @@ void sa_cuda_mask_resize(sa_stream *stream, const sa_mask_resize_args *args)
     SA_ASSERT(args->crop_width >= 1 && args->crop_width <= args->frame);
     SA_ASSERT(args->low_side <= UINT16_MAX / 4 &&
               args->width <= UINT32_MAX / 2); /* bytes of low in 32 bits */
-    size_t words = (args->width + 63) / 64 * 2, rows = rows_a_block(stream, args);
+    size_t words = (args->width + 63) / 64 * 2, strips = sa_cuda_blocks(words, SA_MASK_RESIZE_WORDS);
+    size_t rows = rows_a_block(stream, args, strips);
     SA_ASSERT(args->height <= SA_CUDA_MOST_YZ * rows);
     sa_cuda_mask_resize_args a = {
         .low = args->low,
@@ -57,8 +60,7 @@ void sa_cuda_mask_resize(sa_stream *stream, const sa_mask_resize_args *args)
     double low = (double)args->low_side, width = (double)args->width, height = (double)args->height;
     sa_cuda_launch(stream, &(sa_cuda_launch_args){
                                .kernel = SA_CUDA_mask_resize,
-                               .grid = {sa_cuda_blocks(words, SA_MASK_RESIZE_WORDS),
-                                        sa_cuda_blocks(args->height, rows), 1},
+                               .grid = {(unsigned)strips, sa_cuda_blocks(args->height, rows), 1},
                                .block = {32 * SA_MASK_RESIZE_WARPS, 1, 1},
                                .args = &a,
                                .flops = 12.0 * low * width + 13.0 * height * width,

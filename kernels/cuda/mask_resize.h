@@ -9,7 +9,7 @@ enum {
     SA_MASK_RESIZE_WORDS = 64,     /* of 32 pixels, that a block makes of a row, at most */
     SA_MASK_RESIZE_ROWS = 64,      /* of the mask that it makes, at most */
     SA_MASK_RESIZE_HELD = 7680,    /* values of the low map that it keeps in shared memory */
-    SA_MASK_RESIZE_PIXELS = 16384, /* that are too few to divide among blocks */
+    SA_MASK_RESIZE_PIXELS = 10240, /* that a block makes at least */
 };
 
 /* One bilinear step along one axis: output i stands at (i + 0.5) * scale - 0.5 among `in` inputs. */
