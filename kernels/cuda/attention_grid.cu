@@ -62,13 +62,10 @@ template <int D>
 SA_DEVICE void fill_tables(const sa_attention_grid_launch &args, const grid_place &place, float *term,
                            int first, const uint32_t (&q)[D / 16][4])
 {
-    const int g = lane_id() / 4, last = place.down * place.across - 1;
-    const int query[2] = {min(first + g, last), min(first + g + 8, last)};
-    const int y[2] = {query[0] / place.across, query[1] / place.across};
-    const int x[2] = {query[0] % place.across, query[1] % place.across};
+    const grid_cell mine = lane_cell<0>(place, first);
     const int ld = args.terms_ld, size = args.size;
-    compute_terms<D>(term, ld, size, q, args.rel_h, size, y, 0, size - 1, args.root);
-    compute_terms<D>(term + 16 * ld, ld, size + 3, q, args.rel_w, size, x, 0, size - 1, args.root);
+    compute_terms<D>(term, ld, size, q, args.rel_h, size, mine.y, args.root);
+    compute_terms<D>(term + 16 * ld, ld, size + 3, q, args.rel_w, size, mine.x, args.root);
 }
 
 template <int D> SA_DEVICE void attend_any(const sa_attention_grid_launch &args, unsigned char *memory)
@@ -81,7 +78,7 @@ template <int D> SA_DEVICE void attend_any(const sa_attention_grid_launch &args,
         return; /* a window at the edge has fewer blocks; the whole block leaves */
     }
     const uint32_t rows = shared_address(shared->warp[warp].rows);
-    load_query_rows<D, false>(rows, args, place, first);
+    load_query_rows<D, false, 0>(rows, args, place, first);
     cp_async_commit();
     grid_source<D> source = {args, place, NULL, NULL, 0, 0};
     const uint32_t range = shared_address(&shared->range);
@@ -106,7 +103,7 @@ template <int D> SA_DEVICE void attend_any(const sa_attention_grid_launch &args,
     __syncwarp(); /* tables read; results take their place */
     stage_rows(state, 0, rows);
     __syncwarp();
-    store_query_rows<D, false>(rows, args, place, first);
+    store_query_rows<D, false, 0>(rows, args, place, first);
 }
 
 #define ENTRY(D)                                                                                             \

@@ -29,19 +29,39 @@ SA_DEVICE void load_token_chunk(uint32_t to, const sa_attention_grid_launch &arg
     }
 }
 
+/*
+ * Of a warp's 16 queries from number `first` on, lane l knows where query l % 16 is; of one past the last, it
+ * says that it is where the last is. Others ask the lane: a shuffle instead of a division.
+ */
+template <int STRIP> SA_DEVICE grid_cell lane_cell(const grid_place &place, int first)
+{
+    return query_cell<STRIP>(place, min(first + lane_id() % 16, place.down * place.across - 1));
+}
+
+/* The same as a token of its image. */
+template <int STRIP>
+SA_DEVICE int lane_token(const sa_attention_grid_launch &args, const grid_place &place, int first)
+{
+    const grid_cell cell = lane_cell<STRIP>(place, first);
+    return (place.top + cell.y) * args.side + place.left + cell.x;
+}
+
 /* A warp's 16 queries from number `first` on into 16 rows at `rows`; rows past the last query become zeros.
  */
-template <int D, bool WHOLE>
+template <int D, bool WHOLE, int STRIP>
 SA_DEVICE void load_query_rows(uint32_t rows, const sa_attention_grid_launch &args, const grid_place &place,
                                int first)
 {
+    const int mine = lane_token<STRIP>(args, place, first), hidden = args.heads * args.head_dim;
+    const uint16_t *from = (const uint16_t *)args.qkv + place.token * 3 * hidden + place.head * args.head_dim;
 #pragma unroll
     for (int i = 0; i < D / 16; i++) {
         int index = i * 32 + lane_id(), row = index / (D / 8), chunk = index % (D / 8);
         uint32_t to = rows + tile_offset<D>(row, chunk);
-        int query = first + row;
-        if (query < place.down * place.across) {
-            load_token_chunk<D, WHOLE>(to, args, place, 0, query / place.across, query % place.across, chunk);
+        int token = __shfl_sync(FULL_WARP, mine, row);
+        if (first + row < place.down * place.across) {
+            load_chunk(to, from + (size_t)token * 3 * hidden + chunk * 8, values_left<D, WHOLE>(args, chunk),
+                       WHOLE || args.vector);
         } else {
             const uint32_t zeros[4] = {0, 0, 0, 0};
             store_chunk(to, zeros);
@@ -50,20 +70,20 @@ SA_DEVICE void load_query_rows(uint32_t rows, const sa_attention_grid_launch &ar
 }
 
 /* Staged results (stage_rows) of a warp's queries to the op's output. */
-template <int D, bool WHOLE>
+template <int D, bool WHOLE, int STRIP>
 SA_DEVICE void store_query_rows(uint32_t rows, const sa_attention_grid_launch &args, const grid_place &place,
                                 int first)
 {
-    const int hidden = args.heads * args.head_dim;
+    asm volatile("" : "+r"(first)); /* compute anew: nothing waits in registers while keys go by */
+    const int mine = lane_token<STRIP>(args, place, first), hidden = args.heads * args.head_dim;
+    uint16_t *to = (uint16_t *)args.out + place.token * hidden + place.head * args.head_dim;
 #pragma unroll
     for (int i = 0; i < D / 16; i++) {
         int index = i * 32 + lane_id(), row = index / (D / 8), chunk = index % (D / 8);
-        int query = first + row;
-        if (query < place.down * place.across) {
-            size_t token = token_at(args, place, query / place.across, query % place.across);
-            uint16_t *to = (uint16_t *)args.out + token * hidden + place.head * args.head_dim + chunk * 8;
-            write_chunk(to, rows + tile_offset<D>(row, chunk), values_left<D, WHOLE>(args, chunk),
-                        WHOLE || args.vector);
+        int token = __shfl_sync(FULL_WARP, mine, row);
+        if (first + row < place.down * place.across) {
+            write_chunk(to + (size_t)token * hidden + chunk * 8, rows + tile_offset<D>(row, chunk),
+                        values_left<D, WHOLE>(args, chunk), WHOLE || args.vector);
         }
     }
 }
@@ -71,17 +91,23 @@ SA_DEVICE void store_query_rows(uint32_t rows, const sa_attention_grid_launch &a
 /*
  * Terms of relative position of a warp's 16 queries, times sqrt(d): term[row * ld + k] for k = 0 .. S-1 and
  * again from S on while k < room, so that a reader may run past the end. q times the packed table, whose
- * column S-1-at+k is the table's row at-k+S-1; at[r] is the place (h or w) of row g + 8r, `least` and `most`
- * those of all rows. A query past the last has q = 0, so any place serves.
+ * column S-1-at+k is the table's row at-k+S-1; `mine` is the place `at` (h or w) of query lane_id() % 16. A
+ * query past the last has q = 0, so any place serves; best one that the tile has anyway.
+ *
+ * Places from least to most need S + most - least columns: eight at a time from the first of them on, which
+ * the packed tiles, whose lanes are addressed one by one, need not begin with.
  */
 template <int D>
 SA_DEVICE void compute_terms(float *term, int ld, int room, const uint32_t (&q)[D / 16][4], const void *table,
-                             int size, const int (&at)[2], int least, int most, float root)
+                             int size, int mine, float root)
 {
-    const int lane = lane_id(), g = lane / 4, t = lane % 4;
-    for (int tile = (size - 1 - most) / 8; tile <= (2 * size - 2 - least) / 8; tile++) {
+    const int g = lane_id() / 4, t = lane_id() % 4;
+    const int at[2] = {__shfl_sync(FULL_WARP, mine, g), __shfl_sync(FULL_WARP, mine, g + 8)};
+    const int least = __reduce_min_sync(FULL_WARP, mine), most = __reduce_max_sync(FULL_WARP, mine);
+    for (int first = size - 1 - most; first <= 2 * size - 2 - least; first += 8) {
         float c[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        const uint2 *from = (const uint2 *)table + (size_t)tile * (D / 16) * 32 + lane;
+        const int column = min(first + g, 2 * size - 2); /* past the last no row has a term */
+        const uint2 *from = (const uint2 *)table + (column / 8 * (D / 16) * 32 + column % 8 * 4 + t);
 #pragma unroll
         for (int step = 0; step < D / 16; step++) {
             uint2 word = from[step * 32];
@@ -90,7 +116,7 @@ SA_DEVICE void compute_terms(float *term, int ld, int room, const uint32_t (&q)[
         }
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            int k = tile * 8 + 2 * t + i % 2 - (size - 1 - at[i / 2]);
+            int k = first + 2 * t + i % 2 - (size - 1 - at[i / 2]);
             if (k >= 0 && k < size) {
                 for (; k < room; k += size) {
                     term[(g + i / 2 * 8) * ld + k] = c[i] * root;

@@ -182,11 +182,9 @@ template <int D, int N> SA_DEVICE void attend_map(const sa_attention_grid_launch
             uint32_t q[D / 16][4];
             load_queries<D>(q, rows + m * 16 * D * 2);
             /* A warp's queries lie in one row of the map. */
-            const int y = first / KEYS, x = first % KEYS + m * 16, g = lane_id() / 4;
-            const int at[2] = {table == 0 ? x + g : y, table == 0 ? x + g + 8 : y};
+            const int y = first / KEYS, x = first % KEYS + m * 16 + lane_id() % 16;
             compute_terms<D>(term + m * 16 * TERMS_LD, TERMS_LD, KEYS, q,
-                             table == 0 ? args.rel_w : args.rel_h, KEYS, at, table == 0 ? x : y,
-                             table == 0 ? x + 15 : y, args.root);
+                             table == 0 ? args.rel_w : args.rel_h, KEYS, table == 0 ? x : y, args.root);
         }
         __syncwarp();
         if (table == 0) {

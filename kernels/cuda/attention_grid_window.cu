@@ -9,6 +9,10 @@
  * multiple of both 14 and 8: so a lane meets the same seven of the 14 terms for the keys' columns in every
  * tile, at the same places, and keeps them in registers; the terms for rows come by fours. A score starts as
  * the sum of the two.
+ *
+ * Queries go by in two strips, of 8 columns and of 6, since 16 queries in 14 columns would need 27 columns of
+ * the table for w, four groups of eight. A tile of 2 x 8 needs 15 of the table for h and 21 of that for w,
+ * two groups and three; one in 3 x 6 two and three as well, one in 4 x 6 three and three.
  */
 #include "kernels/cuda/attention_grid.cuh"
 
@@ -20,6 +24,7 @@ enum {
     TILE_ROWS = 4,  /* of the window in a tile */
     TILE_GROUPS = TILE_ROWS * SIZE / 8,
     LAST_GROUPS = KEY_ROWS / 8 - 3 * TILE_GROUPS,
+    STRIP = 8,     /* columns of the first strip of queries */
     TERMS_LD = 20, /* 16-byte aligned, and two rows' reads of 16 bytes share no bank */
 };
 
@@ -97,20 +102,15 @@ template <int D>
 SA_DEVICE void begin_tile(const sa_attention_grid_launch &args, const grid_place &place, int first,
                           float *term, uint32_t rows, uint32_t (&q)[D / 16][4], float (&column)[2][7])
 {
-    load_query_rows<D, true>(rows, args, place, first);
+    load_query_rows<D, true, STRIP>(rows, args, place, first);
     cp_async_commit();
     cp_async_wait<0>();
     __syncwarp();
     load_queries<D>(q, rows);
     __syncwarp(); /* read before the tables take the same place */
-    const int g = lane_id() / 4, end = place.down * place.across - 1, last = min(first + 15, end);
-    const int query[2] = {min(first + g, end), min(first + g + 8, end)};
-    const int y[2] = {query[0] / place.across, query[1] / place.across};
-    const int x[2] = {query[0] % place.across, query[1] % place.across};
-    compute_terms<D>(term, TERMS_LD, SIZE + 2, q, args.rel_h, SIZE, y, first / place.across,
-                     last / place.across, args.root);
-    compute_terms<D>(term + 16 * TERMS_LD, TERMS_LD, SIZE, q, args.rel_w, SIZE, x, 0, place.across - 1,
-                     args.root);
+    const grid_cell mine = lane_cell<STRIP>(place, first);
+    compute_terms<D>(term, TERMS_LD, SIZE + 2, q, args.rel_h, SIZE, mine.y, args.root);
+    compute_terms<D>(term + 16 * TERMS_LD, TERMS_LD, SIZE, q, args.rel_w, SIZE, mine.x, args.root);
     __syncwarp();
     take_column_terms(column, term + 16 * TERMS_LD);
 }
@@ -143,7 +143,7 @@ template <int D> SA_DEVICE void attend_window(const sa_attention_grid_launch &ar
         __syncwarp(); /* the tables have been read; results take their place */
         stage_rows(state, 0, rows);
         __syncwarp();
-        store_query_rows<D, true>(rows, args, place, first);
+        store_query_rows<D, true, STRIP>(rows, args, place, first);
         __syncwarp(); /* and the next queries that of the results */
     }
 }

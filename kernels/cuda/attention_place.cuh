@@ -2,7 +2,8 @@
  * attention_place.cuh: where in the map a block of attention_grid works. Device code only.
  *
  * Grid of a launch: x = (image, window, block of queries), the last fastest, y = head. Queries of a window
- * are its real tokens, row by row; keys are all S*S, padding included.
+ * are its real tokens, row by row unless a kernel takes them by strips (query_cell); keys are all S*S,
+ * padding included.
  */
 #ifndef SA_KERNELS_CUDA_ATTENTION_PLACE_CUH
 #define SA_KERNELS_CUDA_ATTENTION_PLACE_CUH
@@ -32,6 +33,25 @@ SA_DEVICE grid_place place_of_block(const sa_attention_grid_launch &args)
     place.token = (size_t)image * args.side * args.side;
     place.head = blockIdx.y;
     return place;
+}
+
+typedef struct {
+    int y, x;
+} grid_cell;
+
+/*
+ * Where query number `query` < down * across of the window is: row by row through the left STRIP columns,
+ * then row by row through those right of them; STRIP 0: row by row.
+ */
+template <int STRIP> SA_DEVICE grid_cell query_cell(const grid_place &place, int query)
+{
+    if (STRIP == 0 || place.across <= STRIP) {
+        return {query / place.across, query % place.across};
+    }
+    const int left = STRIP * place.down;
+    const bool right = query >= left;
+    const int number = right ? query - left : query, width = right ? place.across - STRIP : STRIP;
+    return {number / width, number % width + (right ? STRIP : 0)};
 }
 
 /* The token at (y, x) of the window. */

@@ -1,6 +1,6 @@
 /*
  * Launcher of image_resize: one launch for each direction that changes its size. Between them the picture
- * stands in the workspace, rows on 16-byte borders.
+ * stands in the workspace, rows on borders of sectors.
  */
 #include "kernels/cuda/image_resize.h"
 
@@ -8,7 +8,7 @@
 
 static size_t middle_pitch(const sa_image_resize_args *args)
 {
-    return (args->out_width * 3 + 15) / 16 * 16;
+    return (args->out_width * 3 + 31) / 32 * 32;
 }
 
 size_t sa_cuda_image_resize_workspace(const sa_stream *stream, const sa_image_resize_args *args)
@@ -20,20 +20,7 @@ size_t sa_cuda_image_resize_workspace(const sa_stream *stream, const sa_image_re
 
 static sa_cuda_resize_axis axis_of(const sa_resize_axis *axis)
 {
-    return (sa_cuda_resize_axis){.table = axis->table, .taps = (uint32_t)axis->taps};
-}
-
-/*
- * Rows of a block: the more of them, the less the table weighs, but every SM should get two blocks. The
- * choice changes no byte.
- */
-static size_t rows_a_block(const sa_stream *stream, size_t rows, size_t tiles)
-{
-    size_t most = SA_IMAGE_RESIZE_ACROSS;
-    while (most > 8 && (rows + most - 1) / most * tiles < 2 * (size_t)sa_cuda_processors(stream)) {
-        most /= 2;
-    }
-    return most;
+    return (sa_cuda_resize_axis){.table = axis->table, .taps = axis->table ? (uint32_t)axis->taps : 1};
 }
 
 static void launch_across(sa_stream *stream, const sa_image_resize_args *args, uint8_t *y, size_t y_pitch)
@@ -49,13 +36,12 @@ static void launch_across(sa_stream *stream, const sa_image_resize_args *args, u
         .x_pitch = (uint32_t)(args->in_width * 3),
         .y_pitch = (uint32_t)y_pitch,
     };
-    unsigned tiles = sa_cuda_blocks(args->out_width, SA_IMAGE_RESIZE_THREADS);
-    a.rows = (uint32_t)rows_a_block(stream, args->in_height, tiles);
     double out = 3.0 * (double)args->in_height * (double)args->out_width;
     sa_cuda_launch(stream, &(sa_cuda_launch_args){
                                .kernel = SA_CUDA_image_resize_across,
-                               .grid = {tiles, sa_cuda_blocks(args->in_height, a.rows), 1},
-                               .block = {SA_IMAGE_RESIZE_THREADS, 1, 1},
+                               .grid = {sa_cuda_blocks(args->out_width, SA_IMAGE_RESIZE_ACROSS),
+                                        sa_cuda_blocks(args->in_height, SA_IMAGE_RESIZE_ACROSS_ROWS), 1},
+                               .block = {SA_IMAGE_RESIZE_ACROSS_THREADS, 1, 1},
                                .args = &a,
                                .flops = 2.0 * out * (double)args->across.taps,
                                .bytes = 3.0 * (double)args->in_height * (double)args->in_width + out +
@@ -81,9 +67,9 @@ static void launch_down(sa_stream *stream, const sa_image_resize_args *args, con
     double in = (double)args->in_height * (double)row, out = (double)args->out_height * (double)row;
     sa_cuda_launch(stream, &(sa_cuda_launch_args){
                                .kernel = words ? SA_CUDA_image_resize_down_4 : SA_CUDA_image_resize_down_1,
-                               .grid = {sa_cuda_blocks(row, SA_IMAGE_RESIZE_THREADS * (words ? 4 : 1)),
-                                        sa_cuda_blocks(args->out_height, SA_IMAGE_RESIZE_DOWN), 1},
-                               .block = {SA_IMAGE_RESIZE_THREADS, 1, 1},
+                               .grid = {sa_cuda_blocks(row, SA_IMAGE_RESIZE_DOWN * (words ? 4 : 1)),
+                                        sa_cuda_blocks(args->out_height, SA_IMAGE_RESIZE_DOWN_ROWS), 1},
+                               .block = {SA_IMAGE_RESIZE_DOWN_THREADS, 1, 1},
                                .args = &a,
                                .flops = 2.0 * out * (double)args->down.taps,
                                .bytes = in + out + 4.0 * (double)(args->out_height * (2 + args->down.taps)),
@@ -97,7 +83,7 @@ void sa_cuda_image_resize(sa_stream *stream, const sa_image_resize_args *args)
     SA_ASSERT(across == (args->in_width != args->out_width));
     SA_ASSERT(down == (args->in_height != args->out_height));
     SA_ASSERT(args->in_height <= 1 << 19 && args->in_width <= 1 << 20);
-    SA_ASSERT(args->out_height <= 1 << 19 && args->out_width <= 1 << 20); /* 65535 blocks of 8 rows */
+    SA_ASSERT(args->out_height <= 1 << 19 && args->out_width <= 1 << 20); /* 65535 blocks of 48 rows */
     size_t pitch = across && down ? middle_pitch(args) : args->out_width * 3;
     uint8_t *middle = across && down ? args->workspace : args->y;
     if (across) {

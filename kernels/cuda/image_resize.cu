@@ -2,248 +2,343 @@
  * image_resize on the GPU: contract in kernels.h. First kernel of all: picture -> the network's frame. Two
  * launches, across and down; sums are integers, so their order does not matter.
  *
- * across: a block takes 256 output pixels of up to 64 rows, a thread one pixel. Their weights stand in shared
- * memory, tap by tap; each row's bytes come there by 16-byte accesses, the results go out by way of it. Where
- * the picture shrinks so much that taps or bytes do not fit, the threads read the table and the picture
- * themselves. Grid (pieces of an output row, pieces of the rows).
- * down: a block takes 8 output rows, a thread 4 neighbouring bytes of each (1 where pitches or addresses are
- * no multiples of 4). The input rows that any of the 8 needs are read once, with 8 weights each (0 for those
- * that do not need it). Grid (pieces of a row, output rows / 8).
+ * across: a block takes 256 output pixels of 64 rows, a thread one pixel of half of them. The pixels' rows of
+ * the table, which weigh as much as 7 rows of output, and as many rows of the picture as fit at a time stand
+ * in shared memory; each is read once. A warp's 32 pixels go out as three whole sectors. Grid (output row /
+ * 256 pixels, rows / 64). down: a block takes 48 output rows (so few blocks that every frame is one wave), a
+ * thread 4 neighbouring bytes of each fourth (1 where pitches or addresses are no multiples of 4). The last
+ * input rows stand in shared memory as a ring, so that each is read once though several output rows need it.
+ * Grid (pieces of a row, output rows / 48). Where the picture shrinks so much that taps or bytes do not fit,
+ * threads read table and picture themselves.
  */
 #include "kernels/cuda/bytes.cuh"
 #include "kernels/cuda/image_resize.h"
 
 enum {
     PRECISION = 22, /* bits after a weight's point */
-    THREADS = SA_IMAGE_RESIZE_THREADS,
-    NEAR_TAPS = 24,           /* across: weights of a pixel that shared memory takes */
-    NEAR_PITCH = THREADS + 1, /* so that the taps of a pixel stand in different banks */
-    NEAR_BYTES = 12288,       /* across: bytes of an input row that it takes, 16-byte borders included */
+    ROUND = 1 << (PRECISION - 1),
+    NEAR_TAPS = 24, /* weights of a pixel that shared memory takes */
+    ACROSS = SA_IMAGE_RESIZE_ACROSS,
+    ACROSS_THREADS = SA_IMAGE_RESIZE_ACROSS_THREADS,
+    ACROSS_ROWS = SA_IMAGE_RESIZE_ACROSS_ROWS,
+    NEAR_BYTES = 18432, /* across: of input rows, borders included; 64 rows that grow to three times */
+    TOGETHER = 4,       /* across: rows whose sums share the reading of the weights */
     DOWN = SA_IMAGE_RESIZE_DOWN,
-    CHUNK = 64, /* down: input rows whose weights stand in shared memory at a time */
+    DOWN_THREADS = SA_IMAGE_RESIZE_DOWN_THREADS,
+    DOWN_ROWS = SA_IMAGE_RESIZE_DOWN_ROWS,
+    RING = 32, /* down: input rows in shared memory */
+    GROUPS = DOWN_THREADS / DOWN,
+    SECTOR = 32,
 };
 
-SA_DEVICE uint8_t rounded_pixel(int32_t sum)
+static_assert(NEAR_TAPS <= RING, "a ring holds what an output row needs");
+
+/* `high` and `low` to 0..255, in the two lowest bytes; above them the lower half of `rest`. */
+SA_DEVICE uint32_t clipped(int32_t high, int32_t low, uint32_t rest)
 {
-    int32_t value = (sum + (1 << (PRECISION - 1))) >> PRECISION;
-    return (uint8_t)min(max(value, 0), 255);
+    uint32_t word;
+    asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, %3;" : "=r"(word) : "r"(high), "r"(low), "r"(rest));
+    return word;
 }
 
-SA_DEVICE void put_pixel(uint8_t *to, const int32_t sum[3])
+/* N sums, which began at ROUND, to neighbouring bytes, the first one lowest; the bytes above are 0. */
+template <int N> SA_DEVICE uint32_t rounded(const int32_t (&sum)[N])
 {
-    for (int c = 0; c < 3; c++) {
-        to[c] = rounded_pixel(sum[c]);
+    int32_t value[4] = {0, 0, 0, 0};
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        value[i] = sum[i] >> PRECISION;
+    }
+    return clipped(value[1], value[0], clipped(value[3], value[2], 0));
+}
+
+template <int N> SA_DEVICE void start(int32_t (&sum)[N])
+{
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        sum[i] = ROUND;
+    }
+}
+
+/* Rows [begin, begin + count) of a table, as they lie: first tap, number of taps, weights. */
+SA_DEVICE void load_table(int32_t *near, const sa_cuda_resize_axis &axis, uint32_t begin, uint32_t count)
+{
+    uint32_t row = 2 + axis.taps;
+    const int32_t *from = axis.table + (size_t)begin * row;
+    for (uint32_t i = threadIdx.x; i < count * row; i += blockDim.x) {
+        near[i] = from[i];
     }
 }
 
 /* ---- across ---- */
 
-/* The pixels that a block makes, and the input pixels [first, end) that they need. */
+/* Input bytes of a tile: [first, first + bytes) of a row, in `room` bytes of shared memory. */
 typedef struct {
-    uint32_t begin, count, first, end;
-} across_tile;
+    uint32_t first, bytes, room;
+} across_span;
 
-SA_DEVICE const int32_t *table_row(const sa_cuda_image_resize_args &a, uint32_t i)
+SA_DEVICE across_span span_of(const int32_t *near, uint32_t row, uint32_t count)
 {
-    return a.axis.table + (size_t)i * (2 + a.axis.taps);
+    const int32_t *last = near + (count - 1) * row;
+    uint32_t first = (uint32_t)near[0] * 3, bytes = (uint32_t)(last[0] + last[1]) * 3 - first;
+    return {first, bytes, (bytes + 2 * (SECTOR - 1)) / SECTOR * SECTOR};
 }
 
-SA_DEVICE across_tile tile_of_block(const sa_cuda_image_resize_args &a)
+/* Rows [y, y + count) into shared memory, a warp a row, from the sector on in which the span begins. */
+SA_DEVICE void load_rows(const sa_cuda_image_resize_args &a, const across_span &s, uint8_t *rows, uint32_t y,
+                         uint32_t count)
 {
-    across_tile t;
-    t.begin = blockIdx.x * THREADS;
-    t.count = min((uint32_t)THREADS, a.out_width - t.begin);
-    const int32_t *last = table_row(a, t.begin + t.count - 1);
-    t.first = (uint32_t)table_row(a, t.begin)[0];
-    t.end = (uint32_t)(last[0] + last[1]);
-    return t;
+    const uint8_t *end = a.x + (size_t)a.in_height * a.x_pitch;
+    for (uint32_t r = threadIdx.x / 32; r < count; r += ACROSS_THREADS / 32) {
+        const uint8_t *from = a.x + (size_t)(y + r) * a.x_pitch + s.first, *stop = from + s.bytes;
+        from -= (uintptr_t)from % SECTOR;
+        for (uint32_t i = lane_id() * 16; from + i < stop; i += 32 * 16) {
+            *(uint4 *)(rows + r * s.room + i) = load_within(from + i, a.x, end);
+        }
+    }
+}
+
+/* A pixel of TOGETHER rows; its first byte in row r is at in[r]. */
+SA_DEVICE void add_taps(int32_t (&sum)[TOGETHER][3], const int32_t *row, const uint8_t *(&in)[TOGETHER])
+{
+    const int32_t *weight = row + 2;
+    for (int32_t k = row[1]; k > 0; k--, weight++) {
+        int32_t w = *weight;
+#pragma unroll
+        for (int r = 0; r < TOGETHER; r++) {
+            sum[r][0] += w * in[r][0];
+            sum[r][1] += w * in[r][1];
+            sum[r][2] += w * in[r][2];
+            in[r] += 3;
+        }
+    }
 }
 
 /*
- * The rows of the table, first tap, count and weights, turned to [entry][pixel], so that neighbouring threads
- * read neighbouring words.
+ * The warp's 32 pixels of a row, one a lane in the lower three bytes, of which `count` bytes exist: by words
+ * where `words` says so, else by bytes.
  */
-SA_DEVICE void load_table(const sa_cuda_image_resize_args &a, const across_tile &t,
-                          int32_t (*table)[NEAR_PITCH])
+SA_DEVICE void store_pixels(uint8_t *to, uint32_t pixel, uint32_t count, bool words)
 {
-    const int32_t *from = table_row(a, t.begin);
-    uint32_t row = 2 + a.axis.taps;
-    for (uint32_t i = threadIdx.x; i < t.count * row; i += THREADS) {
-        table[i % row][i / row] = from[i];
+    uint32_t lane = lane_id();
+    if (words) {
+        uint32_t from = lane * 4 / 3,
+                 skip = lane * 4 % 3; /* the word's first byte: its pixel, its place there */
+        uint32_t pick = skip == 0 ? 0x4210 : skip == 1 ? 0x5421 : 0x6542;
+        uint32_t low = __shfl_sync(0xffffffffu, pixel, from),
+                 high = __shfl_sync(0xffffffffu, pixel, from + 1);
+        if (lane < 24) {
+            ((uint32_t *)to)[lane] = __byte_perm(low, high, pick);
+        }
+        return;
+    }
+    for (uint32_t i = lane; i < 96; i += 32) {
+        uint32_t byte = __shfl_sync(0xffffffffu, pixel, i / 3) >> (i % 3 * 8);
+        if (i < count) {
+            to[i] = (uint8_t)byte;
+        }
     }
 }
 
-/* The row's bytes from the first pixel of the tile on are at `in`; results to `out`, 3 bytes a thread. */
-SA_DEVICE void pixel_near(const across_tile &t, const int32_t (*table)[NEAR_PITCH], const uint8_t *in,
-                          uint8_t *out)
-{
-    int32_t sum[3] = {0, 0, 0};
-    in += (table[0][threadIdx.x] - (int32_t)t.first) * 3;
-    int32_t count = table[1][threadIdx.x];
-    for (int32_t k = 0; k < count; k++, in += 3) {
-        int32_t w = table[2 + k][threadIdx.x];
-        sum[0] += w * in[0];
-        sum[1] += w * in[1];
-        sum[2] += w * in[2];
-    }
-    put_pixel(out + threadIdx.x * 3, sum);
-}
-
-SA_DEVICE void pixel_far(const sa_cuda_image_resize_args &a, uint32_t i, const uint8_t *x, uint8_t *y)
-{
-    const int32_t *row = table_row(a, i);
-    const uint8_t *in = x + (size_t)row[0] * 3;
-    int32_t sum[3] = {0, 0, 0};
-    for (int32_t k = 0; k < row[1]; k++, in += 3) {
-        sum[0] += row[2 + k] * in[0];
-        sum[1] += row[2 + k] * in[1];
-        sum[2] += row[2 + k] * in[2];
-    }
-    put_pixel(y + (size_t)i * 3, sum);
-}
-
-/* A tile's results from shared memory to their row, 4 bytes an access where the row begins on such a border.
+/*
+ * A thread's pixel, whose row of the table is `row`, of rows [y, y + count), which stand in shared memory;
+ * the block's groups of ACROSS threads take turns.
  */
-SA_DEVICE void store_tile(uint8_t *to, const uint32_t *out, uint32_t bytes)
+SA_DEVICE void make_near(const sa_cuda_image_resize_args &a, const across_span &s, const int32_t *row,
+                         const uint8_t *rows, uint32_t y, uint32_t count)
 {
-    uint32_t words = (uintptr_t)to % 4 == 0 ? bytes / 4 : 0;
-    for (uint32_t i = threadIdx.x; i < words; i += THREADS) {
-        ((uint32_t *)to)[i] = out[i];
-    }
-    for (uint32_t i = words * 4 + threadIdx.x; i < bytes; i += THREADS) {
-        to[i] = ((const uint8_t *)out)[i];
+    uint32_t warp = blockIdx.x * ACROSS + threadIdx.x % ACROSS / 32 * 32; /* its first pixel */
+    uint32_t bytes = warp < a.out_width ? (a.out_width - warp) * 3 : 0;
+    uint8_t *out = a.y + (size_t)y * a.y_pitch + (size_t)warp * 3;
+    bool words = bytes >= 96 && ((uintptr_t)out | a.y_pitch) % 4 == 0;
+    /* Of row y's bytes in x; counts modulo SECTOR. */
+    uint32_t begin = (uint32_t)(uintptr_t)a.x + y * a.x_pitch + s.first;
+    rows += (uint32_t)row[0] * 3 - s.first;
+    for (uint32_t r = threadIdx.x / ACROSS * TOGETHER; r < count; r += ACROSS_THREADS / ACROSS * TOGETHER) {
+        int32_t sum[TOGETHER][3];
+        const uint8_t *in[TOGETHER];
+#pragma unroll
+        for (uint32_t i = 0; i < TOGETHER; i++) { /* past the last row: that one again */
+            uint32_t mine = min(r + i, count - 1);
+            in[i] = rows + (mine * s.room + (begin + mine * a.x_pitch) % SECTOR);
+            start(sum[i]);
+        }
+        add_taps(sum, row, in);
+        uint8_t *to = out + (size_t)r * a.y_pitch;
+#pragma unroll
+        for (uint32_t i = 0; i < TOGETHER; i++, to += a.y_pitch) {
+            if (r + i < count) {
+                store_pixels(to, rounded(sum[i]), bytes, words);
+            }
+        }
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+/* Pixel i of rows [y, end), from memory; the groups take turns. */
+SA_DEVICE void make_far(const sa_cuda_image_resize_args &a, uint32_t i, uint32_t y, uint32_t end)
+{
+    const int32_t *row = a.axis.table + (size_t)i * (2 + a.axis.taps);
+    for (y += threadIdx.x / ACROSS; y < end; y += ACROSS_THREADS / ACROSS) {
+        const uint8_t *in = a.x + (size_t)y * a.x_pitch + (size_t)row[0] * 3;
+        int32_t sum[3];
+        start(sum);
+        for (int32_t k = 0; k < row[1]; k++, in += 3) {
+            sum[0] += row[2 + k] * in[0];
+            sum[1] += row[2 + k] * in[1];
+            sum[2] += row[2 + k] * in[2];
+        }
+        uint32_t pixel = rounded(sum);
+        uint8_t *to = a.y + (size_t)y * a.y_pitch + (size_t)i * 3;
+        to[0] = (uint8_t)pixel, to[1] = (uint8_t)(pixel >> 8), to[2] = (uint8_t)(pixel >> 16);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(ACROSS_THREADS)
     image_resize_across(const __grid_constant__ sa_cuda_image_resize_args a)
 {
-    __shared__ int32_t table[2 + NEAR_TAPS][NEAR_PITCH];
-    __shared__ uint4 piece[NEAR_BYTES / 16];
-    __shared__ uint32_t out[THREADS * 3 / 4];
-    across_tile t = tile_of_block(a);
-    uint32_t bytes = (t.end - t.first) * 3, room = (bytes + 15 + 15) / 16 * 16;
-    bool here = threadIdx.x < t.count, near = a.axis.taps <= NEAR_TAPS && room <= NEAR_BYTES;
-    uint32_t y = blockIdx.y * a.rows, end = min(y + a.rows, a.in_height);
-    if (near) {
-        load_table(a, t, table);
+    __shared__ int32_t table[ACROSS * (2 + NEAR_TAPS)]; /* taps are odd, so threads' rows differ in bank */
+    __shared__ __align__(16) uint8_t rows[NEAR_BYTES];
+    uint32_t begin = blockIdx.x * ACROSS, count = min((uint32_t)ACROSS, a.out_width - begin);
+    uint32_t pixel = threadIdx.x % ACROSS, y = blockIdx.y * ACROSS_ROWS,
+             end = min(y + ACROSS_ROWS, a.in_height), row = 2 + a.axis.taps;
+    across_span s = {0, 0, NEAR_BYTES + 1};
+    if (a.axis.taps <= NEAR_TAPS) {
+        load_table(table, a.axis, begin, count);
+        __syncthreads(); /* the table is there */
+        s = span_of(table, row, count);
     }
-    for (; y < end; y++) {
-        const uint8_t *x = a.x + (size_t)y * a.x_pitch, *from = x + (size_t)t.first * 3;
-        uint8_t *to = a.y + (size_t)y * a.y_pitch;
-        if (!near) {
-            if (here) {
-                pixel_far(a, t.begin + threadIdx.x, x, to);
-            }
-            continue;
+    if (s.room > NEAR_BYTES) {
+        if (pixel < count) {
+            make_far(a, begin + pixel, y, end);
         }
-        load_bytes(piece, room, from, bytes, a.x, a.x + (size_t)a.in_height * a.x_pitch);
-        __syncthreads(); /* row and table are there; the last row's results have gone out */
-        if (here) {
-            pixel_near(t, table, (const uint8_t *)piece + (uintptr_t)from % 16, (uint8_t *)out);
-        }
-        __syncthreads(); /* the results are there; the row may be overwritten */
-        store_tile(to + (size_t)t.begin * 3, out, t.count * 3);
+        return;
+    }
+    /* Threads without a pixel make the last one again: whole warps store. */
+    const int32_t *mine = table + min(pixel, count - 1) * row;
+    for (uint32_t fit = NEAR_BYTES / s.room; y < end; y += fit) {
+        uint32_t here = min(fit, end - y);
+        load_rows(a, s, rows, y, here);
+        __syncthreads(); /* the rows are there */
+        make_near(a, s, mine, rows, y, here);
+        __syncthreads(); /* the rows may be overwritten */
     }
 }
 
 /* ---- down ---- */
 
-/* Weight of input row `in` in output row y: 0 outside its taps. */
-SA_DEVICE int32_t weight_of(const sa_cuda_image_resize_args &a, uint32_t y, uint32_t in)
-{
-    if (y >= a.out_height) {
-        return 0;
-    }
-    if (a.axis.table == nullptr) {
-        return in == y ? 1 << PRECISION : 0;
-    }
-    const int32_t *row = table_row(a, y);
-    uint32_t k = in - (uint32_t)row[0];
-    return k < (uint32_t)row[1] ? row[2 + k] : 0;
-}
-
 /* BYTES bytes of a row at once. */
-template <int BYTES> SA_DEVICE uint32_t load_row(const uint8_t *at)
+template <int BYTES> SA_DEVICE uint32_t load_piece(const uint8_t *at)
 {
     return BYTES == 4 ? *(const uint32_t *)at : *at;
 }
 
-template <int BYTES> SA_DEVICE void store_row(uint8_t *at, const int32_t (&sum)[BYTES])
+template <int BYTES> SA_DEVICE void store_piece(uint8_t *at, const int32_t (&sum)[BYTES])
 {
-    uint32_t word = 0;
+    if (BYTES == 4) {
+        *(uint32_t *)at = rounded(sum);
+    } else {
+        *at = (uint8_t)rounded(sum);
+    }
+}
+
+template <int BYTES> SA_DEVICE void add_piece(int32_t (&sum)[BYTES], int32_t w, uint32_t word)
+{
 #pragma unroll
     for (int i = 0; i < BYTES; i++) {
-        word |= (uint32_t)rounded_pixel(sum[i]) << (8 * i);
-    }
-    if (BYTES == 4) {
-        *(uint32_t *)at = word;
-    } else {
-        *at = (uint8_t)word;
+        sum[i] += w * (int32_t)(word >> (8 * i) & 255u);
     }
 }
 
-/* Input rows [*first, *end) that output rows [y, y + DOWN) need. */
-SA_DEVICE void rows_needed(const sa_cuda_image_resize_args &a, uint32_t y, uint32_t *first, uint32_t *end)
+/* How many of the output rows [r, count), at most 32, need no input row from first(r) + RING on; at least 1.
+ */
+SA_DEVICE uint32_t rows_in_ring(const int32_t *table, uint32_t row, uint32_t r, uint32_t count)
 {
-    uint32_t last = min(y + DOWN, a.out_height) - 1;
-    *first = a.axis.table == nullptr ? y : (uint32_t)table_row(a, y)[0];
-    *end = a.axis.table == nullptr ? last + 1 : (uint32_t)(table_row(a, last)[0] + table_row(a, last)[1]);
+    uint32_t mine = r + lane_id();
+    const int32_t *at = table + min(mine, count - 1) * row;
+    bool fits = mine < count && at[0] + at[1] <= table[r * row] + RING;
+    return (uint32_t)__popc(__ballot_sync(0xffffffffu, fits)); /* the tables' first and last taps only grow */
 }
 
-/* Adds input rows [begin, begin + count) to the sums of all output rows. */
+/*
+ * Output rows [y, y + count), whose part of the table is `table`, at byte `column`, if it is `here`. Input
+ * row i stands at i % RING of the ring, where the block's groups of DOWN threads put it in turns.
+ */
 template <int BYTES>
-SA_DEVICE void add_rows(int32_t (&sum)[DOWN][BYTES], const uint8_t *in, uint32_t pitch, uint32_t count,
-                        const int32_t (*weights)[DOWN])
+SA_DEVICE void down_near(const sa_cuda_image_resize_args &a, const int32_t *table, uint32_t (*ring)[DOWN],
+                         uint32_t column, bool here, uint32_t y, uint32_t count)
 {
-    for (uint32_t k = 0; k < count; k++, in += pitch) {
-        uint32_t word = load_row<BYTES>(in);
-        int4 low = *(const int4 *)weights[k], high = *(const int4 *)(weights[k] + 4);
-        const int32_t w[DOWN] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
-        for (int i = 0; i < BYTES; i++) {
-            int32_t byte = (int32_t)(word >> (8 * i) & 255u);
-#pragma unroll
-            for (int r = 0; r < DOWN; r++) {
-                sum[r][i] += w[r] * byte;
-            }
+    uint32_t group = threadIdx.x / DOWN, word = threadIdx.x % DOWN, row = 2 + a.axis.taps;
+    uint32_t loaded = (uint32_t)table[0];
+    for (uint32_t r = 0; r < count;) {
+        uint32_t stop = r + rows_in_ring(table, row, r, count);
+        const int32_t *last = table + (stop - 1) * row;
+        uint32_t need = (uint32_t)(last[0] + last[1]);
+        for (uint32_t i = loaded + group; here && i < need; i += GROUPS) {
+            ring[i % RING][word] = load_piece<BYTES>(a.x + (size_t)i * a.x_pitch + column);
         }
+        loaded = need;
+        __syncthreads(); /* the rows are there */
+        for (r += group; here && r < stop; r += GROUPS) {
+            const int32_t *mine = table + r * row;
+            int32_t sum[BYTES];
+            start(sum);
+            for (int32_t k = 0; k < mine[1]; k++) {
+                add_piece(sum, mine[2 + k], ring[(uint32_t)(mine[0] + k) % RING][word]);
+            }
+            store_piece(a.y + (size_t)(y + r) * a.y_pitch + column, sum);
+        }
+        r = stop;
+        __syncthreads(); /* the rows may be overwritten */
+    }
+}
+
+/* The same from memory. */
+template <int BYTES>
+SA_DEVICE void down_far(const sa_cuda_image_resize_args &a, uint32_t column, uint32_t y, uint32_t count)
+{
+    for (uint32_t r = threadIdx.x / DOWN; r < count; r += GROUPS) {
+        const int32_t *row = a.axis.table + (size_t)(y + r) * (2 + a.axis.taps);
+        const uint8_t *in = a.x + (size_t)row[0] * a.x_pitch + column;
+        int32_t sum[BYTES];
+        start(sum);
+        for (int32_t k = 0; k < row[1]; k++, in += a.x_pitch) {
+            add_piece(sum, row[2 + k], load_piece<BYTES>(in));
+        }
+        store_piece(a.y + (size_t)(y + r) * a.y_pitch + column, sum);
     }
 }
 
 template <int BYTES> SA_DEVICE void down(const sa_cuda_image_resize_args &a)
 {
-    __shared__ __align__(16) int32_t weights[CHUNK][DOWN];
-    uint32_t column = (blockIdx.x * THREADS + threadIdx.x) * BYTES, y = blockIdx.y * DOWN, first, end;
+    __shared__ int32_t table[DOWN_ROWS * (2 + NEAR_TAPS)];
+    __shared__ uint32_t ring[RING][DOWN];
+    uint32_t column = (blockIdx.x * DOWN + threadIdx.x % DOWN) * BYTES, y = blockIdx.y * DOWN_ROWS;
+    uint32_t count = min((uint32_t)DOWN_ROWS, a.out_height - y);
     bool here = column < a.out_width * 3;
-    rows_needed(a, y, &first, &end);
-    int32_t sum[DOWN][BYTES] = {};
-    for (uint32_t begin = first; begin < end; begin += CHUNK) {
-        uint32_t count = min((uint32_t)CHUNK, end - begin);
-        for (uint32_t i = threadIdx.x; i < count * DOWN; i += THREADS) {
-            weights[i / DOWN][i % DOWN] = weight_of(a, y + i % DOWN, begin + i / DOWN);
-        }
-        __syncthreads(); /* everybody reads all weights */
+    if (a.axis.taps > NEAR_TAPS) {
         if (here) {
-            add_rows(sum, a.x + (size_t)begin * a.x_pitch + column, a.x_pitch, count, weights);
+            down_far<BYTES>(a, column, y, count);
         }
-        __syncthreads(); /* before the next chunk's weights */
+        return;
     }
-#pragma unroll
-    for (int r = 0; r < DOWN; r++) {
-        if (here && y + r < a.out_height) {
-            store_row(a.y + (size_t)(y + r) * a.y_pitch + column, sum[r]);
-        }
+    if (a.axis.table != nullptr) {
+        load_table(table, a.axis, y, count);
+    } else if (threadIdx.x < count) { /* one tap, of weight 1 */
+        table[threadIdx.x * 3] = (int32_t)(y + threadIdx.x);
+        table[threadIdx.x * 3 + 1] = 1;
+        table[threadIdx.x * 3 + 2] = 1 << PRECISION;
     }
+    __syncthreads(); /* the table is there */
+    down_near<BYTES>(a, table, ring, column, here, y, count);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(DOWN_THREADS)
     image_resize_down_4(const __grid_constant__ sa_cuda_image_resize_args a)
 {
     down<4>(a);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(DOWN_THREADS)
     image_resize_down_1(const __grid_constant__ sa_cuda_image_resize_args a)
 {
     down<1>(a);
