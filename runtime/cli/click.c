@@ -27,6 +27,7 @@ typedef struct {
     sa_click_engine engine;
     sa_click_answer answer;
     double decode, encode, click;
+    double *ious; /* [options->simulate], or NULL */
 } job;
 
 static bool ends_with(const char *text, const char *ending)
@@ -141,6 +142,16 @@ static sa_status check_options(const sa_cli *cli, const sa_click_options *o, sa_
                        "give --image FILE for one picture, --clicks FILE.jsonl for many", "%s",
                        o->image == NULL ? "no picture is named" : "not together with --clicks");
     }
+    if ((o->simulate > 0) != (o->gt != NULL)) {
+        return sa_fail(err, SA_BAD_USAGE, o->gt != NULL ? "--gt" : "--simulate",
+                       "--gt FILE --simulate N: N clicks that correct the mask towards FILE's",
+                       "%s is missing", o->gt != NULL ? "--simulate" : "--gt");
+    }
+    bool prompted = cli->arguments.use_count > 0 || o->box != NULL || o->mask != NULL || o->clicks != NULL;
+    if (o->simulate > 0 && prompted) {
+        return sa_fail(err, SA_BAD_USAGE, "--simulate", "leave clicks, box and mask out",
+                       "simulated clicks start from nothing");
+    }
     bool single = cli->arguments.use_count > 0 || o->box != NULL || o->mask != NULL || o->out != NULL ||
                   o->overlay != NULL || o->save_logits != NULL || o->save_embedding != NULL;
     if (o->clicks != NULL && single) {
@@ -157,7 +168,9 @@ static sa_status read_picture(job *j, sa_error *err)
     double start = sa_clock_seconds();
     SA_TRY(sa_image_read(j->options->image, &limits, &j->image, err));
     j->decode = sa_clock_seconds() - start;
-    return sa_user_prompt_check(&j->prompt, j->image.height, j->image.width, j->options->image, err);
+    return j->options->simulate > 0
+               ? SA_OK
+               : sa_user_prompt_check(&j->prompt, j->image.height, j->image.width, j->options->image, err);
 }
 
 static sa_status encode_picture(job *j, sa_error *err)
@@ -199,6 +212,32 @@ static sa_status answer_prompt(job *j, sa_error *err)
     }
     j->click = sa_clock_seconds() - start;
     free(state);
+    return status == SA_OK ? sa_interrupt_check(err) : status;
+}
+
+static sa_status simulate(job *j, sa_error *err)
+{
+    const sa_image_limits limits = sa_click_limits(j->options);
+    sa_mask target;
+    size_t most = (size_t)j->options->simulate;
+    j->ious = calloc(most, sizeof *j->ious);
+    if (j->ious == NULL) {
+        return sa_fail(err, SA_NO_ROOM, "--simulate", "ask for fewer clicks", "no memory for %zu clicks",
+                       most);
+    }
+    SA_TRY(sa_mask_new(&target, j->image.height, j->image.width, err));
+    double start = sa_clock_seconds();
+    sa_status status = sa_user_mask_read(j->options->gt, &limits, &target, err);
+    if (status == SA_OK && sa_mask_area(&target) == 0) {
+        status =
+            sa_fail(err, SA_BAD_INPUT, j->options->gt, "give the mask of an object", "no pixel of it is set");
+    }
+    if (status == SA_OK) {
+        status = sa_click_simulate(&j->engine, &target, most, &j->prompt, &j->answer, j->ious, err);
+        sa_cli_name_item(status, j->options->image, err);
+    }
+    j->click = sa_clock_seconds() - start;
+    sa_mask_free(&target);
     return status == SA_OK ? sa_interrupt_check(err) : status;
 }
 
@@ -314,6 +353,11 @@ static void print_summary(const job *j)
         printf("  mask %zu%s  %zu pixels, score %.3f\n", i, i == answer->best ? " (kept)" : "",
                sa_mask_area(&j->answer.masks[i]), (double)answer->scores[i]);
     }
+    for (size_t i = 0; j->ious != NULL && i < j->prompt.count; i++) {
+        const sa_click *c = &j->prompt.clicks[i];
+        printf("  click %zu at %.0f,%.0f %s: IoU %.3f\n", i + 1, (double)c->x, (double)c->y,
+               c->positive ? "on the object" : "beside it", j->ious[i]);
+    }
     printf("decode %.3f s, encode %.3f s, click %.3f s on %s, %s\n", j->decode, j->encode, j->click,
            sa_device_name(j->engine.device), sa_dtype_name(j->engine.precision));
 }
@@ -323,12 +367,18 @@ static sa_status report(const job *j, sa_error *err)
     const sa_click_options *o = j->options;
     if (j->cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
-        const sa_click_result result = {o->image,           j->image.height,
-                                        j->image.width,     &j->prompt,
-                                        &j->answer,         o->all,
-                                        j->decode,          j->encode,
-                                        j->click,           sa_device_name(j->engine.device),
-                                        j->engine.precision};
+        const sa_click_result result = {o->image,
+                                        j->image.height,
+                                        j->image.width,
+                                        &j->prompt,
+                                        &j->answer,
+                                        o->all,
+                                        j->decode,
+                                        j->encode,
+                                        j->click,
+                                        sa_device_name(j->engine.device),
+                                        j->engine.precision,
+                                        j->ious};
         return sa_click_write_result(&w, &result, err);
     }
     if (o->out == NULL && o->overlay == NULL && o->save_logits == NULL && o->save_embedding == NULL) {
@@ -345,7 +395,9 @@ static sa_status run_job(job *j, sa_error *err)
     size_t height = j->image.height, width = j->image.width;
     const sa_segmenter_options wanted = {.slots = 1,
                                          .batch = 1,
-                                         .max_clicks = j->prompt.count > 0 ? j->prompt.count : 1,
+                                         .max_clicks = o->simulate > 0       ? (size_t)o->simulate
+                                                       : j->prompt.count > 0 ? j->prompt.count
+                                                                             : 1,
                                          .max_pixels = height * width,
                                          .max_side = height > width ? height : width};
     SA_TRY(sa_click_engine_open(&j->engine, j->cli, o->segmenter, &wanted, err));
@@ -353,7 +405,7 @@ static sa_status run_job(job *j, sa_error *err)
     SA_TRY(sa_click_answer_new(&j->answer, j->engine.segmenter, height, width, o->all, logits, err));
     SA_TRY(sa_interrupt_check(err));
     SA_TRY(encode_picture(j, err));
-    SA_TRY(answer_prompt(j, err));
+    SA_TRY(o->simulate > 0 ? simulate(j, err) : answer_prompt(j, err));
     SA_TRY(write_files(j, err));
     return report(j, err);
 }
@@ -362,6 +414,7 @@ static sa_status run_single(sa_cli *cli, const sa_click_options *options, sa_err
 {
     job j = {.cli = cli, .options = options};
     sa_status status = run_job(&j, err);
+    free(j.ious);
     sa_click_answer_free(&j.answer);
     sa_click_engine_close(&j.engine);
     sa_image_free(&j.image);
@@ -416,6 +469,11 @@ int sa_command_click(int argc, char **argv)
         {"mask", SA_OPTION_TEXT, &o.mask, "FILE",
          "a first mask: logits (.npy, from --save-logits), a mask picture, or JSON with COCO RLE or polygons",
          NULL, 0, 0},
+        {"gt", SA_OPTION_TEXT, &o.gt, "FILE", "the mask that --simulate clicks for: a picture, or JSON", NULL,
+         0, 0},
+        {"simulate", SA_OPTION_INTEGER, &o.simulate, "N",
+         "up to N clicks of the simulated annotator, each where the mask is most wrong", NULL, 1,
+         SA_PROMPT_MOST_CLICKS},
         {"clicks", SA_OPTION_TEXT, &o.clicks, "FILE",
          "many pictures: rows {\"image\",\"clicks\",\"box\"?,\"mask\"?}, paths relative to the file; one "
          "JSON object "

@@ -19,6 +19,8 @@ typedef struct {
     const char *segmenter, *image, *clicks;
     const char *box, *mask;
     const char *out, *overlay, *save_logits, *save_embedding;
+    const char *gt;   /* the target, for simulated clicks */
+    int64_t simulate; /* how many; 0: none */
     bool all;
     int64_t batch;
     int64_t max_pixels, max_side, max_file_bytes, max_memory;
@@ -68,10 +70,20 @@ typedef struct {
     double decode, encode, click; /* seconds */
     const char *device;
     sa_dtype precision;
+    const double *ious; /* after each simulated click; NULL: clicks are the user's */
 } sa_click_result;
 
 /* SA_NO_ROOM leaves a broken line in the stream. */
 sa_status sa_click_write_result(sa_json_writer *w, const sa_click_result *result, sa_error *err);
+
+/*
+ * The --simulate mode, on the picture in slot 0: clicks of the simulated annotator
+ * (runtime/hlmat/annotator.h) join `prompt` one after the other, each where the mask so far is most wrong,
+ * until `most` are made or nothing is left to correct. ious[i]: after click i. `answer` is that of the last
+ * click.
+ */
+sa_status sa_click_simulate(const sa_click_engine *engine, const sa_mask *target, size_t most,
+                            sa_user_prompt *prompt, sa_click_answer *answer, double *ious, sa_error *err);
 
 /* The --clicks mode: all of it but opening the command line. *failed: rows that got an error object. */
 sa_status sa_click_run_rows(sa_cli *cli, const sa_click_options *options, size_t *failed, sa_error *err);

@@ -129,6 +129,16 @@ static void write_prompt(sa_json_writer *w, const sa_user_prompt *prompt)
     sa_json_end_array(w);
 }
 
+static void write_ious(sa_json_writer *w, const sa_click_result *r)
+{
+    sa_json_key(w, "ious");
+    sa_json_begin_array(w);
+    for (size_t i = 0; i < r->prompt->count; i++) {
+        sa_json_f64(w, r->ious[i]);
+    }
+    sa_json_end_array(w);
+}
+
 static sa_status write_mask(sa_json_writer *w, const sa_mask *mask, float score, sa_error *err)
 {
     sa_rle rle;
@@ -172,6 +182,9 @@ sa_status sa_click_write_result(sa_json_writer *w, const sa_click_result *r, sa_
     sa_json_key(w, "width");
     sa_json_int(w, (int64_t)r->width);
     write_prompt(w, r->prompt);
+    if (r->ious != NULL) {
+        write_ious(w, r);
+    }
     SA_TRY(write_masks(w, r, err));
     sa_json_key(w, "seconds");
     sa_json_begin_object(w);

@@ -368,7 +368,8 @@ static void finish_item(run *r, item *it, double seconds)
                                     it->picture->encode,
                                     seconds,
                                     sa_device_name(r->engine.device),
-                                    r->engine.precision};
+                                    r->engine.precision,
+                                    NULL};
     char *text = NULL;
     size_t size = 0;
     sa_error err = {0};

@@ -268,6 +268,16 @@ static sa_status mask_from_file(const char *path, const unsigned char *bytes, si
     return status;
 }
 
+sa_status sa_user_mask_read(const char *path, const sa_image_limits *limits, sa_mask *mask, sa_error *err)
+{
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    SA_TRY(sa_file_read(path, MASK_FILE_LIMIT, &bytes, &size, err));
+    sa_status status = mask_from_file(path, bytes, size, limits, mask, err);
+    free(bytes);
+    return status;
+}
+
 sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter *segmenter, size_t slot,
                                const sa_image *picture, const sa_image_limits *limits, const char *name,
                                float *state, sa_error *err)

@@ -61,6 +61,12 @@ sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter 
                                float *state, sa_error *err);
 
 /*
+ * A mask from a file into `mask`, which has its picture's size: a picture of that size (set where a channel
+ * is >= 128), or JSON with COCO RLE or polygons.
+ */
+sa_status sa_user_mask_read(const char *path, const sa_image_limits *limits, sa_mask *mask, sa_error *err);
+
+/*
  * `path` as seen from `directory` ("" for the current one): "rows" and "x.png" give "rows/x.png"; absolute
  * paths stay.
  */

@@ -142,4 +142,32 @@ wait $pid
 check "SIGTERM: exit 130" test $? -eq 130
 check "only whole lines are out" test "$(grep -cv '^{.*}$' "$SCRATCH/stopped")" -eq 0
 
+# ---- simulated clicks ----
+"$SEGAGENT_BINARY" synth --out "$SCRATCH/scene" --count 1 --seed 4 --level steps --size 128 --quiet
+SCENE=$SCRATCH/scene/images/000000.png
+python3 -c "import json, sys; print(json.dumps(json.loads(sys.stdin.readline())['gt']))" \
+    <"$SCRATCH/scene/manifest.jsonl" >"$SCRATCH/gt.json"
+works click --segmenter "$MODEL" --image "$SCENE" --gt "$SCRATCH/gt.json" --simulate 4 --json
+cp "$SCRATCH/out" "$SCRATCH/simulated"
+says '"ious":\[[0-9.]+,[0-9.]+,[0-9.]+,[0-9.]+\]'
+# The clicks that it made, given by hand, make the same mask.
+mapfile -t POINTS < <(python3 -c "
+import json
+for c in json.load(open('$SCRATCH/simulated'))['clicks']:
+    print('--point' if c['positive'] else '--negative'); print('%d,%d' % (c['x'], c['y']))")
+works click --segmenter "$MODEL" --image "$SCENE" "${POINTS[@]}" --json
+check "simulated clicks by hand" python3 -c "
+import json
+a, b = json.load(open('$SCRATCH/simulated')), json.load(open('$SCRATCH/out'))
+assert a['masks'] == b['masks'] and a['clicks'] == b['clicks'] and len(a['clicks']) == 4"
+run click --segmenter "$MODEL" --image "$SCENE" --simulate 4
+check "--simulate without --gt" [ $CODE -eq 2 ]
+run click --segmenter "$MODEL" --image "$SCENE" --gt "$SCRATCH/gt.json" --simulate 4 --point 1,1
+check "--simulate with clicks" [ $CODE -eq 2 ]
+run click --segmenter "$MODEL" --image "$IMAGE" --gt "$SCRATCH/gt.json" --simulate 4
+check "a target of another size" [ $CODE -eq 2 ]
+echo '{"size": [128, 128], "counts": [16384]}' >"$SCRATCH/none.json"
+run click --segmenter "$MODEL" --image "$SCENE" --gt "$SCRATCH/none.json" --simulate 4
+check "an empty target" [ $CODE -eq 2 ]
+
 finish
