@@ -3,19 +3,21 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 
-def deepest(region):
+def deepest(region, clicked):
     """Depth of the deepest pixel of a region, and the first such pixel (row, column); the border is outside."""
     if not region.any():
         return 0.0, (0, 0)
     depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    for row, column in clicked:
+        depth[row, column] = 0
     at = int(depth.argmax())
     return float(depth.flat[at]), divmod(at, region.shape[1])
 
 
-def next_click(mask, target):
-    """(row, column, positive) of the next click, or None where the mask is the target."""
-    missing, (mr, mc) = deepest(target & ~mask)
-    wrong, (wr, wc) = deepest(mask & ~target)
+def next_click(mask, target, clicked=()):
+    """(row, column, positive) of the next click, or None where nothing is left to correct; no pixel of `clicked` again."""
+    missing, (mr, mc) = deepest(target & ~mask, clicked)
+    wrong, (wr, wc) = deepest(mask & ~target, clicked)
     if missing == 0.0 and wrong == 0.0:
         return None
     return (mr, mc, True) if missing > wrong else (wr, wc, False)

@@ -22,7 +22,7 @@ import scenes
 
 IMAGES, OBJECTS, MOST_CLICKS = 8, 3, 7
 CHUNK = 600          # scenes drawn at a time, of each level
-LOSS_SIDE = 128      # masks are compared at this size
+COARSE, FINE = 64, 128   # masks are compared at this size: the model's own first, then finer for the last fifth
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
@@ -123,7 +123,7 @@ def decode(model, embedding, points, labels, previous):
 
 def choose_clicks(masks, targets, rng, at_random):
     """Clicks in pixels of the picture; where nothing is wrong any pixel of the target."""
-    scale = scenes.SIZE // LOSS_SIDE
+    scale = scenes.SIZE / masks.shape[1]
     points, labels = [], []
     for mask, target in zip(masks, targets):
         click = clicks.random_click(mask, target, rng) if at_random else clicks.next_click(mask, target)
@@ -134,10 +134,10 @@ def choose_clicks(masks, targets, rng, at_random):
     return torch.tensor(points)[:, None], torch.tensor(labels)[:, None]
 
 
-def train_step(model, images, masks, rng):
+def train_step(model, images, masks, rng, side):
     """The loss of one batch: each object is clicked at up to MOST_CLICKS times, with its own errors in view."""
     embedding = model.get_image_embeddings(to_pixels(images)).repeat_interleave(OBJECTS, 0)
-    target = F.avg_pool2d(torch.from_numpy(masks)[:, None].float(), scenes.SIZE // LOSS_SIDE)[:, 0]
+    target = F.avg_pool2d(torch.from_numpy(masks)[:, None].float(), scenes.SIZE // side)[:, 0]
     wanted, current = (target > 0.5).numpy(), np.zeros(target.shape, bool)
     feeds_back, count = rng.random() < 0.5, int(rng.choice(MOST_CLICKS, p=CLICKS)) + 1
     points = labels = previous = None
@@ -147,7 +147,7 @@ def train_step(model, images, masks, rng):
         points = point if points is None else torch.cat([points, point], 1)
         labels = label if labels is None else torch.cat([labels, label], 1)
         low, predicted = decode(model, embedding, points, labels, previous)
-        logits = F.interpolate(low, (LOSS_SIDE, LOSS_SIDE), mode="bilinear", align_corners=False)
+        logits = low if side == COARSE else F.interpolate(low, (side, side), mode="bilinear", align_corners=False)
         losses = mask_losses(logits, target)
         total = total + losses.min(1).values.mean() + 0.05 * losses.mean() + F.mse_loss(predicted, true_iou(logits, target))
         index = predicted.detach().argmax(1)
@@ -164,21 +164,22 @@ CLICKS = np.array([0.2, 0.17, 0.15, 0.13, 0.12, 0.12, 0.11])  # how often a batc
 
 @torch.no_grad()
 def click_through(model, image, target, count, feeds_back):
-    """IoU after 1 .. count clicks of F_sim, and the clicks, on one target."""
-    embedding = model.get_image_embeddings(to_pixels(image[None]))
-    mask, previous, points, labels, ious = np.zeros_like(target), None, [], [], []
+    """IoU after 1 .. count clicks of F_sim on one target, and the clicks: [(row, column, positive)]."""
+    embedding = model.get_image_embeddings(to_pixels(image[None]).to(model.dtype))
+    mask, previous, made, ious = np.zeros_like(target), None, [], []
     for _ in range(count):
-        click = clicks.next_click(mask, target)
+        click = clicks.next_click(mask, target, [c[:2] for c in made])
         if click is not None:
-            points.append([float(click[1]), float(click[0])])
-            labels.append(int(click[2]))
-            low, predicted = decode(model, embedding, torch.tensor([points]), torch.tensor([labels]), previous)
+            made.append(click)
+            points = torch.tensor([[[float(c[1]), float(c[0])] for c in made]])
+            labels = torch.tensor([[int(c[2]) for c in made]])
+            low, predicted = decode(model, embedding, points, labels, previous)
             chosen = low[:, predicted[0].argmax()][:, None]
-            full = F.interpolate(chosen, (scenes.SIZE, scenes.SIZE), mode="bilinear", align_corners=False)
+            full = F.interpolate(chosen.float(), (scenes.SIZE, scenes.SIZE), mode="bilinear", align_corners=False)
             mask = (full[0, 0] > 0).numpy()
             previous = chosen if feeds_back else None
         ious.append(scenes.iou(mask, target))
-    return ious, list(zip(points, labels))
+    return ious, made
 
 
 def measure(model, binary, work, purpose, count, feeds_back=True):
@@ -243,7 +244,8 @@ class Run:
     def advance(self, images, masks, rng):
         for group in self.optimiser.param_groups:
             group["lr"] = rate(self.step, self.options.steps, self.options.rate)
-        loss = train_step(self.model, images, masks, rng)
+        side = COARSE if self.step < self.options.steps * 0.8 else FINE
+        loss = train_step(self.model, images, masks, rng, side)
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -285,7 +287,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, help="segagent, which draws the scenes")
     parser.add_argument("--work", required=True, help="checkpoint, curve and result; scratch for scenes")
-    parser.add_argument("--steps", type=int, default=16000)
+    parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--every", type=int, default=1000, help="steps between measurements")
     parser.add_argument("--validate", type=int, default=150, help="validation scenes of each level")
