@@ -1,4 +1,5 @@
-/* The kernels of kernels/toolkit.cu (cooperative groups, CUB, libcu++) against plain C, under several schedules. */
+/* The kernels of kernels/toolkit.cu (cooperative groups, CUB, libcu++) against plain C, under several
+ * schedules. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +47,8 @@ static void test_groups_split(void **state)
 {
     (void)state;
     int in[512], count[2], scanned[512], odd = 0, groups = 0;
-    uint64_t from = upload_numbers(in, 512, 2), counts = gpu_zeros(sizeof count), to = gpu_alloc(sizeof scanned);
+    uint64_t from = upload_numbers(in, 512, 2), counts = gpu_zeros(sizeof count),
+             to = gpu_alloc(sizeof scanned);
     launch("groups_split", 4, 128, GPU_ARGS(&from, &counts, &to));
     gpu_download(count, counts, sizeof count);
     gpu_download(scanned, to, sizeof scanned);
@@ -102,7 +104,8 @@ static void test_cub_sort(void **state)
     for (unsigned i = 0; i < 1536; i++) {
         assert_true(places[i] / 512 == i / 512 && sorted[i] == keys[places[i]]);
         if (i % 512 > 0) {
-            assert_true(sorted[i - 1] < sorted[i] || (sorted[i - 1] == sorted[i] && places[i - 1] < places[i]));
+            assert_true(sorted[i - 1] < sorted[i] ||
+                        (sorted[i - 1] == sorted[i] && places[i - 1] < places[i]));
         }
     }
     gpu_free(k);
