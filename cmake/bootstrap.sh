@@ -163,13 +163,13 @@ can_fuzz() {
 # The major version of clang-tidy or clang-format; nothing where it is missing.
 major_of() { "$1" --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
 
-# The simulated GPU is not looked at by either, nor golden files.
+# Not the kernels of the simulated GPU's tests, whose lines are told in findings, nor golden files.
 check_format() {
-    find runtime kernels bench tests \( -path tests/gpusim -o -path tests/golden \) -prune -o \
+    find runtime kernels bench tests \( -path tests/gpusim/kernels -o -path tests/golden \) -prune -o \
         \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 clang-format --dry-run -Werror
 }
 
-# What release compiles, but for kernels/cpu, which it compiles once for each level.
+# What release compiles, but for the simulated GPU, and for kernels/cpu, which it compiles once for each level.
 check_tidy() {
     sed -n "s|^ *\"file\": \"\($ROOT/.*\)\",\{0,1\}\$|\1|p" build/release/compile_commands.json |
         grep -E "^$ROOT/(runtime|bench|kernels/cuda|tests)/" | grep -v "^$ROOT/tests/gpusim/" | sort -u |

@@ -120,7 +120,8 @@ sim_special_slot(const char *name); /* lower.c: SIM_TID_X of "%tid.x"; SIM_SPECI
  * bar, barrier, membar, fence, nanosleep, special registers). lower.c lists them all, per level.
  */
 #define SIM_OP_FILES(X)                                                                                      \
-    X(integer) X(logic) X(compare) X(float) X(approx) X(video) X(convert) X(matrix) X(memory) X(atomic)      \
-    X(tiles) X(async) X(warp) X(control)
+    X(integer)                                                                                               \
+    X(logic) X(compare) X(float) X(approx) X(video) X(convert) X(matrix) X(memory) X(atomic) X(tiles)        \
+        X(async) X(warp) X(control)
 
 #endif
