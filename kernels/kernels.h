@@ -44,7 +44,8 @@ typedef enum { SA_ACT_NONE = 0, SA_ACT_RELU, SA_ACT_GELU /* erf form, MODEL_SPEC
  *   (runtime/image/resize.h) makes it on the host: row i is first[i], count[i] <= taps, and that many
  *   weights in 1/2^22. NULL if, and only if, the axis keeps its size.
  *   workspace: image_resize_workspace() bytes, 256-byte aligned.
- * Sums are integers, |sum| < 2^31 for the weights of any picture. Sides >= 1.
+ * Sums are integers, |sum| < 2^31 for the weights of any picture.
+ * Sides >= 1, heights <= 2^19, widths <= 2^20.
  */
 typedef struct {
     size_t taps;
