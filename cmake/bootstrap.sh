@@ -15,7 +15,7 @@ cd "$ROOT" || exit 3
 JOBS=$(nproc 2>/dev/null || echo 2)
 NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libstb-dev libcmocka-dev"
 HELPFUL="libdnnl-dev"      # the second ceiling of `segagent bench`
-FOR_TESTS="python3 clang" # tests/cli/test_weights.sh; the fuzz harnesses
+FOR_TESTS="python3 clang clang-format clang-tidy" # tests/cli; the fuzz harnesses; looks at the sources
 INSTALL=yes
 LOGS=$ROOT/build/logs
 SUMMARY=()

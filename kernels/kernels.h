@@ -273,7 +273,7 @@ typedef struct {
  * [h,w].
  *   bits[y, x/64] bit x%64 = logit(y,x) > threshold; bits past w are 0
  *   low [s,s] f32 in    bits [h, ceil(w/64)] u64 out    workspace: mask_resize_workspace() bytes
- * Needs 1 <= s <= 16383, h, w >= 1 and 1 <= crop_h, crop_w <= frame.
+ * Needs 1 <= s <= 16383, 1 <= h, w <= 2^19 and 1 <= crop_h, crop_w <= frame.
  */
 typedef struct {
     size_t low_side, frame, crop_height, crop_width, height, width;
