@@ -15,7 +15,7 @@ cd "$ROOT" || exit 3
 JOBS=$(nproc 2>/dev/null || echo 2)
 NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libstb-dev libcmocka-dev"
 HELPFUL="libdnnl-dev"      # the second ceiling of `segagent bench`
-FOR_TESTS="python3 clang" # tests/cli/test_weights.sh; the fuzz harnesses
+FOR_TESTS="python3 clang clang-format clang-tidy" # tests/cli; the fuzz harnesses; looks at the sources
 INSTALL=yes
 LOGS=$ROOT/build/logs
 SUMMARY=()
@@ -163,13 +163,13 @@ can_fuzz() {
 # The major version of clang-tidy or clang-format; nothing where it is missing.
 major_of() { "$1" --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
 
-# The simulated GPU is not looked at by either, nor golden files.
+# Not the kernels of the simulated GPU's tests, whose lines are told in findings, nor golden files.
 check_format() {
-    find runtime kernels bench tests \( -path tests/gpusim -o -path tests/golden \) -prune -o \
+    find runtime kernels bench tests \( -path tests/gpusim/kernels -o -path tests/golden \) -prune -o \
         \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 clang-format --dry-run -Werror
 }
 
-# What release compiles, but for kernels/cpu, which it compiles once for each level.
+# What release compiles, but for the simulated GPU, and for kernels/cpu, which it compiles once for each level.
 check_tidy() {
     sed -n "s|^ *\"file\": \"\($ROOT/.*\)\",\{0,1\}\$|\1|p" build/release/compile_commands.json |
         grep -E "^$ROOT/(runtime|bench|kernels/cuda|tests)/" | grep -v "^$ROOT/tests/gpusim/" | sort -u |

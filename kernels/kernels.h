@@ -44,7 +44,8 @@ typedef enum { SA_ACT_NONE = 0, SA_ACT_RELU, SA_ACT_GELU /* erf form, MODEL_SPEC
  *   (runtime/image/resize.h) makes it on the host: row i is first[i], count[i] <= taps, and that many
  *   weights in 1/2^22. NULL if, and only if, the axis keeps its size.
  *   workspace: image_resize_workspace() bytes, 256-byte aligned.
- * Sums are integers, |sum| < 2^31 for the weights of any picture. Sides >= 1.
+ * Sums are integers, |sum| < 2^31 for the weights of any picture.
+ * Sides >= 1, heights <= 2^19, widths <= 2^20.
  */
 typedef struct {
     size_t taps;
@@ -272,7 +273,7 @@ typedef struct {
  * [h,w].
  *   bits[y, x/64] bit x%64 = logit(y,x) > threshold; bits past w are 0
  *   low [s,s] f32 in    bits [h, ceil(w/64)] u64 out    workspace: mask_resize_workspace() bytes
- * Needs s, h, w >= 1 and 1 <= crop_h, crop_w <= frame.
+ * Needs 1 <= s <= 16383, 1 <= h, w <= 2^19 and 1 <= crop_h, crop_w <= frame.
  */
 typedef struct {
     size_t low_side, frame, crop_height, crop_width, height, width;

@@ -83,7 +83,7 @@ void sa_cuda_image_resize(sa_stream *stream, const sa_image_resize_args *args)
     SA_ASSERT(across == (args->in_width != args->out_width));
     SA_ASSERT(down == (args->in_height != args->out_height));
     SA_ASSERT(args->in_height <= 1 << 19 && args->in_width <= 1 << 20);
-    SA_ASSERT(args->out_height <= 1 << 19 && args->out_width <= 1 << 20); /* 65535 blocks of 48 rows */
+    SA_ASSERT(args->out_height <= 1 << 19 && args->out_width <= 1 << 20);
     size_t pitch = across && down ? middle_pitch(args) : args->out_width * 3;
     uint8_t *middle = across && down ? args->workspace : args->y;
     if (across) {

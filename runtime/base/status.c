@@ -68,7 +68,7 @@ sa_status sa_fail_errno(sa_error *err, const char *file, const char *what)
     case EMFILE: hint = "raise the limit on open files (ulimit -n)"; break;
     case ENFILE: hint = "the system has too many files open: close some"; break;
     case ENOMEM: hint = "free some memory"; break;
-    case EIO: hint = "look after the disk"; break;
+    case EIO: hint = "check the disk"; break;
     default: break;
     }
     return sa_fail(err, SA_IO, file, hint, "%s: %s", what, strerror(number));

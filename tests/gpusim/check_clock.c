@@ -1,5 +1,6 @@
 /*
- * The checkers' clocks: hooks of the scheduler, vector clocks of warps, and the order of lanes within a warp (check.h).
+ * The checkers' clocks: hooks of the scheduler, vector clocks of warps, and the order of lanes within a warp
+ * (check.h).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -251,8 +252,9 @@ void sim_check_barrier_arrive(sim_warp *w, uint32_t number, sim_mask lanes)
 }
 
 /*
- * Warps all of whose lanes wait have done nothing since they came: they are known up to now, all alike, so that the
- * next accesses need one comparison. The same goes for threads that have exited: nobody has to wait for them.
+ * Warps all of whose lanes wait have done nothing since they came: they are known up to now, all alike, so
+ * that the next accesses need one comparison. The same goes for threads that have exited: nobody has to wait
+ * for them.
  */
 static void join_whole(sim_block *block, sim_barrier_clock *clock, const sim_mask waiting[SIM_MAX_WARPS])
 {

@@ -4,7 +4,6 @@
 
 #include "tests/gpusim/check_state.h"
 
-
 void sim_local_begin(sim_warp *w)
 {
     sim_warp_check *check = w->check;
@@ -33,7 +32,8 @@ void sim_check_local(sim_warp *w, const sim_inst *inst, const sim_access *acc, s
         uint8_t *valid = check->local_valid + lane * row;
         if ((acc->kind & SIM_READS) && !sim_bits_all(valid, address[lane], acc->total)) {
             sim_report_lane(w, inst, lane, SIM_UNINITIALISED, address[lane], acc->total,
-                            "reads local memory never written (offset %llu)", (unsigned long long)address[lane]);
+                            "reads local memory never written (offset %llu)",
+                            (unsigned long long)address[lane]);
         }
         if (acc->kind & SIM_WRITES) {
             sim_bits_set(valid, address[lane], acc->total);

@@ -3,8 +3,8 @@
 
 #include "tests/gpusim/check_state.h"
 
-void sim_look_begin(sim_look_at *look, sim_warp *w, const sim_inst *inst, const sim_access *acc, sim_mask mask,
-                    const uint64_t address[SIM_LANES], const uint8_t *values)
+void sim_look_begin(sim_look_at *look, sim_warp *w, const sim_inst *inst, const sim_access *acc,
+                    sim_mask mask, const uint64_t address[SIM_LANES], const uint8_t *values)
 {
     sim_warp_check *warp = w->check;
     sim_block_check *block = w->block->check;
@@ -32,11 +32,13 @@ bool sim_look_came_before(const sim_look_at *look, uint32_t lane, sim_record r)
                sim_past_knows(look->w, look->w->block->linear, warp, SIM_RECORD_STAMP(r));
     }
     return sim_clock_lane_knows(look->w, lane, SIM_RECORD_LANE(r), SIM_RECORD_STAMP(r)) ||
-           (look->warp->unspelled && sim_past_knows(look->w, look->w->block->linear, warp, SIM_RECORD_STAMP(r)));
+           (look->warp->unspelled &&
+            sim_past_knows(look->w, look->w->block->linear, warp, SIM_RECORD_STAMP(r)));
 }
 
 /* The bytes that a lane writes to a word; false if it doesn't write all of them. */
-static bool bytes_written(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes, uint8_t to[4])
+static bool bytes_written(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes,
+                          uint8_t to[4])
 {
     const uint64_t at = look->address[lane];
     for (uint32_t i = 0; i < 4; i++) {
@@ -62,8 +64,8 @@ static bool equal(const uint8_t a[4], const uint8_t b[4], uint32_t bytes)
     return true;
 }
 
-bool sim_look_is_same_value(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes, uint32_t other,
-                            const uint8_t *now)
+bool sim_look_is_same_value(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes,
+                            uint32_t other, const uint8_t *now)
 {
     uint8_t mine[4], others[4];
     if (!look->values || !bytes_written(look, lane, word, bytes, mine)) {

@@ -1,7 +1,7 @@
 /*
- * Pasts: what warps knew when they released. They make a graph that only grows while a launch runs: an acquire is one
- * pointer more, whatever it brings along. Somebody asks for single stamps only when an access would otherwise be a
- * race; then the warp spells out what it has heard, each node once (check_state.h).
+ * Pasts: what warps knew when they released. They make a graph that only grows while a launch runs: an
+ * acquire is one pointer more, whatever it brings along. Somebody asks for single stamps only when an access
+ * would otherwise be a race; then the warp spells out what it has heard, each node once (check_state.h).
  */
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /*
- * Shared memory under the checkers: bytes never written, races between warps and between lanes, words that a cp.async
- * is still to write. Each word has a record of its last write and one of the reads since (check_state.h). The usual
- * case, in which everything known of some neighbouring words came before, is a few comparisons a word.
+ * Shared memory under the checkers: bytes never written, races between warps and between lanes, words that a
+ * cp.async is still to write. Each word has a record of its last write and one of the reads since
+ * (check_state.h). The usual case, in which everything known of some neighbouring words came before, is a few
+ * comparisons a word.
  */
 #include <stdlib.h>
 
@@ -17,19 +18,22 @@ void sim_shadow_open(sim_block_check *block)
     block->valid = calloc(SIM_SHARED_ROOM / 8, 1);
 }
 
-static void accuse(const sim_look_at *look, uint32_t lane, uint32_t word, sim_record r, uint32_t warp, const char *what)
+static void accuse(const sim_look_at *look, uint32_t lane, uint32_t word, sim_record r, uint32_t warp,
+                   const char *what)
 {
     const bool flies = SIM_RECORD_STAMP(r) == SIM_IN_FLIGHT;
     lane = lane < SIM_LANES ? lane : 0;
     sim_race_report(look->w, look->inst, lane, flies ? SIM_ASYNC_UNWAITED : SIM_RACE_SHARED,
                     look->address ? look->address[lane] : (uint64_t)word * 4, look->acc->total, r,
-                    look->w->block->linear, warp, flies ? "touches bytes that a cp.async is still to write" : what);
+                    look->w->block->linear, warp,
+                    flies ? "touches bytes that a cp.async is still to write" : what);
 }
 
 /* ---- an access meets what is known of a word ---- */
 
 /* The other write was made by the same instruction, with the same value. */
-static bool writes_the_same(const sim_look_at *look, uint32_t lane, uint32_t word, uint32_t bytes, sim_record r)
+static bool writes_the_same(const sim_look_at *look, uint32_t lane, uint32_t word, uint32_t bytes,
+                            sim_record r)
 {
     if (SIM_RECORD_SITE(r) != SIM_RECORD_SITE(look->base)) {
         return false;
@@ -70,7 +74,8 @@ static uint32_t late_reader(const sim_look_at *look, uint32_t lane, uint32_t wor
     for (uint32_t rest = readers & ~own; rest; rest &= rest - 1) {
         const uint32_t warp = (uint32_t)__builtin_ctz(rest);
         const uint32_t first = look->block->first[word];
-        if (first >= look->warp->known[warp] && !sim_past_knows(look->w, look->w->block->linear, warp, first)) {
+        if (first >= look->warp->known[warp] &&
+            !sim_past_knows(look->w, look->w->block->linear, warp, first)) {
             return warp;
         }
     }
@@ -112,8 +117,8 @@ static bool readers_came_before(const sim_look_at *look, uint32_t lane, uint32_t
 }
 
 /*
- * One more reader, where others are known. The record can stand for several warps or lanes only if all read the same
- * bytes; where it can't, the latest is kept, and a weak read rather than a strong one.
+ * One more reader, where others are known. The record can stand for several warps or lanes only if all read
+ * the same bytes; where it can't, the latest is kept, and a weak read rather than a strong one.
  */
 static void add_read(const sim_look_at *look, uint32_t lane, uint32_t word, uint32_t bytes)
 {
@@ -134,14 +139,16 @@ static void add_read(const sim_look_at *look, uint32_t lane, uint32_t word, uint
     }
 }
 
-/* Bytes of one word that several lanes of an instruction write stand in one record; who wrote which is lost. */
+/* Bytes of one word that several lanes of an instruction write stand in one record; who wrote which is lost.
+ */
 static void add_write(const sim_look_at *look, uint32_t lane, uint32_t word, uint32_t bytes)
 {
     const sim_record before = look->block->write[word], r = sim_record_of(look, lane, bytes);
     const uint64_t same = SIM_RECORD_LANE_BITS | 15; /* what may differ */
     if ((before | same) == (r | same) && (SIM_RECORD_BYTES(before) & bytes) == 0) {
         const bool one = SIM_RECORD_LANE(before) == lane;
-        look->block->write[word] = sim_record_of(look, one ? lane : SIM_LANE_MIXED, bytes | SIM_RECORD_BYTES(before));
+        look->block->write[word] =
+            sim_record_of(look, one ? lane : SIM_LANE_MIXED, bytes | SIM_RECORD_BYTES(before));
     } else {
         look->block->write[word] = r;
     }
@@ -171,7 +178,8 @@ static void touch_lane(const sim_look_at *look, uint32_t lane)
 /* True if whatever is known of the words came before. */
 static bool is_quiet(const sim_look_at *look, uint32_t word, uint32_t words)
 {
-    const sim_record *write = look->block->write + word, *read = look->block->read + word, limit = look->limit;
+    const sim_record *write = look->block->write + word, *read = look->block->read + word,
+                     limit = look->limit;
     uint64_t late = 0;
     for (uint32_t i = 0; i < words; i++) {
         late |= (uint64_t)(write[i] >= limit) | (uint64_t)(read[i] >= limit);
@@ -180,7 +188,8 @@ static bool is_quiet(const sim_look_at *look, uint32_t word, uint32_t words)
 }
 
 /* Writes of whole words, each of one lane. */
-static void fill_words(const sim_look_at *look, uint32_t word, uint32_t words, uint32_t lane, uint32_t words_of_lane)
+static void fill_words(const sim_look_at *look, uint32_t word, uint32_t words, uint32_t lane,
+                       uint32_t words_of_lane)
 {
     sim_record *to = look->block->write + word;
     for (uint32_t i = 0; i < words; i += words_of_lane, lane++) {
@@ -192,8 +201,8 @@ static void fill_words(const sim_look_at *look, uint32_t word, uint32_t words, u
 }
 
 /*
- * Reads of whole words on which no write is known that may be late: most of what kernels do. Other warps may have read
- * them since the last barrier. False if the words have to be looked at one by one.
+ * Reads of whole words on which no write is known that may be late: most of what kernels do. Other warps may
+ * have read them since the last barrier. False if the words have to be looked at one by one.
  */
 static bool read_words(const sim_look_at *look, const sim_run *run)
 {
@@ -243,7 +252,8 @@ static void tell_unwritten(const sim_look_at *look, const sim_run *run)
         const uint64_t at = look->address[lane];
         if (!sim_bits_all(look->block->valid, at, total)) {
             sim_report_lane(look->w, look->inst, lane, SIM_UNINITIALISED, at, total,
-                            "reads shared memory that the block has not written (offset %llu)", (unsigned long long)at);
+                            "reads shared memory that the block has not written (offset %llu)",
+                            (unsigned long long)at);
             return;
         }
     }
@@ -271,7 +281,8 @@ void sim_check_shared(sim_warp *w, const sim_inst *inst, const sim_access *acc, 
 
 /* ---- cp.async ---- */
 
-void sim_shared_in_flight(sim_warp *w, const sim_inst *inst, const sim_access *acc, uint32_t lane, uint32_t at)
+void sim_shared_in_flight(sim_warp *w, const sim_inst *inst, const sim_access *acc, uint32_t lane,
+                          uint32_t at)
 {
     sim_look_at look;
     uint64_t address[SIM_LANES];

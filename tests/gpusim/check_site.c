@@ -1,6 +1,6 @@
 /*
- * Names for the second party of a race: memory instructions numbered as they first run in a launch, so that a shadow
- * record needs 16 bits for one; and the telling of races.
+ * Names for the second party of a race: memory instructions numbered as they first run in a launch, so that a
+ * shadow record needs 16 bits for one; and the telling of races.
  */
 #include <pthread.h>
 #include <stdarg.h>
@@ -67,8 +67,9 @@ static void fill_own(sim_finding *f, const sim_warp *w, const sim_inst *inst, ui
     coordinates((uint64_t)w->index * SIM_LANES + lane, launch->block, f->thread);
 }
 
-void sim_race_report(sim_warp *w, const sim_inst *inst, uint32_t lane, sim_finding_kind kind, uint64_t address,
-                     uint32_t bytes, sim_record r, uint64_t other_block, uint32_t other_warp, const char *what)
+void sim_race_report(sim_warp *w, const sim_inst *inst, uint32_t lane, sim_finding_kind kind,
+                     uint64_t address, uint32_t bytes, sim_record r, uint64_t other_block,
+                     uint32_t other_warp, const char *what)
 {
     if (!sim_options.check[kind]) {
         return;
@@ -79,7 +80,8 @@ void sim_race_report(sim_warp *w, const sim_inst *inst, uint32_t lane, sim_findi
     fill_own(&f, w, inst, lane);
     f.other.line = line_of(SIM_RECORD_SITE(r));
     coordinates(other_block, launch->grid, f.other.block);
-    coordinates((uint64_t)other_warp * SIM_LANES + (other < SIM_LANES ? other : 0), launch->block, f.other.thread);
+    coordinates((uint64_t)other_warp * SIM_LANES + (other < SIM_LANES ? other : 0), launch->block,
+                f.other.thread);
     snprintf(f.message, sizeof f.message, "%s%s", what,
              other < SIM_LANES ? "" : " (several lanes of the other party's warp)");
     sim_report(&f);

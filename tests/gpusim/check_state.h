@@ -1,6 +1,6 @@
 /*
- * What the checkers keep (check.h has the idea): clocks of warps and blocks, shadow cells, copies in flight. Internal
- * to check_*.c.
+ * What the checkers keep (check.h has the idea): clocks of warps and blocks, shadow cells, copies in flight.
+ * Internal to check_*.c.
  */
 #ifndef GPUSIM_CHECK_STATE_H
 #define GPUSIM_CHECK_STATE_H
@@ -8,8 +8,8 @@
 #include "tests/gpusim/access.h"
 
 /*
- * A record: one access, in 64 bits of which the highest say when it was made, so that "before L" is one comparison.
- *   stamp 32 | site 16 | strong 1 | lane 6 | warp 5 | bytes 4 (which of the word's)
+ * A record: one access, in 64 bits of which the highest say when it was made, so that "before L" is one
+ * comparison. stamp 32 | site 16 | strong 1 | lane 6 | warp 5 | bytes 4 (which of the word's)
  */
 typedef uint64_t sim_record;
 #define SIM_RECORD_STAMP(r) ((uint32_t)((r) >> 32))
@@ -17,7 +17,7 @@ typedef uint64_t sim_record;
 #define SIM_RECORD_STRONG (1ull << 15)
 #define SIM_RECORD_LANE(r) ((uint32_t)((r) >> 9) & 63u)
 #define SIM_RECORD_WARP(r) ((uint32_t)((r) >> 4) & 31u)
-#define SIM_RECORD_BYTES(r) ((uint32_t)(r) & 15u)
+#define SIM_RECORD_BYTES(r) ((uint32_t)(r)&15u)
 #define SIM_RECORD_LANE_BITS (63ull << 9)
 enum {
     SIM_LANE_SEVERAL = 32, /* several lanes, each all of the record's bytes */
@@ -37,8 +37,8 @@ typedef struct {
 } sim_pending;
 
 /*
- * What some warp knew at a release, or (warps 0) what two such pasts hold together. Immutable, of the running launch;
- * NULL is the past in which nothing happened.
+ * What some warp knew at a release, or (warps 0) what two such pasts hold together. Immutable, of the running
+ * launch; NULL is the past in which nothing happened.
  */
 typedef struct sim_past {
     const struct sim_past *one, *two;
@@ -62,12 +62,13 @@ enum { SIM_FOUND = 64 };
 
 typedef struct {
     uint32_t known[SIM_MAX_WARPS]; /* accesses of warp w stamped below known[w] came before */
-    uint32_t limit;                /* the least of known[]: anything stamped below it, by whomever, came before */
-    uint32_t others;               /* the same without the warp's own entry */
-    bool touched;                  /* accessed memory since the last tick */
+    uint32_t limit;  /* the least of known[]: anything stamped below it, by whomever, came before */
+    uint32_t others; /* the same without the warp's own entry */
+    bool touched;    /* accessed memory since the last tick */
     bool has_pairs;
     uint32_t (*pairs)[SIM_LANES]; /* [lane][other]: the same among lanes, where has_pairs */
-    uint32_t interval; /* of its accesses to global memory since the last tick (check_global.c); 0: none yet */
+    uint32_t
+        interval; /* of its accesses to global memory since the last tick (check_global.c); 0: none yet */
     /* release and acquire (check_sync.c) */
     const sim_past *heard;     /* what was acquired */
     const sim_past *unspelled; /* the part of it that `spelled` doesn't have yet */
@@ -76,7 +77,8 @@ typedef struct {
     const sim_past *present;   /* the warp's past at this moment, until a clock moves */
     uint64_t found[SIM_FOUND]; /* places that strong reads have read since the last fence */
     uint32_t found_count;
-    const sim_past *found_past[2]; /* of places that had no room: for any fence, for fences of scope gpu or sys */
+    const sim_past
+        *found_past[2]; /* of places that had no room: for any fence, for fences of scope gpu or sys */
     /* cp.async */
     sim_pending *pending;
     uint32_t pending_count, pending_room;
@@ -88,9 +90,9 @@ typedef struct {
 
 /* Places in memory with what was released there: 8 bytes each. Open addressing by key. */
 typedef struct {
-    uint64_t key;                 /* 0: free */
+    uint64_t key;                  /* 0: free */
     const sim_past *wide, *narrow; /* for everybody; for the warps of `block` */
-    uint64_t block;               /* SIM_SEVERAL_BLOCKS: no matter whose */
+    uint64_t block;                /* SIM_SEVERAL_BLOCKS: no matter whose */
 } sim_place;
 typedef struct {
     sim_place *place;
@@ -153,7 +155,8 @@ typedef struct {
     bool is_read;          /* and nothing else: atomics count as writes */
 } sim_look_at;
 
-/* Lanes first .. first + lanes - 1, whose bytes stand one behind the other; is_one: that all have the same bytes. */
+/* Lanes first .. first + lanes - 1, whose bytes stand one behind the other; is_one: that all have the same
+ * bytes. */
 typedef struct {
     uint64_t at;
     uint32_t bytes, first, lanes;
@@ -166,11 +169,12 @@ static inline sim_record sim_record_of(const sim_look_at *look, uint32_t lane, u
 }
 
 /* Takes the next run off *rest; lanes at one address count as a run of one if `joins`. */
-static inline sim_run sim_next_run(sim_mask *rest, const uint64_t address[SIM_LANES], uint32_t total, bool joins)
+static inline sim_run sim_next_run(sim_mask *rest, const uint64_t address[SIM_LANES], uint32_t total,
+                                   bool joins)
 {
     const uint32_t first = (uint32_t)__builtin_ctz(*rest);
-    const bool is_one = joins && first + 1 < SIM_LANES && (*rest >> (first + 1) & 1) &&
-                        address[first + 1] == address[first];
+    const bool is_one =
+        joins && first + 1 < SIM_LANES && (*rest >> (first + 1) & 1) && address[first + 1] == address[first];
     const uint32_t step = is_one ? 0 : total;
     uint32_t end = first + 1;
     while (end < SIM_LANES && (*rest >> end & 1) && address[end] == address[end - 1] + step) {
@@ -187,7 +191,8 @@ static inline sim_run sim_next_run(sim_mask *rest, const uint64_t address[SIM_LA
 /* The bytes of word `word` that [at, at + bytes) holds, as a mask of 4. */
 static inline uint32_t sim_bytes_of_word(uint64_t word, uint64_t at, uint64_t bytes)
 {
-    const uint64_t begin = word * 4 > at ? word * 4 : at, last = at + bytes, end = word * 4 + 4 < last ? word * 4 + 4 : last;
+    const uint64_t begin = word * 4 > at ? word * 4 : at, last = at + bytes,
+                   end = word * 4 + 4 < last ? word * 4 + 4 : last;
     return ((1u << (end - begin)) - 1) << begin % 4;
 }
 
@@ -224,17 +229,17 @@ static inline void sim_bits_set(uint8_t *bits, uint64_t at, uint32_t count)
 
 /* ---- check_look.c ---- */
 
-void sim_look_begin(sim_look_at *look, sim_warp *w, const sim_inst *inst, const sim_access *acc, sim_mask mask,
-                    const uint64_t address[SIM_LANES], const uint8_t *values);
+void sim_look_begin(sim_look_at *look, sim_warp *w, const sim_inst *inst, const sim_access *acc,
+                    sim_mask mask, const uint64_t address[SIM_LANES], const uint8_t *values);
 /* True if the access of record r, made in the same block, came before what `lane` does now. */
 bool sim_look_came_before(const sim_look_at *look, uint32_t lane, sim_record r);
 /*
- * True if `lane` writes to a word what stands or comes there anyway: lanes of this very instruction (`other`; SIM_LANES:
- * none) that write the same bytes with the same values, or another warp at the same instruction, which has written
- * `now`, the word's present bytes.
+ * True if `lane` writes to a word what stands or comes there anyway: lanes of this very instruction (`other`;
+ * SIM_LANES: none) that write the same bytes with the same values, or another warp at the same instruction,
+ * which has written `now`, the word's present bytes.
  */
-bool sim_look_is_same_value(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes, uint32_t other,
-                            const uint8_t *now);
+bool sim_look_is_same_value(const sim_look_at *look, uint32_t lane, uint64_t word, uint32_t bytes,
+                            uint32_t other, const uint8_t *now);
 
 /* ---- check_clock.c ---- */
 
@@ -253,21 +258,24 @@ uint32_t sim_site_number(sim_warp *w, const sim_inst *inst, sim_site *site);
 void sim_sites_begin(void);
 
 /* Tells of a race; `other` made the access of record `r`. */
-void sim_race_report(sim_warp *w, const sim_inst *inst, uint32_t lane, sim_finding_kind kind, uint64_t address,
-                     uint32_t bytes, sim_record r, uint64_t other_block, uint32_t other_warp, const char *what);
+void sim_race_report(sim_warp *w, const sim_inst *inst, uint32_t lane, sim_finding_kind kind,
+                     uint64_t address, uint32_t bytes, sim_record r, uint64_t other_block,
+                     uint32_t other_warp, const char *what);
 
 /* ---- check_past.c ---- */
 
 /* Forgets the worker's pasts of the launch before. */
 void sim_past_begin(sim_worker_check *worker);
-/* A past of the warp's block from clocks; NULL when there is no room left, and then sim_past_knows() says yes. */
+/* A past of the warp's block from clocks; NULL when there is no room left, and then sim_past_knows() says
+ * yes. */
 const sim_past *sim_past_new(sim_warp *w, const uint32_t known[SIM_MAX_WARPS], const sim_past *heard);
 const sim_past *sim_past_join(sim_warp *w, const sim_past *a, const sim_past *b);
 /* The warp hears of it. */
 void sim_past_hear(sim_warp *w, const sim_past *past);
 /* Spells out what was heard: what it tells of the warp's own block goes into the warp's clock. */
 void sim_past_spell(sim_warp *w);
-/* True if the warp has heard of what a warp did up to the stamp (not counting what its clock tells by itself). */
+/* True if the warp has heard of what a warp did up to the stamp (not counting what its clock tells by
+ * itself). */
 bool sim_past_knows(sim_warp *w, uint64_t block, uint32_t warp, uint32_t stamp);
 /* At the begin of a warp: nothing was heard. */
 void sim_past_warp_begin(sim_warp *w);
@@ -286,8 +294,10 @@ void sim_shadow_open(sim_block_check *block);
 void sim_global_begin(const sim_launch *launch);
 void sim_global_end(void);
 
-/* The words of a lane's cp.async, in flight from its issue on (tells of the races that its write is in), or landed. */
-void sim_shared_in_flight(sim_warp *w, const sim_inst *inst, const sim_access *acc, uint32_t lane, uint32_t at);
+/* The words of a lane's cp.async, in flight from its issue on (tells of the races that its write is in), or
+ * landed. */
+void sim_shared_in_flight(sim_warp *w, const sim_inst *inst, const sim_access *acc, uint32_t lane,
+                          uint32_t at);
 void sim_shared_landed(sim_warp *w, uint32_t lane, uint32_t at, uint32_t bytes, uint32_t site);
 
 /* ---- check_local.c ---- */

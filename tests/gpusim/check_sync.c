@@ -4,10 +4,10 @@
  *   fence; strong write   what the warp knew at the fence is released at the place written
  *   strong read; fence    what was released at the place read becomes known to the warp
  *
- * A barrier counts as the fence of a reader, since much code that works relies on it. .release and .acquire do both
- * at once. A strong access alone, atomic or volatile, orders nothing. A fence or access of scope cta reaches the
- * block's own warps only. What a place was ever told stays there: a plain write between a release and the acquire
- * would end the release by the letter, and is overlooked.
+ * A barrier counts as the fence of a reader, since much code that works relies on it. .release and .acquire
+ * do both at once. A strong access alone, atomic or volatile, orders nothing. A fence or access of scope cta
+ * reaches the block's own warps only. What a place was ever told stays there: a plain write between a release
+ * and the acquire would end the release by the letter, and is overlooked.
  *
  * Places are 8 bytes of memory. Those of shared memory belong to the block and need no lock.
  */
@@ -220,7 +220,8 @@ void sim_check_strong_read(sim_warp *w, const sim_access *acc, sim_mask mask, si
     uint64_t last = 0;
     for (sim_mask rest = mask; rest; rest &= rest - 1) {
         const uint64_t at = address[__builtin_ctz(rest)];
-        for (uint64_t key = place_key(space, at); key <= place_key(space, at + acc->total - 1); key += PLACE) {
+        for (uint64_t key = place_key(space, at); key <= place_key(space, at + acc->total - 1);
+             key += PLACE) {
             if (key == last) {
                 continue;
             }
@@ -306,7 +307,8 @@ void sim_check_strong_write(sim_warp *w, const sim_access *acc, sim_mask mask, s
     uint64_t last = 0;
     for (sim_mask rest = mask; rest; rest &= rest - 1) {
         const uint64_t at = address[__builtin_ctz(rest)];
-        for (uint64_t key = place_key(space, at); key <= place_key(space, at + acc->total - 1); key += PLACE) {
+        for (uint64_t key = place_key(space, at); key <= place_key(space, at + acc->total - 1);
+             key += PLACE) {
             if (key != last) {
                 release_at(w, key, narrow, wide);
             }

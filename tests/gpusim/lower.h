@@ -119,8 +119,10 @@ sim_special_slot(const char *name); /* lower.c: SIM_TID_X of "%tid.x"; SIM_SPECI
  * mbarrier), warp (shfl, vote, match, redux, activemask, elect), control (bra, brx, call, ret, exit, trap,
  * bar, barrier, membar, fence, nanosleep, special registers). lower.c lists them all, per level.
  */
+/* clang-format off */
 #define SIM_OP_FILES(X)                                                                                      \
     X(integer) X(logic) X(compare) X(float) X(approx) X(video) X(convert) X(matrix) X(memory) X(atomic)      \
     X(tiles) X(async) X(warp) X(control)
+/* clang-format on */
 
 #endif

@@ -23,8 +23,9 @@ struct sim_lowering {
     const ptx_function *ptx;
     sim_function *function;
     const ptx_instruction *current;
-    sim_map labels, params, locals, targets; /* names to instructions, to frame_param[], to variables, to lists */
-    sim_param *frame_param;                  /* [frame_params]: everything in the frame's param memory */
+    sim_map labels, params, locals,
+        targets;            /* names to instructions, to frame_param[], to variables, to lists */
+    sim_param *frame_param; /* [frame_params]: everything in the frame's param memory */
     uint32_t frame_params;
     uint32_t *local_offset; /* [ptx->variable_count] of .local and .shared variables */
     uint16_t *slot;         /* [ptx->register_count]: slot, or number of the predicate */
@@ -39,7 +40,8 @@ struct sim_lowering {
     bool failed;
 };
 
-/* flow.c: blocks of the function, and each instruction's rank (sim_function.order). False: a label is missing. */
+/* flow.c: blocks of the function, and each instruction's rank (sim_function.order). False: a label is
+ * missing. */
 bool sim_flow_make(sim_lowering *l);
 /* liveness.c: a slot for every register; false if there are too many. */
 bool sim_liveness_assign(sim_lowering *l);

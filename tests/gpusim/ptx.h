@@ -118,10 +118,10 @@ typedef struct ptx_instruction {
     bool guard_negated;
     ptx_operand operand[PTX_MAX_OPERANDS];
     uint32_t operands;
-    uint32_t line;               /* in the PTX text, from 1 */
-    uint32_t loc_file, loc_line; /* 0: no .loc in force */
+    uint32_t line;                /* in the PTX text, from 1 */
+    uint32_t loc_file, loc_line;  /* 0: no .loc in force */
     ptx_place outer[PTX_INLINED]; /* where the function that it was inlined from was called, outwards */
-    const char *text; /* the statement as written, for messages */
+    const char *text;             /* the statement as written, for messages */
 } ptx_instruction;
 
 typedef struct { /* a label stands in front of instruction `at` */

@@ -193,8 +193,7 @@ static inline size_t scenario_count(const scenario_result *result, const char *k
 {
     size_t count = 0, i;
     json_t *finding;
-    json_array_foreach(result->findings, i, finding)
-    {
+    json_array_foreach(result->findings, i, finding) {
         const char *message = json_string_value(json_object_get(finding, "message"));
         count += strcmp(json_string_value(json_object_get(finding, "kind")), kind) == 0 &&
                  strstr(message, part) != NULL;

@@ -61,11 +61,13 @@ static uint64_t lop3(uint64_t a, uint64_t b, uint64_t c, uint32_t table)
     return r;
 }
 #define LOP3(TABLE) PROBE("lop3.b32 $d, $a, $b, $c, " #TABLE, 'w', "yyy", lop3(a, b, c, TABLE))
+/* clang-format off */
 LOP3(0x00)
 LOP3(0xff)
 LOP3(0x01) LOP3(0x02) LOP3(0x04) LOP3(0x08) LOP3(0x10) LOP3(0x20) LOP3(0x40) LOP3(0x80) LOP3(0x96) LOP3(0xe8)
     LOP3(0xca) LOP3(0xea) LOP3(0xfe) LOP3(0x6a) LOP3(0x3c) LOP3(0xf8) LOP3(0xac) LOP3(0x5b) LOP3(0xc0)
         LOP3(0xfc) LOP3(0xd2) LOP3(0x27) LOP3(0xb1) LOP3(0x78) LOP3(0x1e) LOP3(0xe4) LOP3(0xd8) LOP3(0x69)
+/* clang-format on */
 
 /* With a predicate: whether any bit of the result is set, .or or .and another one; the result may go nowhere.
  */
@@ -128,6 +130,7 @@ static uint64_t permuted_mode(uint64_t a, uint64_t b, uint64_t c, int mode)
 }
 #define PRMT(SELECTOR) PROBE("prmt.b32 $d, $a, $b, " #SELECTOR, 'w', "yy", permuted(a, b, SELECTOR))
 PROBE("prmt.b32 $d, $a, $b, $c", 'w', "yyy", permuted(a, b, c))
+/* clang-format off */
 PRMT(0x5410)
 PRMT(0x7632)
 PRMT(0x3210) PRMT(0x0123) PRMT(0x7531) PRMT(0x9999) PRMT(0xba98) PRMT(0x4440)
@@ -137,6 +140,7 @@ PRMT(0x3210) PRMT(0x0123) PRMT(0x7531) PRMT(0x9999) PRMT(0xba98) PRMT(0x4440)
                 PROBE("prmt.b32.ecl $d, $a, $b, $c", 'w', "yyy", permuted_mode(a, b, c, 3))
                     PROBE("prmt.b32.ecr $d, $a, $b, $c", 'w', "yyy", permuted_mode(a, b, c, 4))
                         PROBE("prmt.b32.rc16 $d, $a, $b, $c", 'w', "yyy", permuted_mode(a, b, c, 5))
+    /* clang-format on */
 
     /* ---- video: of one value, two halves, four bytes ---- */
 

@@ -440,7 +440,8 @@ static void run_fragment(sim_warp *warp)
             continue;
         }
         counters->instructions[inst->klass]++;
-        /* A call of libgcc's where the compiler may not assume the instruction; nearly all warps are whole. */
+        /* A call of libgcc's where the compiler may not assume the instruction; nearly all warps are whole.
+         */
         counters->lanes += on == SIM_ALL_LANES ? SIM_LANES : (uint32_t)__builtin_popcount(on);
         if (inst->kind == SIM_PLAIN) {
             inst->run(warp, inst, on);
