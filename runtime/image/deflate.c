@@ -129,7 +129,9 @@ static void choose_bits(uint8_t *bits, const uint32_t *counts, int symbols, int 
     node nodes[2 * LITERALS];
     uint16_t depth[2 * LITERALS];
     int at_depth[LITERALS] = {0}, deepest = 1, leaves = sort_leaves(nodes, counts, symbols);
-    memset(bits, 0, (size_t)symbols);
+    for (int symbol = 0; symbol < symbols; symbol++) {
+        bits[symbol] = 0;
+    }
     if (leaves == 1) {
         bits[nodes[0].symbol] = 1;
         return;
