@@ -76,6 +76,8 @@ bool sim_lower_label(sim_lowering *l, const char *name, uint32_t *index);
 const ptx_target_list *sim_lower_targets(sim_lowering *l, const char *name);
 /* Offset and size of a .param variable of the body (call arguments), or a formal; false if there is none. */
 bool sim_lower_param(sim_lowering *l, const char *name, sim_param *param);
+bool sim_lower_reserved(
+    sim_lowering *l); /* its blocks get the system's shared memory; fails outside a kernel */
 const sim_function *sim_lower_function(sim_lowering *l, const char *name); /* of the module, by name; NULL */
 bool sim_function_has_body(sim_lowering *l, const char *name); /* its lowering may still be to come */
 /* Memory that lives as long as the module. */
@@ -120,7 +122,8 @@ sim_special_slot(const char *name); /* lower.c: SIM_TID_X of "%tid.x"; SIM_SPECI
  * bar, barrier, membar, fence, nanosleep, special registers). lower.c lists them all, per level.
  */
 #define SIM_OP_FILES(X)                                                                                      \
-    X(integer) X(logic) X(compare) X(float) X(approx) X(video) X(convert) X(matrix) X(memory) X(atomic)      \
-    X(tiles) X(async) X(warp) X(control)
+    X(integer)                                                                                               \
+    X(logic) X(compare) X(float) X(approx) X(video) X(convert) X(matrix) X(memory) X(atomic) X(tiles)        \
+        X(async) X(warp) X(control)
 
 #endif

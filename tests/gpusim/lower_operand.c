@@ -168,6 +168,15 @@ sim_special sim_special_slot(const char *name)
     return SIM_SPECIALS;
 }
 
+bool sim_lower_reserved(sim_lowering *l)
+{
+    if (!l->function->is_entry) { /* the kernels that call it would not know */
+        return sim_lower_fail(l, "reserved shared memory is simulated in kernels only");
+    }
+    l->function->reads_reserved = true;
+    return true;
+}
+
 /* ---- names ---- */
 
 /* The address of a name that has a fixed one: a variable of the module, a shared variable of the body, a

@@ -50,6 +50,23 @@ extern "C" __global__ void groups_split(const int *in, int *count, int *scanned)
     }
 }
 
+/* Tiles of more than one warp meet by barriers in the shared memory that the system keeps. */
+extern "C" __global__ void groups_large(const int *in, int *sum, int *place)
+{
+    __shared__ int part[256];
+    __shared__ cg::block_tile_memory<256> memory;
+    cg::thread_block block = cg::this_thread_block(memory);
+    auto tile = cg::tiled_partition<64>(block);
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    part[threadIdx.x] = in[i];
+    tile.sync();
+    place[i] = part[threadIdx.x ^ 63]; /* of the tile's other warp */
+    int whole = cg::reduce(tile, in[i], cg::plus<int>());
+    if (tile.thread_rank() == 0) {
+        sum[i / 64] = whole;
+    }
+}
+
 /* A copy by the group, asynchronous where the device can; then turned round. */
 extern "C" __global__ void groups_copy(const float *in, float *out)
 {
