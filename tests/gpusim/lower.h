@@ -78,6 +78,10 @@ const ptx_target_list *sim_lower_targets(sim_lowering *l, const char *name);
 bool sim_lower_param(sim_lowering *l, const char *name, sim_param *param);
 bool sim_lower_reserved(
     sim_lowering *l); /* its blocks get the system's shared memory; fails outside a kernel */
+/* Whether a load only gives an atom.cas of the same address, soon behind it, what to compare with: a stale
+ * value costs it a turn, so the race is none (CUDA's own atomicAdd of types that the device has no add for).
+ */
+bool sim_lower_feeds_swap(const sim_lowering *l, const ptx_instruction *load);
 const sim_function *sim_lower_function(sim_lowering *l, const char *name); /* of the module, by name; NULL */
 bool sim_function_has_body(sim_lowering *l, const char *name); /* its lowering may still be to come */
 /* Memory that lives as long as the module. */
@@ -123,7 +127,8 @@ sim_special_slot(const char *name); /* lower.c: SIM_TID_X of "%tid.x"; SIM_SPECI
  */
 #define SIM_OP_FILES(X)                                                                                      \
     X(integer)                                                                                               \
-    X(logic) X(compare) X(float) X(approx) X(video) X(convert) X(matrix) X(memory) X(atomic) X(tiles)        \
-        X(async) X(warp) X(control)
+    X(logic)                                                                                                 \
+    X(compare) X(float) X(approx) X(video) X(convert) X(matrix) X(memory) X(atomic) X(tiles) X(async)        \
+        X(warp) X(control)
 
 #endif

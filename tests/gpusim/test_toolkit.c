@@ -200,6 +200,19 @@ static void test_pipeline(void **state)
     gpu_free(to);
 }
 
+static void test_add_pairs(void **state)
+{
+    (void)state;
+    uint16_t sums[16];
+    uint64_t sum = gpu_zeros(sizeof sums);
+    launch("add_pairs", 8, 64, GPU_ARGS(&sum));
+    gpu_download(sums, sum, sizeof sums);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(sums[i], i % 2 ? 0x4300 : 0x4280); /* 128 and 64 */
+    }
+    gpu_free(sum);
+}
+
 static void test_atomics(void **state)
 {
     (void)state;
@@ -230,7 +243,7 @@ static int tests(void)
         cmocka_unit_test(test_groups_large),  cmocka_unit_test(test_groups_copy),
         cmocka_unit_test(test_cub_sort),      cmocka_unit_test(test_cub_scans),
         cmocka_unit_test(test_barrier),       cmocka_unit_test(test_pipeline),
-        cmocka_unit_test(test_atomics),
+        cmocka_unit_test(test_add_pairs),     cmocka_unit_test(test_atomics),
     };
     gpu_open("toolkit");
     int failed = cmocka_run_group_tests(list, NULL, NULL);

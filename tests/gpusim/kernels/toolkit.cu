@@ -14,6 +14,7 @@
 #include <cuda/atomic>
 #include <cuda/barrier>
 #include <cuda/pipeline>
+#include <cuda_bf16.h>
 
 namespace cg = cooperative_groups;
 
@@ -196,4 +197,10 @@ extern "C" __global__ void atomics(const int *in, int *most, unsigned long long 
         *guarded += 1;
         held.store(0, cuda::memory_order_release);
     }
+}
+
+/* Pairs of bfloat16 have no add of their own here: the header's atomicAdd compares and swaps. */
+extern "C" __global__ void add_pairs(__nv_bfloat162 *sum)
+{
+    atomicAdd(&sum[threadIdx.x % 8], __floats2bfloat162_rn(1.0f, 2.0f));
 }
