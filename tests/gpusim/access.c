@@ -28,7 +28,7 @@ sim_access *sim_access_new(sim_lowering *l, const ptx_instruction *ptx, sim_spac
     memset(acc, 0, sizeof *acc);
     acc->space = (uint8_t)space;
     acc->kind = (uint8_t)kind;
-    acc->is_strong = is_strong(ptx);
+    acc->is_strong = is_strong(ptx) || sim_lower_feeds_swap(l, ptx);
     acc->acquires = ptx_has(ptx, "acquire") || ptx_has(ptx, "acq_rel");
     acc->releases = ptx_has(ptx, "release") || ptx_has(ptx, "acq_rel");
     acc->scope = ptx_has(ptx, "cta") ? SIM_SCOPE_CTA : ptx_has(ptx, "gpu") ? SIM_SCOPE_GPU : SIM_SCOPE_SYS;

@@ -16,6 +16,12 @@ void sim_block_begin(sim_block *block, uint64_t linear)
     block->threads = launch->block[0] * launch->block[1] * launch->block[2];
     block->warps = (block->threads + SIM_LANES - 1) / SIM_LANES;
     block->shared_bytes = launch->kernel->shared_bytes + launch->dynamic_shared;
+    block->reserved_at = 0;
+    if (launch->kernel->reads_reserved) {
+        block->reserved_at = (block->shared_bytes + 15) / 16 * 16;
+        block->shared_bytes = block->reserved_at + SIM_RESERVED_BYTES;
+        memset(block->shared + block->reserved_at, 0, SIM_RESERVED_BYTES);
+    }
     block->ready = block->warps == SIM_MAX_WARPS ? SIM_ALL_LANES : (1u << block->warps) - 1;
     block->running = block->warps;
     memset(block->barrier, 0, sizeof block->barrier);

@@ -80,6 +80,9 @@ void sim_check_block_begin(sim_block *block)
     check->now++;
     sim_sync_block_begin(check);
     memset(check->valid, 0, (block->shared_bytes + 7) / 8);
+    if (block->reserved_at != 0) {
+        memset(check->valid + block->reserved_at / 8, 0xff, SIM_RESERVED_BYTES / 8);
+    }
     memset(check->barrier, 0, sizeof check->barrier);
 }
 

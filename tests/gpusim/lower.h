@@ -76,6 +76,12 @@ bool sim_lower_label(sim_lowering *l, const char *name, uint32_t *index);
 const ptx_target_list *sim_lower_targets(sim_lowering *l, const char *name);
 /* Offset and size of a .param variable of the body (call arguments), or a formal; false if there is none. */
 bool sim_lower_param(sim_lowering *l, const char *name, sim_param *param);
+bool sim_lower_reserved(
+    sim_lowering *l); /* its blocks get the system's shared memory; fails outside a kernel */
+/* Whether a load only gives an atom.cas of the same address, soon behind it, what to compare with: a stale
+ * value costs it a turn, so the race is none (CUDA's own atomicAdd of types that the device has no add for).
+ */
+bool sim_lower_feeds_swap(const sim_lowering *l, const ptx_instruction *load);
 const sim_function *sim_lower_function(sim_lowering *l, const char *name); /* of the module, by name; NULL */
 bool sim_function_has_body(sim_lowering *l, const char *name); /* its lowering may still be to come */
 /* Memory that lives as long as the module. */

@@ -168,6 +168,32 @@ sim_special sim_special_slot(const char *name)
     return SIM_SPECIALS;
 }
 
+bool sim_lower_reserved(sim_lowering *l)
+{
+    if (!l->function->is_entry) { /* the kernels that call it would not know */
+        return sim_lower_fail(l, "reserved shared memory is simulated in kernels only");
+    }
+    l->function->reads_reserved = true;
+    return true;
+}
+
+bool sim_lower_feeds_swap(const sim_lowering *l, const ptx_instruction *load)
+{
+    enum { NEAR = 64 }; /* instructions */
+    const ptx_operand *to = &load->operand[0], *from = &load->operand[1];
+    if (strcmp(load->opcode, "ld") != 0 || to->kind != PTX_OP_REGISTER || from->reg == NULL) {
+        return false;
+    }
+    const ptx_instruction *end = l->ptx->code + l->ptx->code_count;
+    for (const ptx_instruction *i = load + 1; i < end && i <= load + NEAR; i++) {
+        if (strcmp(i->opcode, "atom") == 0 && ptx_has(i, "cas") && i->operand[1].reg == from->reg &&
+            i->operand[1].value == from->value && i->operand[2].reg == to->reg) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- names ---- */
 
 /* The address of a name that has a fixed one: a variable of the module, a shared variable of the body, a

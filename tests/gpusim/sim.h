@@ -171,11 +171,12 @@ struct sim_function {
                              calls: formals, results and argument variables, see params */
     sim_param *formals, *results; /* of a .func, in order; of an .entry: formals with offsets in the block */
     uint32_t formal_count, result_count;
-    uint32_t frame_param_bytes;      /* of one lane: everything of .param that stands in frame memory */
-    uint32_t local_bytes;            /* .local of the function, of one lane */
-    uint32_t shared_bytes;           /* static .shared that it and its callees use (entries) */
-    bool calls;                      /* it has a call instruction */
-    uint32_t max_threads;            /* .maxntid product, or 0 */
+    uint32_t frame_param_bytes; /* of one lane: everything of .param that stands in frame memory */
+    uint32_t local_bytes;       /* .local of the function, of one lane */
+    uint32_t shared_bytes;      /* static .shared that it and its callees use (entries) */
+    bool reads_reserved;        /* it asks where the shared memory that the system keeps lies (entries) */
+    bool calls;                 /* it has a call instruction */
+    uint32_t max_threads;       /* .maxntid product, or 0 */
     uint32_t registers, spill_bytes; /* of the real machine code (sm_90a), if known; 0 otherwise */
 };
 
@@ -244,6 +245,10 @@ typedef struct {
     uint32_t count;
 } sim_barrier;
 
+/* Shared memory of a block that the system keeps, behind the kernel's own: cooperative groups have barriers
+ * of their larger tiles in it, and count on zeros at the start. */
+enum { SIM_RESERVED_BYTES = 1024 };
+
 struct sim_block {
     const sim_launch *launch;
     sim_worker *worker;
@@ -252,7 +257,8 @@ struct sim_block {
     uint32_t warps, threads;
     sim_warp *warp; /* [warps] */
     uint8_t *shared;
-    uint32_t shared_bytes; /* static and dynamic */
+    uint32_t shared_bytes; /* static and dynamic, and what the system keeps where the kernel asks for it */
+    uint32_t reserved_at;  /* SIM_RESERVED_BYTES from here to the end; 0: the kernel does not ask */
     sim_barrier barrier[16];
     uint32_t ready;   /* warps with a fragment that can run */
     uint32_t running; /* warps that have not ended */

@@ -81,6 +81,10 @@ RULE(mask_ge, ~((1u << t % 32) - 1))
 RULE(dynamic_bytes, DYNAMIC)
 RULE(all_bytes, STATIC + DYNAMIC)
 RULE(warp_size, 32)
+RULE(kept_first, (STATIC + DYNAMIC + 15) / 16 * 16)
+RULE(kept_second, kept_first(t, at) + 512)
+RULE(kept_end, kept_first(t, at) + 1024)
+RULE(kept_bytes, 1024)
 
 static const struct {
     const char *name;
@@ -108,6 +112,11 @@ static const struct {
     {"%dynamic_smem_size", dynamic_bytes},
     {"%total_smem_size", all_bytes},
     {"WARP_SZ", warp_size},
+    {"%reserved_smem_offset_begin", kept_first},
+    {"%reserved_smem_offset_0", kept_first},
+    {"%reserved_smem_offset_1", kept_second},
+    {"%reserved_smem_offset_end", kept_end},
+    {"%reserved_smem_offset_cap", kept_bytes},
 };
 enum { SPECIALS = sizeof specials / sizeof specials[0] };
 

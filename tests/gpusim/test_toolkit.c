@@ -71,6 +71,27 @@ static void test_groups_split(void **state)
     gpu_free(to);
 }
 
+static void test_groups_large(void **state)
+{
+    (void)state;
+    int in[768], place[768], sums[12];
+    uint64_t from = upload_numbers(in, 768, 9), sum = gpu_alloc(sizeof sums), to = gpu_alloc(sizeof place);
+    launch("groups_large", 3, 256, GPU_ARGS(&from, &sum, &to));
+    gpu_download(sums, sum, sizeof sums);
+    gpu_download(place, to, sizeof place);
+    for (int tile = 0; tile < 12; tile++) {
+        int want = 0;
+        for (int i = 64 * tile; i < 64 * tile + 64; i++) {
+            want += in[i];
+            assert_int_equal(place[i], in[i ^ 63]);
+        }
+        assert_int_equal(sums[tile], want);
+    }
+    gpu_free(from);
+    gpu_free(sum);
+    gpu_free(to);
+}
+
 static void test_groups_copy(void **state)
 {
     (void)state;
@@ -179,6 +200,19 @@ static void test_pipeline(void **state)
     gpu_free(to);
 }
 
+static void test_add_pairs(void **state)
+{
+    (void)state;
+    uint16_t sums[16];
+    uint64_t sum = gpu_zeros(sizeof sums);
+    launch("add_pairs", 8, 64, GPU_ARGS(&sum));
+    gpu_download(sums, sum, sizeof sums);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(sums[i], i % 2 ? 0x4300 : 0x4280); /* 128 and 64 */
+    }
+    gpu_free(sum);
+}
+
 static void test_atomics(void **state)
 {
     (void)state;
@@ -206,9 +240,10 @@ static int tests(void)
 {
     const struct CMUnitTest list[] = {
         cmocka_unit_test(test_groups_reduce), cmocka_unit_test(test_groups_split),
-        cmocka_unit_test(test_groups_copy),   cmocka_unit_test(test_cub_sort),
-        cmocka_unit_test(test_cub_scans),     cmocka_unit_test(test_barrier),
-        cmocka_unit_test(test_pipeline),      cmocka_unit_test(test_atomics),
+        cmocka_unit_test(test_groups_large),  cmocka_unit_test(test_groups_copy),
+        cmocka_unit_test(test_cub_sort),      cmocka_unit_test(test_cub_scans),
+        cmocka_unit_test(test_barrier),       cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_add_pairs),     cmocka_unit_test(test_atomics),
     };
     gpu_open("toolkit");
     int failed = cmocka_run_group_tests(list, NULL, NULL);

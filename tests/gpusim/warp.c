@@ -110,7 +110,7 @@ static void fill_specials(sim_warp *warp)
     fill(warp, SIM_WARPID, warp->index);
     fill(warp, SIM_NWARPID, SIM_MAX_WARPS);
     fill(warp, SIM_DYNAMIC_SMEM_SIZE, launch->dynamic_shared);
-    fill(warp, SIM_TOTAL_SMEM_SIZE, block->shared_bytes);
+    fill(warp, SIM_TOTAL_SMEM_SIZE, launch->kernel->shared_bytes + launch->dynamic_shared);
     fill(warp, SIM_WARP_SZ, SIM_LANES);
     fill_lanes(warp);
 }

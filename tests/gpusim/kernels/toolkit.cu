@@ -14,6 +14,7 @@
 #include <cuda/atomic>
 #include <cuda/barrier>
 #include <cuda/pipeline>
+#include <cuda_bf16.h>
 
 namespace cg = cooperative_groups;
 
@@ -47,6 +48,23 @@ extern "C" __global__ void groups_split(const int *in, int *count, int *scanned)
     auto parity = cg::labeled_partition(cg::coalesced_threads(), value & 1);
     if (parity.thread_rank() == 0) {
         atomicAdd(count + 1, 1); /* groups */
+    }
+}
+
+/* Tiles of more than one warp meet by barriers in the shared memory that the system keeps. */
+extern "C" __global__ void groups_large(const int *in, int *sum, int *place)
+{
+    __shared__ int part[256];
+    __shared__ cg::block_tile_memory<256> memory;
+    cg::thread_block block = cg::this_thread_block(memory);
+    auto tile = cg::tiled_partition<64>(block);
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    part[threadIdx.x] = in[i];
+    tile.sync();
+    place[i] = part[threadIdx.x ^ 63]; /* of the tile's other warp */
+    int whole = cg::reduce(tile, in[i], cg::plus<int>());
+    if (tile.thread_rank() == 0) {
+        sum[i / 64] = whole;
     }
 }
 
@@ -179,4 +197,10 @@ extern "C" __global__ void atomics(const int *in, int *most, unsigned long long 
         *guarded += 1;
         held.store(0, cuda::memory_order_release);
     }
+}
+
+/* Pairs of bfloat16 have no add of their own here: the header's atomicAdd compares and swaps. */
+extern "C" __global__ void add_pairs(__nv_bfloat162 *sum)
+{
+    atomicAdd(&sum[threadIdx.x % 8], __floats2bfloat162_rn(1.0f, 2.0f));
 }

@@ -444,7 +444,20 @@ static bool lower_sleep(sim_lowering *l, const ptx_instruction *ptx, sim_inst *i
 
 /* ---- special registers ---- */
 
-enum { CLOCK, CLOCK_HIGH, TIMER, TIMER_LOW, TIMER_HIGH, SM, SMS, GRID };
+enum {
+    CLOCK,
+    CLOCK_HIGH,
+    TIMER,
+    TIMER_LOW,
+    TIMER_HIGH,
+    SM,
+    SMS,
+    GRID,
+    RESERVED,
+    RESERVED_HALF,
+    RESERVED_END,
+    RESERVED_ALL
+};
 
 static uint64_t nanoseconds(void)
 {
@@ -463,6 +476,10 @@ static uint64_t special_value(const sim_warp *w, uint32_t which)
     case TIMER_HIGH: return nanoseconds() >> 32;
     case SM: return w->worker->index;
     case SMS: return sim_options.threads < 1 ? 1 : (uint64_t)sim_options.threads; /* most workers */
+    case RESERVED: return w->block->reserved_at;
+    case RESERVED_HALF: return w->block->reserved_at + SIM_RESERVED_BYTES / 2;
+    case RESERVED_END: return w->block->reserved_at + SIM_RESERVED_BYTES;
+    case RESERVED_ALL: return SIM_RESERVED_BYTES;
     default: return w->block->launch->number;
     }
 }
@@ -496,9 +513,17 @@ bool SIM_NAME(sim_lower_special)(sim_lowering *l, const ptx_instruction *ptx, si
         {"%smid", SM},
         {"%nsmid", SMS},
         {"%gridid", GRID},
+        {"%reserved_smem_offset_begin", RESERVED},
+        {"%reserved_smem_offset_0", RESERVED},
+        {"%reserved_smem_offset_1", RESERVED_HALF},
+        {"%reserved_smem_offset_end", RESERVED_END},
+        {"%reserved_smem_offset_cap", RESERVED_ALL},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(ptx->operand[1].name, known[i].name) == 0) {
+            if (known[i].which >= RESERVED && !sim_lower_reserved(l)) {
+                return false;
+            }
             inst->dst = sim_lower_dest(l, &ptx->operand[0], ptx_nth_type(ptx, 0));
             inst->mods = known[i].which;
             inst->klass = SIM_CLASS_MOVE;
