@@ -41,6 +41,7 @@ sa_status sa_click_simulate(const sa_click_engine *engine, const sa_mask *target
 {
     sa_annotator annotator;
     sa_mask clicked;
+    free(prompt->clicks); /* holds none: simulated clicks start from nothing */
     prompt->clicks = calloc(most, sizeof *prompt->clicks);
     if (prompt->clicks == NULL) {
         return sa_fail(err, SA_NO_ROOM, "--simulate", "ask for fewer clicks", "no memory for %zu clicks",
