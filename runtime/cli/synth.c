@@ -39,7 +39,7 @@ typedef struct {
 } product;
 
 typedef struct {
-    const sa_cli *cli;
+    sa_cli *cli;
     const synth_options *options;
     sa_scene_level level;
     sa_scene *scenes; /* one a thread */
@@ -139,7 +139,7 @@ static sa_status draw_batch(job *j, size_t count, FILE *manifest, sa_error *err)
 static sa_status draw_all(job *j, FILE *manifest, sa_error *err)
 {
     const synth_options *o = j->options;
-    sa_progress progress = sa_progress_start(&((sa_cli *)j->cli)->log, "synth", "cpu", o->count);
+    sa_progress progress = sa_progress_start(&j->cli->log, "synth", "cpu", o->count);
     sa_status status = SA_OK;
     for (int64_t done = 0; done < o->count && status == SA_OK;) {
         size_t count = o->count - done < BATCH ? (size_t)(o->count - done) : BATCH;

@@ -13,7 +13,7 @@ enum {
     MOST_KNOTS = GRID + 1
 };
 
-const uint8_t scene_rgb[SA_SCENE_COLORS][3] = {
+static const uint8_t scene_rgb[SA_SCENE_COLORS][3] = {
     [SA_SCENE_RED] = {205, 38, 38},     [SA_SCENE_YELLOW] = {238, 205, 30}, [SA_SCENE_BLUE] = {40, 75, 210},
     [SA_SCENE_PURPLE] = {130, 45, 160}, [SA_SCENE_WHITE] = {240, 240, 238}, [SA_SCENE_BLACK] = {26, 26, 30},
     [SA_SCENE_ORANGE] = {242, 128, 22}, [SA_SCENE_PINK] = {246, 140, 185},
@@ -187,7 +187,7 @@ static void paint_shadow(sa_scene *scene, const sa_scene_object *o, scene_random
     }
 }
 
-/* Pixels of label `first` .. `first` + 3, counted in the whole picture or in what a piece's bounds were. */
+/* Pixels whose label is of the object with the first label `first`. */
 static size_t count_labels(const sa_scene *scene, uint8_t first)
 {
     size_t count = 0;
@@ -231,44 +231,56 @@ static void add_noise(sa_scene *scene, scene_random *random)
 
 /* ---- what is seen of each object ---- */
 
+/* Counted over an object's pixels. */
+typedef struct {
+    size_t x0, x1, y0, y1; /* the outermost of them */
+    size_t sum_x, sum_y;
+} extent;
+
+static void count_pixel(extent *e, size_t x, size_t y)
+{
+    e->x0 = x < e->x0 ? x : e->x0;
+    e->x1 = x > e->x1 ? x : e->x1;
+    e->y0 = y < e->y0 ? y : e->y0;
+    e->y1 = y; /* rows come in order */
+    e->sum_x += x;
+    e->sum_y += y;
+}
+
+static void keep_extent(sa_scene_object *o, const extent *e)
+{
+    o->visible = 0;
+    for (int part = 0; part < SA_SCENE_MOST_PARTS; part++) {
+        o->visible += o->part_visible[part];
+    }
+    o->box = (sa_mask_box){0};
+    o->middle_x = o->middle_y = 0;
+    if (o->visible > 0) {
+        o->box = (sa_mask_box){e->x0, e->y0, e->x1 - e->x0 + 1, e->y1 - e->y0 + 1};
+        o->middle_x = (int32_t)(e->sum_x * 256 / o->visible) + 128;
+        o->middle_y = (int32_t)(e->sum_y * 256 / o->visible) + 128;
+    }
+}
+
 static void measure(sa_scene *scene)
 {
-    size_t x0[SA_SCENE_MOST_OBJECTS], x1[SA_SCENE_MOST_OBJECTS] = {0}, y0[SA_SCENE_MOST_OBJECTS],
-                                      y1[SA_SCENE_MOST_OBJECTS] = {0}, sum_x[SA_SCENE_MOST_OBJECTS] = {0},
-                                      sum_y[SA_SCENE_MOST_OBJECTS] = {0};
+    extent extents[SA_SCENE_MOST_OBJECTS];
     for (size_t i = 0; i < scene->object_count; i++) {
-        x0[i] = y0[i] = SIZE_MAX;
+        extents[i] = (extent){.x0 = SIZE_MAX, .y0 = SIZE_MAX};
         memset(scene->objects[i].part_visible, 0, sizeof scene->objects[i].part_visible);
     }
     for (size_t y = 0; y < scene->size; y++) {
         for (size_t x = 0; x < scene->size; x++) {
             uint8_t label = scene->labels[y * scene->size + x];
-            if (label == 0) {
-                continue;
+            if (label != 0) {
+                size_t i = (label - 1u) / SA_SCENE_MOST_PARTS;
+                scene->objects[i].part_visible[(label - 1u) % SA_SCENE_MOST_PARTS]++;
+                count_pixel(&extents[i], x, y);
             }
-            size_t i = (label - 1u) / SA_SCENE_MOST_PARTS;
-            scene->objects[i].part_visible[(label - 1u) % SA_SCENE_MOST_PARTS]++;
-            x0[i] = x < x0[i] ? x : x0[i];
-            x1[i] = x > x1[i] ? x : x1[i];
-            y0[i] = y < y0[i] ? y : y0[i];
-            y1[i] = y;
-            sum_x[i] += x;
-            sum_y[i] += y;
         }
     }
     for (size_t i = 0; i < scene->object_count; i++) {
-        sa_scene_object *o = &scene->objects[i];
-        o->visible = 0;
-        for (int part = 0; part < SA_SCENE_MOST_PARTS; part++) {
-            o->visible += o->part_visible[part];
-        }
-        o->box = (sa_mask_box){0};
-        o->middle_x = o->middle_y = 0;
-        if (o->visible > 0) {
-            o->box = (sa_mask_box){x0[i], y0[i], x1[i] - x0[i] + 1, y1[i] - y0[i] + 1};
-            o->middle_x = (int32_t)(sum_x[i] * 256 / o->visible) + 128;
-            o->middle_y = (int32_t)(sum_y[i] * 256 / o->visible) + 128;
-        }
+        keep_extent(&scene->objects[i], &extents[i]);
     }
 }
 

@@ -16,7 +16,6 @@ void scene_lay_out(sa_scene *scene, scene_random *random);
 
 /* Paints background and objects: image, labels, and what objects say of their visible pixels. */
 void scene_paint(sa_scene *scene, scene_random *random);
-extern const uint8_t scene_rgb[SA_SCENE_COLORS][3];
 
 /* Whether each object shows enough of itself to be spoken of. */
 bool scene_is_clear(const sa_scene *scene);

@@ -295,7 +295,6 @@ static void test_sizes(void **state)
     (void)state;
     static const size_t sizes[] = {32, 33, 97, 512};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        bool kinds[SA_SCENE_KINDS] = {false};
         sa_scene scene;
         assert_int_equal(sa_scene_open(&scene, sizes[i], NULL), SA_OK);
         for (uint64_t n = 0; n < 30; n++) {
@@ -303,7 +302,6 @@ static void test_sizes(void **state)
             check_phrase(&scene, &scene.phrases[0]);
         }
         sa_scene_close(&scene);
-        (void)kinds;
     }
     sa_scene scene;
     sa_error err;
