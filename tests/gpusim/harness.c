@@ -91,9 +91,21 @@ static void open_library(void)
     gpu_find("cuLaunchKernel", &gpu.launch);
 }
 
+static void keep_text(const char *ptx, const char *path)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL || fputs(ptx, file) < 0 || fclose(file) != 0) {
+        fprintf(stderr, "PROBE_PTX: %s cannot be written\n", path);
+        exit(1);
+    }
+}
+
 void gpu_open_text(const char *ptx)
 {
     int device;
+    if (getenv("PROBE_PTX") != NULL) {
+        keep_text(ptx, getenv("PROBE_PTX"));
+    }
     if (gpu.context == NULL) {
         open_library();
         ok(gpu.init(0), "cuInit");

@@ -15,7 +15,8 @@ typedef struct {
 
 /* Opens libcuda.so.1 and its first device; loads NAME.ptx of the build's test kernels (SIM_KERNEL_DIR). */
 void gpu_open(const char *name);
-/* The same with a module's PTX text; may be called again with another one. */
+/* The same with a module's PTX text; may be called again with another one. PROBE_PTX=FILE keeps it (for
+ * ptxas). */
 void gpu_open_text(const char *ptx);
 void gpu_close(void);
 

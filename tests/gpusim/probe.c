@@ -342,7 +342,7 @@ void probe_add(probe *row)
     rows.end = &row->next;
 }
 
-/* A module of all rows, then each of them. PROBE_PTX=FILE keeps the module's text (for ptxas). */
+/* A module of all rows, then each of them. */
 int probe_all(void)
 {
     probe_text t = {0};
@@ -350,12 +350,6 @@ int probe_all(void)
     probe_say(&t, ".version 8.0\n.target sm_90\n.address_size 64\n\n");
     for (const probe *p = rows.first; p; p = p->next) {
         probe_say_kernel(&t, p, number++);
-    }
-    if (getenv("PROBE_PTX")) {
-        FILE *file = fopen(getenv("PROBE_PTX"), "w");
-        assert_non_null(file);
-        fputs(t.at, file);
-        fclose(file);
     }
     gpu_open_text(t.at);
     free(t.at);

@@ -19,18 +19,6 @@
 enum { LANES = 32, WARP = 32 };
 #define HEAD ".version 8.0\n.target sm_90\n.address_size 64\n"
 
-/* PROBE_PTX=FILE gets the text too (for ptxas). */
-static void open_text(const char *text)
-{
-    if (getenv("PROBE_PTX")) {
-        FILE *file = fopen(getenv("PROBE_PTX"), "w");
-        assert_non_null(file);
-        fputs(text, file);
-        fclose(file);
-    }
-    gpu_open_text(text);
-}
-
 /* ---- cp.async ---- */
 
 enum { SLOTS = 3, SLOT = 16 * LANES };
@@ -115,7 +103,7 @@ static void test_cp_async(void **state)
     for (int n = 0; n < KINDS * COPIES; n++) {
         say_copy_kernel(n % KINDS, n / KINDS, text + strlen(text), 4096);
     }
-    open_text(text);
+    gpu_open_text(text);
     for (int n = 0; n < KINDS * COPIES; n++) {
         if (is_copy_wrong(n % KINDS, n / KINDS)) {
             print_error("cp.async.%s of %u bytes: wrong (%d)\n", copies[n % KINDS].name,
@@ -217,7 +205,7 @@ static void test_tiles(void **state)
     for (int n = 0; n < 4 * TILES; n++) {
         say_tile_kernel(n % TILES, n / TILES % 2, n / TILES / 2, text + strlen(text), 2048);
     }
-    open_text(text);
+    gpu_open_text(text);
     for (int n = 0; n < 4 * TILES; n++) {
         if (is_tile_wrong(n % TILES, n / TILES % 2, n / TILES / 2)) {
             print_error("%s.m8n8.%s: wrong\n", n / TILES % 2 ? "stmatrix" : "ldmatrix",
@@ -236,12 +224,12 @@ static void test_movmatrix(void **state)
     for (uint32_t n = 0; n < LANES * 2; n++) {
         in[n / 2][n % 2] = (uint16_t)(n * 997 + 5);
     }
-    open_text(HEAD
-              ".visible .entry move(.param .u64 in, .param .u64 out)\n{\n.reg .b32 %t, %w; .reg .b64 %i, %o, "
-              "%x;\n"
-              "mov.u32 %t, %tid.x; mul.wide.u32 %x, %t, 4; ld.param.u64 %i, [in]; ld.param.u64 %o, [out];\n"
-              "add.s64 %i, %i, %x; add.s64 %o, %o, %x; ld.global.b32 %w, [%i];\n"
-              "movmatrix.sync.aligned.m8n8.trans.b16 %w, %w; st.global.b32 [%o], %w; ret;\n}\n");
+    gpu_open_text(
+        HEAD ".visible .entry move(.param .u64 in, .param .u64 out)\n{\n.reg .b32 %t, %w; .reg .b64 %i, %o, "
+             "%x;\n"
+             "mov.u32 %t, %tid.x; mul.wide.u32 %x, %t, 4; ld.param.u64 %i, [in]; ld.param.u64 %o, [out];\n"
+             "add.s64 %i, %i, %x; add.s64 %o, %o, %x; ld.global.b32 %w, [%i];\n"
+             "movmatrix.sync.aligned.m8n8.trans.b16 %w, %w; st.global.b32 [%o], %w; ret;\n}\n");
     uint64_t from = gpu_upload(in, sizeof in), to = gpu_zeros(sizeof out);
     gpu_launch("move", (gpu_dim){1, 1, 1}, (gpu_dim){LANES, 1, 1}, 0, GPU_ARGS(&from, &to));
     gpu_download(out, to, sizeof out);
@@ -288,7 +276,7 @@ static void test_mbarrier_counts(void **state)
         snprintf(text + length, sizeof text - length, "%s st.global.u32 [%%out+%d], %%r;\n", steps[n], 4 * n);
     }
     strcat(text, "mbarrier.inval.shared.b64 [bar];\nret;\n}\n");
-    open_text(text);
+    gpu_open_text(text);
     uint64_t out = gpu_zeros(sizeof got);
     gpu_launch("counts", (gpu_dim){1, 1, 1}, (gpu_dim){1, 1, 1}, 0, GPU_ARGS(&out));
     gpu_download(got, out, sizeof got);
@@ -311,7 +299,7 @@ static void test_mbarrier_phases(void **state)
     (void)state;
     enum { THREADS = 4 * WARP, PHASES = 6 };
     uint32_t got[THREADS];
-    open_text(
+    gpu_open_text(
         HEAD ".visible .entry phases(.param .u64 out)\n{\n.reg .b64 %s, %out, %x; .reg .b32 %t, %v, %n, %at, "
              "%other, "
              "%par; .reg .pred %p, %q; .shared .align 8 .b64 bars[2]; .shared .b32 words[128];\n"
@@ -346,7 +334,7 @@ static void test_mbarrier_copies(void **state)
     for (uint32_t n = 0; n < LANES; n++) {
         in[n] = n * n + 7;
     }
-    open_text(
+    gpu_open_text(
         HEAD
         ".visible .entry land(.param .u64 in, .param .u64 out)\n{\n.reg .b64 %s, %in, %out, %x; .reg .b32 "
         "%t, "

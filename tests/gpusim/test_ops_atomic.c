@@ -267,12 +267,6 @@ static void test_atomics(void **state)
     (void)state;
     int wrong = 0;
     char *text = say_module(), instruction[128];
-    if (getenv("PROBE_PTX")) { /* for ptxas */
-        FILE *file = fopen(getenv("PROBE_PTX"), "w");
-        assert_non_null(file);
-        fputs(text, file);
-        fclose(file);
-    }
     gpu_open_text(text);
     free(text);
     for (int row = 0; row < ROWS; row++) {

@@ -22,23 +22,11 @@
     "ld.param.u64 %o, [out]; mul.wide.u32 %x, %i, 4; add.s64 %o, %o, %x;\n"
 #define REGISTERS ".reg .b32 %t, %i, %n, %r, %s, %u; .reg .b64 %o, %x, %f; .reg .pred %p, %q;\n"
 
-/* PROBE_PTX=FILE gets the text too (for ptxas). */
-static void open_text(const char *text)
-{
-    if (getenv("PROBE_PTX")) {
-        FILE *file = fopen(getenv("PROBE_PTX"), "w");
-        assert_non_null(file);
-        fputs(text, file);
-        fclose(file);
-    }
-    gpu_open_text(text);
-}
-
 /* Runs kernel k(out) and fetches `count` words. */
 static void run_kernel(const char *text, gpu_dim grid, gpu_dim block, unsigned shared, uint32_t *words,
                        size_t count)
 {
-    open_text(text);
+    gpu_open_text(text);
     uint64_t out = gpu_zeros(count * 4);
     gpu_launch("k", grid, block, shared, GPU_ARGS(&out));
     gpu_download(words, out, count * 4);

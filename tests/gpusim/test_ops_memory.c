@@ -278,12 +278,6 @@ static void test_loads_and_stores(void **state)
     char instruction[128];
     fill_table();
     char *text = say_module();
-    if (getenv("PROBE_PTX")) { /* for ptxas */
-        FILE *file = fopen(getenv("PROBE_PTX"), "w");
-        assert_non_null(file);
-        fputs(text, file);
-        fclose(file);
-    }
     gpu_open_text(text);
     free(text);
     for (int n = 0; n < table_rows; n++) {

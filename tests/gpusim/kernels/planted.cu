@@ -1,19 +1,19 @@
 /*
- * Bugs planted for the checkers, each beside its clean twin (the same kernel with RIGHT), and lock-free kernels that
- * are right. A line named by "MARK name" is one that test_checks.c expects a finding to name. In planted kernels only
- * the access that is marked is wrong.
+ * Bugs planted for the checkers, each beside its clean twin (the same kernel with RIGHT), and lock-free
+ * kernels that are right. A line named by "MARK name" is one that test_checks.c expects a finding to name. In
+ * planted kernels only the access that is marked is wrong.
  */
 #include <cuda_runtime.h>
 
 /* Two kernels from one body: NAME_bug and NAME_right. */
-#define TWINS(NAME, PARAMETERS, ARGUMENTS)                                                                             \
-    extern "C" __global__ void NAME##_bug PARAMETERS                                                                   \
-    {                                                                                                                  \
-        NAME<false> ARGUMENTS;                                                                                         \
-    }                                                                                                                  \
-    extern "C" __global__ void NAME##_right PARAMETERS                                                                 \
-    {                                                                                                                  \
-        NAME<true> ARGUMENTS;                                                                                          \
+#define TWINS(NAME, PARAMETERS, ARGUMENTS)                                                                   \
+    extern "C" __global__ void NAME##_bug PARAMETERS                                                         \
+    {                                                                                                        \
+        NAME<false> ARGUMENTS;                                                                               \
+    }                                                                                                        \
+    extern "C" __global__ void NAME##_right PARAMETERS                                                       \
+    {                                                                                                        \
+        NAME<true> ARGUMENTS;                                                                                \
     }
 
 /* ---- planted ---- */
@@ -125,8 +125,9 @@ __device__ unsigned shared_address(const void *p)
     return (unsigned)__cvta_generic_to_shared(p);
 }
 
-#define COPY_ASYNC(TO, FROM, SIZE)                                                                                     \
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(TO)), "l"(FROM), "r"(SIZE)       \
+#define COPY_ASYNC(TO, FROM, SIZE)                                                                           \
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(TO)), "l"(FROM),       \
+                 "r"(SIZE)                                                                                   \
                  : "memory")
 #define COMMIT() asm volatile("cp.async.commit_group;" ::: "memory")
 #define WAIT_GROUP(N) asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory")
@@ -219,7 +220,7 @@ template <bool RIGHT> __device__ void exchange(const int *old, int *values)
     int i = blockIdx.x * 32 + threadIdx.x;
     const int *from = RIGHT ? old : values;
     int other = from[(i + 32) % 64]; // MARK blocks read
-    values[i] = other + 1; // MARK blocks exchange
+    values[i] = other + 1;           // MARK blocks exchange
 }
 TWINS(exchange, (const int *old, int *values), (old, values))
 
@@ -286,7 +287,8 @@ __device__ int load_acquire(const int *p)
     return v;
 }
 
-/* Two blocks in the order of tickets: the first gives 32 values to the second; a relaxed store gives nothing. */
+/* Two blocks in the order of tickets: the first gives 32 values to the second; a relaxed store gives nothing.
+ */
 template <bool RIGHT> __device__ void release(unsigned *ticket, int *room, int *flag, int *out)
 {
     int t = threadIdx.x;
@@ -323,7 +325,8 @@ extern "C" __global__ void reread_right(int *out)
     out[t] = s[t] / 2;
 }
 
-/* Look-back with plain sums, published by fence and volatile flag: 1 the tile's own sum, 2 everything up to it. */
+/* Look-back with plain sums, published by fence and volatile flag: 1 the tile's own sum, 2 everything up to
+ * it. */
 extern "C" __global__ void look_back(const int *in, int *own, int *all, int *flag, unsigned *ticket, int *out)
 {
     __shared__ unsigned tile;
@@ -381,8 +384,8 @@ __device__ void barrier_arrive(int number, int threads)
 }
 
 /*
- * Warps 0 and 1 produce, warps 2 and 3 consume: two buffers, for each a barrier "full" (1, 2) and one "empty" (3, 4).
- * out[round * 64 + i] = in[round * 64 + 63 - i] + 1.
+ * Warps 0 and 1 produce, warps 2 and 3 consume: two buffers, for each a barrier "full" (1, 2) and one "empty"
+ * (3, 4). out[round * 64 + i] = in[round * 64 + 63 - i] + 1.
  */
 extern "C" __global__ void specialised(const int *in, int *out, int rounds)
 {
@@ -514,9 +517,11 @@ extern "C" __global__ void mbarriers(const int *in, int *out, int rounds)
     bool produces = threadIdx.x < 32;
     for (int r = 0; r < rounds; r++) {
         if (!produces || r > 0) { /* the phase of the other half's last round must have ended */
-            unsigned done = 0, at = shared_address(produces ? &empty : &full), parity = (produces ? r - 1 : r) & 1;
+            unsigned done = 0, at = shared_address(produces ? &empty : &full),
+                     parity = (produces ? r - 1 : r) & 1;
             while (!done) {
-                asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+                asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared.b64 p, [%1], %2;\nselp.u32 "
+                             "%0, 1, 0, p;\n}"
                              : "=r"(done)
                              : "r"(at), "r"(parity)
                              : "memory");

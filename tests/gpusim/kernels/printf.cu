@@ -5,8 +5,8 @@
 extern "C" __global__ void say(int n, double x, const char *, long long big)
 {
     if (threadIdx.x == 3) {
-        printf("n %d, x %.3f, hex %#llx, %s, %c, %5.1f%%, %-4d|%*d|%p\n", n, x, big, "text", 'z', 12.34f, -7, 6, 42,
-               (void *)0x1234);
+        printf("n %d, x %.3f, hex %#llx, %s, %c, %5.1f%%, %-4d|%*d|%p\n", n, x, big, "text", 'z', 12.34f, -7,
+               6, 42, (void *)0x1234);
         printf("no arguments\n");
     }
 }

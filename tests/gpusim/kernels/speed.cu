@@ -1,5 +1,5 @@
-/* What the simulator's own speed is measured with (tests/gpusim/speed.c): arithmetic that hangs on the data, so that
- * nothing of it can be left out. */
+/* What the simulator's own speed is measured with (tests/gpusim/speed.c): arithmetic that hangs on the data,
+ * so that nothing of it can be left out. */
 #include <stdint.h>
 
 /* Integer and f32 work in equal parts, as address arithmetic and element-wise kernels have it. */
@@ -35,10 +35,11 @@ extern "C" __global__ void products(const uint32_t *in, float *out, int rounds)
     for (int r = 0; r < rounds; r++) {
 #pragma unroll
         for (int n = 0; n < 8; n++) {
-            asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-                         "{%0,%1,%2,%3};"
-                         : "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3])
-                         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+            asm volatile(
+                "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                "{%0,%1,%2,%3};"
+                : "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3])
+                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
         }
     }
     for (int n = 0; n < 8; n++) {

@@ -1,5 +1,5 @@
-/* What the cost of the checks is measured with (tests/gpusim/speed_checks.c): the two shapes of work that most of a
- * model's time goes to. */
+/* What the cost of the checks is measured with (tests/gpusim/speed_checks.c): the two shapes of work that
+ * most of a model's time goes to. */
 #include <cuda_bf16.h>
 #include <stdint.h>
 
@@ -27,7 +27,8 @@ extern "C" __global__ void matmul(const float *a, const float *b, float *c, int 
 
 __device__ static void copy16(void *to, const void *from)
 {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((uint32_t)__cvta_generic_to_shared(to)), "l"(from)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((uint32_t)__cvta_generic_to_shared(to)),
+                 "l"(from)
                  : "memory");
 }
 
@@ -38,7 +39,8 @@ __device__ static void load4(uint32_t to[4], const __nv_bfloat16 *from)
                  : "r"((uint32_t)__cvta_generic_to_shared(from)));
 }
 
-/* c [n,n] f32 = a [n,n] b [n,n]^T, both bf16: two stages of asynchronous copies, 4 warps of 32 x 32. n % 64 == 0. */
+/* c [n,n] f32 = a [n,n] b [n,n]^T, both bf16: two stages of asynchronous copies, 4 warps of 32 x 32. n % 64
+ * == 0. */
 extern "C" __global__ void gemm(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float *c, int n)
 {
     __shared__ __align__(16) __nv_bfloat16 as[2][TILE][ROW], bs[2][TILE][ROW];
@@ -61,11 +63,12 @@ extern "C" __global__ void gemm(const __nv_bfloat16 *a, const __nv_bfloat16 *b, 
             for (int i = 0; i < 2; i++) {
                 for (int j = 0; j < 4; j++) {
                     float *d = sum[i][j];
-                    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
-                                 "{%8,%9}, {%0,%1,%2,%3};"
-                                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                                 : "r"(fa[i][0]), "r"(fa[i][1]), "r"(fa[i][2]), "r"(fa[i][3]),
-                                   "r"(fb[j / 2][j % 2]), "r"(fb[j / 2][j % 2 + 2]));
+                    asm volatile(
+                        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+                        "{%8,%9}, {%0,%1,%2,%3};"
+                        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                        : "r"(fa[i][0]), "r"(fa[i][1]), "r"(fa[i][2]), "r"(fa[i][3]), "r"(fb[j / 2][j % 2]),
+                          "r"(fb[j / 2][j % 2 + 2]));
                 }
             }
         }
@@ -74,8 +77,8 @@ extern "C" __global__ void gemm(const __nv_bfloat16 *a, const __nv_bfloat16 *b, 
     }
     for (int i = 0; i < 2; i++) {
         for (int j = 0; j < 4; j++) {
-            float *to = c + (blockIdx.y * TILE + top + 16 * i + lane / 4) * n + blockIdx.x * TILE + left + 8 * j +
-                        lane % 4 * 2;
+            float *to = c + (blockIdx.y * TILE + top + 16 * i + lane / 4) * n + blockIdx.x * TILE + left +
+                        8 * j + lane % 4 * 2;
             *(float2 *)to = make_float2(sum[i][j][0], sum[i][j][1]);
             *(float2 *)(to + 8 * n) = make_float2(sum[i][j][2], sum[i][j][3]);
         }

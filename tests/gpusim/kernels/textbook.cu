@@ -1,6 +1,6 @@
 /*
- * Small kernels as textbooks have them, each against plain C in test_textbook.c. They are right: no checker may say
- * anything about them, under any seed.
+ * Small kernels as textbooks have them, each against plain C in test_textbook.c. They are right: no checker
+ * may say anything about them, under any seed.
  */
 #include <cuda_bf16.h>
 #include <cuda_pipeline.h>
@@ -82,10 +82,11 @@ extern "C" __global__ void scan_block(const int *in, int *out, int n)
 }
 
 /*
- * Single-pass scan with decoupled look-back (Merrill and Garland): tiles in the order of tickets; state[tile] holds
- * flag << 32 | value, flag 1: the tile's own sum, 2: the sum of everything up to it.
+ * Single-pass scan with decoupled look-back (Merrill and Garland): tiles in the order of tickets; state[tile]
+ * holds flag << 32 | value, flag 1: the tile's own sum, 2: the sum of everything up to it.
  */
-extern "C" __global__ void scan_look_back(const int *in, int *out, unsigned long long *state, unsigned *ticket, int n)
+extern "C" __global__ void scan_look_back(const int *in, int *out, unsigned long long *state,
+                                          unsigned *ticket, int n)
 {
     __shared__ int values[128];
     __shared__ unsigned tile;
@@ -251,7 +252,8 @@ extern "C" __global__ void softmax_rows(const float *in, float *out, int rows, i
 }
 
 /* c [m,n] f32 = a [m,k] bf16, row major, times b [k,n] bf16, column major; one warp a 16 x 16 tile. */
-extern "C" __global__ void matmul_wmma(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float *c, int m, int n, int k)
+extern "C" __global__ void matmul_wmma(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float *c, int m, int n,
+                                       int k)
 {
     using namespace nvcuda;
     wmma::fragment<wmma::matrix_a, 16, 16, 16, __nv_bfloat16, wmma::row_major> fa;

@@ -1,6 +1,7 @@
 /*
- * Device code of the toolkit's own libraries: cooperative groups, CUB, libcu++. Nobody here wrote it, it is known to be
- * right on devices, and it leans on what small kernels do not: barriers in memory, look-back, inline PTX.
+ * Device code of the toolkit's own libraries: cooperative groups, CUB, libcu++. Nobody here wrote it, it is
+ * known to be right on devices, and it leans on what small kernels do not: barriers in memory, look-back,
+ * inline PTX.
  */
 #include <cooperative_groups.h>
 #include <cooperative_groups/memcpy_async.h>
@@ -180,8 +181,10 @@ extern "C" __global__ void pipeline_sum(const float *in, float *out, int tiles)
     out[threadIdx.x] = sum;
 }
 
-/* The running maximum of all by an atomic of libcu++, counts by one of another width; a lock that all take. */
-extern "C" __global__ void atomics(const int *in, int *most, unsigned long long *count, int *lock, int *guarded)
+/* The running maximum of all by an atomic of libcu++, counts by one of another width; a lock that all take.
+ */
+extern "C" __global__ void atomics(const int *in, int *most, unsigned long long *count, int *lock,
+                                   int *guarded)
 {
     int value = in[blockIdx.x * blockDim.x + threadIdx.x];
     cuda::atomic_ref<int, cuda::thread_scope_device> top(*most);

@@ -1,4 +1,5 @@
-/* Control flow at its worst, against the same functions run lane by lane in plain C (test_torture.c includes this). */
+/* Control flow at its worst, against the same functions run lane by lane in plain C (test_torture.c includes
+ * this). */
 #ifdef __CUDACC__
 #define BOTH __device__
 #else
@@ -54,14 +55,39 @@ BOTH unsigned machine(unsigned x)
     while (state != 8 && steps < 100) {
         steps++;
         switch (state) {
-        case 0: acc += x; state = (x >> 3) & 7; break;
-        case 1: acc ^= x; state = 2; break;
-        case 2: x = x >> 1 | x << 31; state = (x & 3) ? 3 : 5; break;
-        case 3: acc *= 3; state = (acc & 1) ? 4 : 6; break;
-        case 4: acc += steps; state = 0; x += 77; break;
-        case 5: state = x % 7 == 0 ? 8 : 1; x++; break;
-        case 6: acc -= x; state = 7; break;
-        default: state = acc % 5 == 0 ? 8 : (acc & 7); x = x * 7 + 3; break;
+        case 0:
+            acc += x;
+            state = (x >> 3) & 7;
+            break;
+        case 1:
+            acc ^= x;
+            state = 2;
+            break;
+        case 2:
+            x = x >> 1 | x << 31;
+            state = (x & 3) ? 3 : 5;
+            break;
+        case 3:
+            acc *= 3;
+            state = (acc & 1) ? 4 : 6;
+            break;
+        case 4:
+            acc += steps;
+            state = 0;
+            x += 77;
+            break;
+        case 5:
+            state = x % 7 == 0 ? 8 : 1;
+            x++;
+            break;
+        case 6:
+            acc -= x;
+            state = 7;
+            break;
+        default:
+            state = acc % 5 == 0 ? 8 : (acc & 7);
+            x = x * 7 + 3;
+            break;
         }
     }
     return acc + steps * 1000003u;
@@ -82,7 +108,8 @@ __device__ __noinline__
 #else
 static
 #endif
-unsigned deep(unsigned x, unsigned depth)
+    unsigned
+    deep(unsigned x, unsigned depth)
 {
     if (depth < 2 || x == 1) {
         return x;
@@ -169,7 +196,8 @@ extern "C" __global__ void spin_lock(int *lock, int *counter, int rounds)
     }
 }
 
-/* Producers and consumers through named barriers (PTX ISA, bar.sync and bar.arrive): warps 0-1 fill, 2-3 read. */
+/* Producers and consumers through named barriers (PTX ISA, bar.sync and bar.arrive): warps 0-1 fill, 2-3
+ * read. */
 extern "C" __global__ void named_barriers(int *out, int rounds)
 {
     __shared__ int slot[2][64];

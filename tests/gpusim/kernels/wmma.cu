@@ -32,7 +32,8 @@ __device__ void convert(wmma::fragment<U, M, N, K, wmma::precision::tf32, L> &fr
     }
 }
 
-template <int M, int N, int K, typename T, typename MEMORY, typename ACC, typename LA, typename LB, typename LC>
+template <int M, int N, int K, typename T, typename MEMORY, typename ACC, typename LA, typename LB,
+          typename LC>
 __device__ void multiply(const void *a, const void *b, const void *in, void *out, int lda, int ldb, int ldc)
 {
     wmma::fragment<wmma::matrix_a, M, N, K, T, LA> fa;
@@ -88,13 +89,13 @@ __device__ void count(const void *a, const void *b, const void *in, void *out, i
     wmma::bmma_sync(fc, fa, fb, fc, OP);
     wmma::store_matrix_sync((int *)out, fc, ldc, wmma::mem_row_major);
 }
-extern "C" __global__ void wmma_xor_s32_8x8x128_rcr(const void *a, const void *b, const void *in, void *out, int lda,
-                                                    int ldb, int ldc)
+extern "C" __global__ void wmma_xor_s32_8x8x128_rcr(const void *a, const void *b, const void *in, void *out,
+                                                    int lda, int ldb, int ldc)
 {
     count<wmma::experimental::bmmaBitOpXOR>(a, b, in, out, lda, ldb, ldc);
 }
-extern "C" __global__ void wmma_and_s32_8x8x128_rcr(const void *a, const void *b, const void *in, void *out, int lda,
-                                                    int ldb, int ldc)
+extern "C" __global__ void wmma_and_s32_8x8x128_rcr(const void *a, const void *b, const void *in, void *out,
+                                                    int lda, int ldb, int ldc)
 {
     count<wmma::experimental::bmmaBitOpAND>(a, b, in, out, lda, ldb, ldc);
 }
