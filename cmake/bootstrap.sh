@@ -163,9 +163,8 @@ can_fuzz() {
 # The major version of clang-tidy or clang-format; nothing where it is missing.
 major_of() { "$1" --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
 
-# Not the kernels of the simulated GPU's tests, whose lines are told in findings, nor golden files.
 check_format() {
-    find runtime kernels bench tests \( -path tests/gpusim/kernels -o -path tests/golden \) -prune -o \
+    find runtime kernels bench tests -path tests/golden -prune -o \
         \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 clang-format --dry-run -Werror
 }
 

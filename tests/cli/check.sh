@@ -40,6 +40,19 @@ works() {
     if [ $CODE -eq 0 ]; then pass; else fail "exit $CODE: segagent $*: $(head -c 300 "$SCRATCH/err")"; fi
 }
 
+# refuses CODE PATTERN ARGS...: this exit code; one line on standard error, with the pattern and a way out; no output.
+refuses() {
+    local want=$1 pattern=$2
+    shift 2
+    run "$@"
+    if [ $CODE -eq "$want" ] && [ "$(wc -l <"$SCRATCH/err")" -eq 1 ] && [ ! -s "$SCRATCH/out" ] &&
+        grep -Eq "^segagent: .*($pattern)" "$SCRATCH/err" && grep -q ')$' "$SCRATCH/err"; then
+        pass
+    else
+        fail "exit $CODE, wanted $want and \"$pattern\": segagent $*: $(head -c 400 "$SCRATCH/err")"
+    fi
+}
+
 # says PATTERN: standard output has it (extended regular expression).
 says() {
     if grep -Eq -- "$1" "$SCRATCH/out"; then pass; else fail "no \"$1\" in: $(head -c 300 "$SCRATCH/out")"; fi

@@ -5,19 +5,6 @@ source tests/cli/check.sh
 G=tests/golden/weights
 S=tests/golden/sam
 
-# refuses CODE PATTERN ARGS...: this exit code, one line on standard error with the pattern, no output.
-refuses() {
-    local want=$1 pattern=$2
-    shift 2
-    run "$@"
-    if [ $CODE -eq "$want" ] && [ "$(wc -l <"$SCRATCH/err")" -eq 1 ] && [ ! -s "$SCRATCH/out" ] &&
-        grep -Eq "^segagent: .*($pattern)" "$SCRATCH/err" && grep -q ')$' "$SCRATCH/err"; then
-        pass
-    else
-        fail "exit $CODE, wanted $want and \"$pattern\": segagent $*: $(head -c 400 "$SCRATCH/err")"
-    fi
-}
-
 # fields FILTER TEXT: standard output is one JSON object of which Python's expression over d gives this text.
 fields() {
     local got
