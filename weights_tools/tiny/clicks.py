@@ -1,10 +1,11 @@
 """F_sim, the simulated annotator (HLMAT; MODEL_SPECS 1.9): the next click corrects the deepest error."""
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 
 def deepest(region, clicked):
-    """Depth of the deepest pixel of a region, and the first such pixel (row, column); the border is outside."""
+    """Depth of a region's deepest pixel, and the first such pixel (row, column); the border is outside."""
     if not region.any():
         return 0.0, (0, 0)
     depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
@@ -15,7 +16,9 @@ def deepest(region, clicked):
 
 
 def next_click(mask, target, clicked=()):
-    """(row, column, positive) of the next click, or None where nothing is left to correct; no pixel of `clicked` again."""
+    """(row, column, positive) of the next click, or None where nothing is left to correct.
+
+    No pixel of `clicked`, a list of (row, column), is clicked again."""
     missing, (mr, mc) = deepest(target & ~mask, clicked)
     wrong, (wr, wc) = deepest(mask & ~target, clicked)
     if missing == 0.0 and wrong == 0.0:

@@ -2,9 +2,11 @@
 
   python evaluate.py sam --binary build/release/segagent --model agent/segmenter --work DIR [--count 1000]
 
-The segmenter, clicked at by F_sim: mean IoU after each click, of the shipped bf16 weights computed in f32, by transformers. The
-same clicks then go through `segagent click --clicks`; its mean IoU stands beside, and the largest difference of one mask.
+The segmenter, clicked at by F_sim: mean IoU after each click, of the shipped bf16 weights computed in f32, by
+transformers. The same clicks then go through `segagent click --clicks`; its mean IoU stands beside, and the
+largest difference of one mask's.
 """
+
 import argparse
 import json
 import os
@@ -30,8 +32,25 @@ def write_rows(path, image, made):
 
 def engine_masks(binary, model, rows):
     """The engine's masks, row by row."""
-    run = subprocess.run([binary, "click", "--segmenter", model, "--clicks", rows, "--device", "cpu", "--precision", "f32",
-                          "--json", "--quiet"], check=True, stdout=subprocess.PIPE, text=True)
+    run = subprocess.run(
+        [
+            binary,
+            "click",
+            "--segmenter",
+            model,
+            "--clicks",
+            rows,
+            "--device",
+            "cpu",
+            "--precision",
+            "f32",
+            "--json",
+            "--quiet",
+        ],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return [scenes.read_mask(json.loads(line)["masks"][0]["rle"]) for line in run.stdout.splitlines()]
 
 
@@ -42,7 +61,9 @@ def measure_level(options, model, level):
     ours, targets, counts = [], [], []
     for row in rows:
         target = scenes.read_mask(row["gt"])
-        ious, made = train_sam.click_through(model, scenes.read_image(directory, row), target, CLICKS, feeds_back=False)
+        ious, made = train_sam.click_through(
+            model, scenes.read_image(directory, row), target, CLICKS, feeds_back=False
+        )
         write_rows(path, row["image"], made)
         ours.append(ious)
         targets.append(target)
@@ -54,7 +75,7 @@ def engine_ious(masks, targets, counts):
     """[scenes, CLICKS]; where F_sim had no more clicks to make, the last one's."""
     result, at = [], 0
     for target, count in zip(targets, counts):
-        ious = [scenes.iou(mask, target) for mask in masks[at:at + count]]
+        ious = [scenes.iou(mask, target) for mask in masks[at : at + count]]
         result.append(ious + ious[-1:] * (CLICKS - count))
         at += count
     return np.array(result)
@@ -62,16 +83,28 @@ def engine_ious(masks, targets, counts):
 
 def measure_sam(options):
     model = SamModel.from_pretrained(options.model, dtype=torch.float32).eval()
-    print("| level | scenes | " + " | ".join(f"{n + 1}" for n in range(CLICKS)) + " | engine, 1 / 3 / 5 | largest difference |")
+    print(
+        "| level | scenes | "
+        + " | ".join(f"{n + 1}" for n in range(CLICKS))
+        + " | engine, 1 / 3 / 5 | largest difference |"
+    )
     print("|" + "---|" * (CLICKS + 4))
     for level in scenes.LEVELS:
         ours, engine = measure_level(options, model, level)
-        print(f"| {level} | {options.count} | " + " | ".join(f"{v:.4f}" for v in ours.mean(0)) + " | " +
-              " / ".join(f"{engine.mean(0)[n]:.4f}" for n in (0, 2, 4)) + f" | {np.abs(ours - engine).max():.4f} |", flush=True)
+        print(
+            f"| {level} | {options.count} | "
+            + " | ".join(f"{v:.4f}" for v in ours.mean(0))
+            + " | "
+            + " / ".join(f"{engine.mean(0)[n]:.4f}" for n in (0, 2, 4))
+            + f" | {np.abs(ours - engine).max():.4f} |",
+            flush=True,
+        )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["sam"])
     parser.add_argument("--binary", required=True)
     parser.add_argument("--model", required=True)

@@ -1,6 +1,7 @@
 """Scenes for training and measuring, drawn by `segagent synth`: one generator, in C.
 
 Seeds say what scenes are for, so no scene that a model is measured on was trained on."""
+
 import json
 import os
 import shutil
@@ -18,8 +19,27 @@ SIZE = 256
 def draw(binary, directory, purpose, level, first, count, phrases=1, masks=False, size=SIZE):
     """Scenes first .. first + count - 1 of a purpose, in a fresh directory; returns the manifest's rows."""
     shutil.rmtree(directory, ignore_errors=True)
-    command = [binary, "synth", "--out", directory, "--seed", str(SEEDS[purpose]), "--level", level, "--first", str(first),
-               "--count", str(count), "--phrases", str(phrases), "--size", str(size), "--threads", "1", "--quiet"]
+    command = [
+        binary,
+        "synth",
+        "--out",
+        directory,
+        "--seed",
+        str(SEEDS[purpose]),
+        "--level",
+        level,
+        "--first",
+        str(first),
+        "--count",
+        str(count),
+        "--phrases",
+        str(phrases),
+        "--size",
+        str(size),
+        "--threads",
+        "1",
+        "--quiet",
+    ]
     subprocess.run(command + (["--masks"] if masks else []), check=True)
     return read_manifest(directory)
 
@@ -31,7 +51,7 @@ def read_manifest(directory):
 
 def read_image(directory, row):
     """[size, size, 3] uint8."""
-    return np.asarray(Image.open(os.path.join(directory, row["image"])))
+    return np.array(Image.open(os.path.join(directory, row["image"])))
 
 
 def read_mask(rle):

@@ -2,9 +2,11 @@
 
   python train_sam.py --binary build/release/segagent --work DIR [--steps N] [--threads 2]
 
-DIR/checkpoint.pt is written every 250 steps; the same command goes on from it. DIR/curve.csv holds what was measured on
-validation scenes. DIR/model is the result, weights averaged over the last steps, in Hugging Face's layout.
+DIR/checkpoint.pt is written every 250 steps; the same command goes on from it. DIR/curve.csv holds what was
+measured on validation scenes. DIR/model is the result, weights averaged over the last steps, in Hugging
+Face's layout.
 """
+
 import argparse
 import concurrent.futures
 import csv
@@ -21,22 +23,40 @@ import clicks
 import scenes
 
 IMAGES, OBJECTS, MOST_CLICKS = 8, 3, 7
-CHUNK = 600          # scenes drawn at a time, of each level
-COARSE, FINE = 64, 128   # masks are compared at this size: the model's own first, then finer for the last fifth
+CHUNK = 600  # scenes drawn at a time, of each level
+COARSE, FINE = (
+    64,
+    128,
+)  # masks are compared at this size: the model's own first, then finer for the last fifth
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 def config():
-    """Windows with padding (16 = 2 * 7 + 2) and relative position, so that those code paths of the engine run."""
+    """Windows with padding (16 = 2 * 7 + 2) and relative position: the engine's code for them runs."""
     return SamConfig(
-        vision_config=dict(image_size=256, patch_size=16, hidden_size=128, num_hidden_layers=5, num_attention_heads=4,
-                           mlp_dim=512, mlp_ratio=4.0, output_channels=128, num_pos_feats=64, window_size=7,
-                           global_attn_indexes=[1, 3, 4], use_rel_pos=True, use_abs_pos=True),
-        prompt_encoder_config=dict(hidden_size=128, image_size=256, patch_size=16, image_embedding_size=16,
-                                   mask_input_channels=16),
-        mask_decoder_config=dict(hidden_size=128, mlp_dim=256, num_hidden_layers=2, num_attention_heads=4,
-                                 iou_head_hidden_dim=128))
+        vision_config=dict(
+            image_size=256,
+            patch_size=16,
+            hidden_size=128,
+            num_hidden_layers=5,
+            num_attention_heads=4,
+            mlp_dim=512,
+            mlp_ratio=4.0,
+            output_channels=128,
+            num_pos_feats=64,
+            window_size=7,
+            global_attn_indexes=[1, 3, 4],
+            use_rel_pos=True,
+            use_abs_pos=True,
+        ),
+        prompt_encoder_config=dict(
+            hidden_size=128, image_size=256, patch_size=16, image_embedding_size=16, mask_input_channels=16
+        ),
+        mask_decoder_config=dict(
+            hidden_size=128, mlp_dim=256, num_hidden_layers=2, num_attention_heads=4, iou_head_hidden_dim=128
+        ),
+    )
 
 
 def initialise(model):
@@ -55,6 +75,7 @@ def to_pixels(images):
 
 
 # ---- scenes ----
+
 
 class Stream:
     """Batches of images and targets, from chunks that another process draws ahead."""
@@ -83,15 +104,20 @@ class Stream:
             self.next += 1
             self.ahead = self.pool.submit(self.draw, self.next)
             order = rng.permutation(len(samples))
-            self.batches = [[samples[i] for i in order[at:at + IMAGES]]
-                            for at in range(0, len(samples) - IMAGES + 1, IMAGES)]
+            self.batches = [
+                [samples[i] for i in order[at : at + IMAGES]]
+                for at in range(0, len(samples) - IMAGES + 1, IMAGES)
+            ]
         chosen = self.batches.pop()
         images = np.stack([image for image, _ in chosen])
-        masks = np.stack([scenes.read_mask(rles[i]) for _, rles in chosen for i in rng.choice(len(rles), OBJECTS)])
+        masks = np.stack(
+            [scenes.read_mask(rles[i]) for _, rles in chosen for i in rng.choice(len(rles), OBJECTS)]
+        )
         return images, masks
 
 
 # ---- the loss ----
+
 
 def mask_losses(logits, target):
     """20 focal + dice of every mask: logits [n, 3, s, s], target [n, s, s] to [n, 3]."""
@@ -116,8 +142,13 @@ def best(values, index):
 
 def decode(model, embedding, points, labels, previous):
     """Logits [n, 3, 64, 64] and predicted IoU [n, 3] of n prompts, one an embedding."""
-    out = model(image_embeddings=embedding, input_points=points[:, None], input_labels=labels[:, None],
-                input_masks=previous, multimask_output=True)
+    out = model(
+        image_embeddings=embedding,
+        input_points=points[:, None],
+        input_labels=labels[:, None],
+        input_masks=previous,
+        multimask_output=True,
+    )
     return out.pred_masks[:, 0], out.iou_scores[:, 0]
 
 
@@ -135,7 +166,7 @@ def choose_clicks(masks, targets, rng, at_random):
 
 
 def train_step(model, images, masks, rng, side):
-    """The loss of one batch: each object is clicked at up to MOST_CLICKS times, with its own errors in view."""
+    """The loss of one batch: each object is clicked at up to MOST_CLICKS times, where it is wrong."""
     embedding = model.get_image_embeddings(to_pixels(images)).repeat_interleave(OBJECTS, 0)
     target = F.avg_pool2d(torch.from_numpy(masks)[:, None].float(), scenes.SIZE // side)[:, 0]
     wanted, current = (target > 0.5).numpy(), np.zeros(target.shape, bool)
@@ -143,13 +174,22 @@ def train_step(model, images, masks, rng, side):
     points = labels = previous = None
     total = 0.0
     for step in range(count):
-        point, label = choose_clicks(current, wanted, rng, at_random=rng.random() < (0.5 if step == 0 else 0.25))
+        point, label = choose_clicks(
+            current, wanted, rng, at_random=rng.random() < (0.5 if step == 0 else 0.25)
+        )
         points = point if points is None else torch.cat([points, point], 1)
         labels = label if labels is None else torch.cat([labels, label], 1)
         low, predicted = decode(model, embedding, points, labels, previous)
-        logits = low if side == COARSE else F.interpolate(low, (side, side), mode="bilinear", align_corners=False)
+        logits = (
+            low if side == COARSE else F.interpolate(low, (side, side), mode="bilinear", align_corners=False)
+        )
         losses = mask_losses(logits, target)
-        total = total + losses.min(1).values.mean() + 0.05 * losses.mean() + F.mse_loss(predicted, true_iou(logits, target))
+        total = (
+            total
+            + losses.min(1).values.mean()
+            + 0.05 * losses.mean()
+            + F.mse_loss(predicted, true_iou(logits, target))
+        )
         index = predicted.detach().argmax(1)
         current = (best(logits, index) > 0).numpy()
         if feeds_back:
@@ -161,6 +201,7 @@ CLICKS = np.array([0.2, 0.17, 0.15, 0.13, 0.12, 0.12, 0.11])  # how often a batc
 
 
 # ---- measuring ----
+
 
 @torch.no_grad()
 def click_through(model, image, target, count, feeds_back):
@@ -175,7 +216,9 @@ def click_through(model, image, target, count, feeds_back):
             labels = torch.tensor([[int(c[2]) for c in made]])
             low, predicted = decode(model, embedding, points, labels, previous)
             chosen = low[:, predicted[0].argmax()][:, None]
-            full = F.interpolate(chosen.float(), (scenes.SIZE, scenes.SIZE), mode="bilinear", align_corners=False)
+            full = F.interpolate(
+                chosen.float(), (scenes.SIZE, scenes.SIZE), mode="bilinear", align_corners=False
+            )
             mask = (full[0, 0] > 0).numpy()
             previous = chosen if feeds_back else None
         ious.append(scenes.iou(mask, target))
@@ -189,14 +232,19 @@ def measure(model, binary, work, purpose, count, feeds_back=True):
     for level in scenes.LEVELS:
         directory = os.path.join(work, f"{purpose}-{level}")
         rows = scenes.draw(binary, directory, purpose, level, 0, count)
-        ious = [click_through(model, scenes.read_image(directory, row), scenes.read_mask(row["gt"]), 5, feeds_back)[0]
-                for row in rows]
+        ious = [
+            click_through(
+                model, scenes.read_image(directory, row), scenes.read_mask(row["gt"]), 5, feeds_back
+            )[0]
+            for row in rows
+        ]
         result[level] = np.mean(ious, 0)
     model.train()
     return result
 
 
 # ---- training ----
+
 
 def rate(step, steps, most):
     """Up for 300 steps, then down by half a cosine."""
@@ -210,7 +258,9 @@ class Run:
         self.model = SamModel(config())
         initialise(self.model)
         self.average = {name: weight.clone() for name, weight in self.model.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=options.rate, weight_decay=0.02, betas=(0.9, 0.98))
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=options.rate, weight_decay=0.02, betas=(0.9, 0.98)
+        )
         self.step, self.seconds, self.chunk = 0, 0.0, 0
         self.path = os.path.join(options.work, "checkpoint.pt")
         if os.path.exists(self.path):
@@ -220,11 +270,19 @@ class Run:
         state = torch.load(self.path, weights_only=False)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.average, self.step, self.seconds, self.chunk = (state[k] for k in ("average", "step", "seconds", "chunk"))
+        self.average, self.step, self.seconds, self.chunk = (
+            state[k] for k in ("average", "step", "seconds", "chunk")
+        )
 
     def save(self):
-        state = dict(model=self.model.state_dict(), optimiser=self.optimiser.state_dict(), average=self.average,
-                     step=self.step, seconds=self.seconds, chunk=self.chunk)
+        state = dict(
+            model=self.model.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            average=self.average,
+            step=self.step,
+            seconds=self.seconds,
+            chunk=self.chunk,
+        )
         torch.save(state, self.path + ".new")
         os.replace(self.path + ".new", self.path)
 
@@ -255,8 +313,12 @@ class Run:
         return loss.item()
 
     def report(self):
-        figures = measure(self.averaged(), self.options.binary, self.options.work, "validation", self.options.validate)
-        row = [self.step, round(self.seconds / 60, 1)] + [round(float(v), 4) for level in scenes.LEVELS for v in figures[level]]
+        figures = measure(
+            self.averaged(), self.options.binary, self.options.work, "validation", self.options.validate
+        )
+        row = [self.step, round(self.seconds / 60, 1)] + [
+            round(float(v), 4) for level in scenes.LEVELS for v in figures[level]
+        ]
         with open(os.path.join(self.options.work, "curve.csv"), "a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(row)
         print("validation", row, flush=True)
@@ -270,7 +332,10 @@ class Run:
             loss = self.advance(images, masks, rng)
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             if self.step % 50 == 0:
-                print(f"step {self.step} loss {mean:.4f} {(self.seconds + time.time() - begun) / 60:.1f} min", flush=True)
+                print(
+                    f"step {self.step} loss {mean:.4f} {(self.seconds + time.time() - begun) / 60:.1f} min",
+                    flush=True,
+                )
             if self.step % 250 == 0:
                 self.seconds += time.time() - begun
                 self.chunk = stream.next + 1
@@ -284,7 +349,9 @@ class Run:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--binary", required=True, help="segagent, which draws the scenes")
     parser.add_argument("--work", required=True, help="checkpoint, curve and result; scratch for scenes")
     parser.add_argument("--steps", type=int, default=9000)
