@@ -249,6 +249,8 @@ static void print_result(const sa_cli *cli, const synth_options *o)
         sa_json_int(&w, o->count);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
+    } else {
+        printf("%" PRId64 " scenes in %s\n", o->count, o->out);
     }
 }
 

@@ -20,6 +20,7 @@ says 'Example:'
 
 # ---- the same bytes on every machine, with any number of threads, in one run or in several ----
 works synth --out "$T/all" --count 12 --seed 3 --level steps --size 96 --phrases 2 --masks --threads 1
+says "^12 scenes in $T/all$"
 check "the bytes of scenes changed: $(hash_of "$T/all")" [ "$(hash_of "$T/all")" = \
     c6f86cf65893c1360054b3e3a5e0c901dbc6d98c39e905727679997dfcb19fb7 ]
 works synth --out "$T/threads" --count 12 --seed 3 --level steps --size 96 --phrases 2 --masks --threads 3
