@@ -40,7 +40,7 @@ def draw(binary, directory, purpose, level, first, count, phrases=1, masks=False
         "1",
         "--quiet",
     ]
-    subprocess.run(command + (["--masks"] if masks else []), check=True)
+    subprocess.run(command + (["--masks"] if masks else []), check=True, stdout=subprocess.DEVNULL)
     return read_manifest(directory)
 
 
