@@ -8,11 +8,16 @@ def deepest(region, clicked):
     """Depth of a region's deepest pixel, and the first such pixel (row, column); the border is outside."""
     if not region.any():
         return 0.0, (0, 0)
-    depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    top, left = int(rows[0]), int(columns[0])
+    inside = region[top : rows[-1] + 1, left : columns[-1] + 1]
+    depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     for row, column in clicked:
-        depth[row, column] = 0
+        if 0 <= row - top < inside.shape[0] and 0 <= column - left < inside.shape[1]:
+            depth[row - top, column - left] = 0
     at = int(depth.argmax())
-    return float(depth.flat[at]), divmod(at, region.shape[1])
+    row, column = divmod(at, inside.shape[1])
+    return float(depth.flat[at]), (row + top, column + left)
 
 
 def next_click(mask, target, clicked=()):
