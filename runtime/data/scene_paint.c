@@ -214,17 +214,20 @@ static void paint_object(sa_scene *scene, size_t number, scene_random *random)
 
 /* ---- noise ---- */
 
-/* Up to +-level on every byte, of triangular shape. */
+/* Up to +-level on every byte, of triangular shape: a byte of a random word, its upper and its lower half. */
 static void add_noise(sa_scene *scene, scene_random *random)
 {
     uint8_t *bytes = scene->image.pixels;
     size_t count = scene->size * scene->size * 3;
-    uint32_t level = (uint32_t)scene_between(random, 0, 5);
-    for (size_t i = 0; i < count && level > 0; i += 2) {
+    int32_t level = scene_between(random, 0, 5);
+    int8_t noise[256];
+    for (int32_t i = 0; i < 256; i++) {
+        noise[i] = (int8_t)(((i & 15) * (level + 1) >> 4) + ((i >> 4) * (level + 1) >> 4) - level);
+    }
+    for (size_t i = 0; i < count && level > 0; i += 4) {
         uint32_t word = scene_word(random);
-        for (size_t j = i; j < i + 2 && j < count; j++, word >>= 16) {
-            uint32_t sum = ((word & 255) * (level + 1) >> 8) + ((word >> 8 & 255) * (level + 1) >> 8);
-            bytes[j] = clamp_byte((int32_t)bytes[j] + (int32_t)sum - (int32_t)level);
+        for (size_t j = i; j < i + 4 && j < count; j++, word >>= 8) {
+            bytes[j] = clamp_byte(bytes[j] + noise[word & 255]);
         }
     }
 }

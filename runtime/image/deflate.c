@@ -6,12 +6,12 @@
 #include "runtime/base/status.h"
 
 /*
- * A block is up to 32 KiB of input with codes of its own; one that codes would not make smaller is stored. In
+ * A block is up to 64 KiB of input with codes of its own; one that codes would not make smaller is stored. In
  * a block: a byte that follows itself three times or more is a match of distance 1, everything else a
  * literal.
  */
 enum {
-    BLOCK = 1 << 15,
+    BLOCK = 65535, /* the most that a stored one holds */
     LITERALS = 286, /* bytes, the end, 29 codes of lengths */
     END = 256,
     LENGTHS = 19, /* code lengths are coded, too */
@@ -30,7 +30,7 @@ typedef struct {
     int count;
 } bit_writer;
 
-static void put(bit_writer *w, uint32_t value, int bits)
+static inline void put(bit_writer *w, uint32_t value, int bits)
 {
     w->bits |= (uint64_t)value << w->count;
     w->count += bits;
@@ -175,7 +175,7 @@ static void choose_codes(code_table *table, int symbols)
     }
 }
 
-static void put_symbol(bit_writer *w, const code_table *table, int symbol)
+static inline void put_symbol(bit_writer *w, const code_table *table, int symbol)
 {
     put(w, table->code[symbol], table->bits[symbol]);
 }
@@ -199,7 +199,7 @@ static int length_code(int length, int *extra_bits, int *extra)
 }
 
 /* How often bytes[at] follows itself from at + 1 on, up to a match's most; 0 for less than LEAST_RUN. */
-static int run_after(const uint8_t *bytes, size_t at, size_t size)
+static inline int run_after(const uint8_t *bytes, size_t at, size_t size)
 {
     uint64_t next;
     int run = LEAST_RUN;
@@ -216,35 +216,45 @@ static int run_after(const uint8_t *bytes, size_t at, size_t size)
     return run;
 }
 
+/* In tables by turns: the next count of a byte need not wait for the last one. */
 static void count_symbols(uint32_t *counts, const uint8_t *bytes, size_t size)
 {
+    enum { TURNS = 4 };
     int extra_bits, extra;
+    uint32_t by_turns[TURNS][END] = {{0}};
     memset(counts, 0, LITERALS * sizeof *counts);
     counts[END] = 1;
     for (size_t at = 0; at < size; at++) {
-        counts[bytes[at]]++;
+        by_turns[at % TURNS][bytes[at]]++;
         int run = run_after(bytes, at, size);
         if (run > 0) {
             counts[length_code(run, &extra_bits, &extra)]++;
             at += (size_t)run;
         }
     }
+    for (int byte = 0; byte < END; byte++) {
+        for (int turn = 0; turn < TURNS; turn++) {
+            counts[byte] += by_turns[turn][byte];
+        }
+    }
 }
 
-static void put_bytes(bit_writer *w, const code_table *table, const uint8_t *bytes, size_t size)
+static void put_bytes(bit_writer *to, const code_table *table, const uint8_t *bytes, size_t size)
 {
+    bit_writer w = *to; /* in registers */
     for (size_t at = 0; at < size; at++) {
-        put_symbol(w, table, bytes[at]);
+        put_symbol(&w, table, bytes[at]);
         int run = run_after(bytes, at, size);
         if (run > 0) {
             int extra_bits, extra;
-            put_symbol(w, table, length_code(run, &extra_bits, &extra));
-            put(w, (uint32_t)extra, extra_bits);
-            put(w, 0, 1); /* distance 1, the only code of distances */
+            put_symbol(&w, table, length_code(run, &extra_bits, &extra));
+            put(&w, (uint32_t)extra, extra_bits);
+            put(&w, 0, 1); /* distance 1, the only code of distances */
             at += (size_t)run;
         }
     }
-    put_symbol(w, table, END);
+    put_symbol(&w, table, END);
+    *to = w;
 }
 
 /* ---- blocks ---- */
@@ -311,17 +321,28 @@ static void put_block(bit_writer *w, const uint8_t *bytes, size_t size, bool las
     put_bytes(w, &table, bytes, size);
 }
 
+/* RFC 1950, 9: a is one more than the sum of the bytes, b the sum of all a's. */
 static uint32_t adler32(const uint8_t *bytes, size_t size)
 {
+    enum { GROUP = 16, MOST = 5552 /* sums of so many bytes fit in 32 bits */, PRIME = 65521 };
     uint32_t a = 1, b = 0;
     for (size_t begin = 0; begin < size;) {
-        size_t end = size - begin > 5552 ? begin + 5552 : size; /* so many sums fit in 32 bits */
+        size_t end = size - begin > MOST ? begin + MOST : size;
+        for (; end - begin >= GROUP; begin += GROUP) {
+            uint32_t sum = 0, steps = 0;
+            for (uint32_t i = 0; i < GROUP; i++) {
+                sum += bytes[begin + i];
+                steps += (GROUP - i) * bytes[begin + i];
+            }
+            b += GROUP * a + steps;
+            a += sum;
+        }
         for (; begin < end; begin++) {
             a += bytes[begin];
             b += a;
         }
-        a %= 65521;
-        b %= 65521;
+        a %= PRIME;
+        b %= PRIME;
     }
     return b << 16 | a;
 }

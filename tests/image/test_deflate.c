@@ -47,7 +47,7 @@ static void fill(uint8_t *bytes, size_t size, uint64_t seed, uint32_t values)
 static void test_sizes(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0, 1, 2, 3, 8, 9, 10, 258, 259, 32767, 32768, 32769, 65536, 100003};
+    static const size_t sizes[] = {0, 1, 2, 3, 8, 9, 10, 258, 259, 32767, 32768, 32769, 65534, 65535, 65536, 100003};
     static const uint32_t values[] = {1, 2, 3, 17, 256};
     uint8_t *bytes = malloc(100003);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -121,7 +121,7 @@ static void test_same_bytes(void **state)
         hash = (hash ^ packed[i]) * 0x100000001b3u;
     }
     print_message("%zu bytes, 0x%016llxu\n", made, (unsigned long long)hash);
-    assert_true(hash == 0x500b684b79fde609u);
+    assert_true(hash == 0x6c9484df92099184u);
 }
 
 int main(void)

@@ -1,10 +1,13 @@
-"""Measures the tiny agent on test scenes, whose seed no training saw.
+"""Measures the tiny agent on test scenes, whose seed no training saw. Weights are read in bf16 and computed in f32.
 
-  python evaluate.py sam --binary build/release/segagent --model agent/segmenter --work DIR [--count 1000]
+  python evaluate.py sam   --binary build/release/segagent --agent agent --work DIR [--count 1000]
+  python evaluate.py agent --binary build/release/segagent --agent agent --work DIR [--count 1000]
 
-The segmenter, clicked at by F_sim: mean IoU after each click, of the shipped bf16 weights computed in f32, by
-transformers. The same clicks then go through `segagent click --clicks`; its mean IoU stands beside, and the
-largest difference of one mask's.
+sam: the segmenter clicked at by F_sim: mean IoU after each click, by transformers. The same clicks then go
+through `segagent click --clicks`; its mean IoU stands beside, and the largest difference of one mask's.
+
+agent: the closed loop of policy and segmenter. Work holds results-LEVEL.jsonl, rows as `segagent annotate`
+writes them, for comparing the engine with; what is printed is reckoned from these rows alone.
 """
 
 import argparse
@@ -14,12 +17,17 @@ import subprocess
 
 import numpy as np
 import torch
-from transformers import SamModel
+from transformers import LlavaForConditionalGeneration, SamModel
 
+import closed_loop
+import policy_model
 import scenes
 import train_sam
 
 CLICKS = 7
+
+
+# ---- the segmenter ----
 
 
 def write_rows(path, image, made):
@@ -30,27 +38,11 @@ def write_rows(path, image, made):
             file.write(json.dumps({"image": image, "clicks": points}) + "\n")
 
 
-def engine_masks(binary, model, rows):
+def engine_masks(options, rows):
     """The engine's masks, row by row."""
-    run = subprocess.run(
-        [
-            binary,
-            "click",
-            "--segmenter",
-            model,
-            "--clicks",
-            rows,
-            "--device",
-            "cpu",
-            "--precision",
-            "f32",
-            "--json",
-            "--quiet",
-        ],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [options.binary, "click", "--segmenter", os.path.join(options.agent, "segmenter")]
+    command += ["--clicks", rows, "--device", "cpu", "--precision", "f32", "--json", "--quiet"]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return [scenes.read_mask(json.loads(line)["masks"][0]["rle"]) for line in run.stdout.splitlines()]
 
 
@@ -68,7 +60,7 @@ def measure_level(options, model, level):
         ours.append(ious)
         targets.append(target)
         counts.append(len(made))
-    return np.array(ours), engine_ious(engine_masks(options.binary, options.model, path), targets, counts)
+    return np.array(ours), engine_ious(engine_masks(options, path), targets, counts)
 
 
 def engine_ious(masks, targets, counts):
@@ -82,14 +74,14 @@ def engine_ious(masks, targets, counts):
 
 
 def measure_sam(options):
-    model = SamModel.from_pretrained(options.model, dtype=torch.float32).eval()
+    model = load(SamModel, options.agent, "segmenter")
     print(
         "| level | scenes | "
         + " | ".join(f"{n + 1}" for n in range(CLICKS))
         + " | engine, 1 / 3 / 5 | largest difference |"
     )
     print("|" + "---|" * (CLICKS + 4))
-    for level in scenes.LEVELS:
+    for level in options.levels:
         ours, engine = measure_level(options, model, level)
         print(
             f"| {level} | {options.count} | "
@@ -101,20 +93,49 @@ def measure_sam(options):
         )
 
 
+# ---- the agent ----
+
+
+def load(kind, agent, part):
+    return kind.from_pretrained(os.path.join(agent, part), dtype=torch.float32).eval()
+
+
+def measure_agent(options):
+    segmenter = load(SamModel, options.agent, "segmenter")
+    policy = load(LlavaForConditionalGeneration, options.agent, "policy")
+    words = policy_model.Words()
+    for level in options.levels:
+        directory = os.path.join(options.work, "test-" + level)
+        rows = scenes.draw(options.binary, directory, "test", level, 0, options.count)
+        path = os.path.join(options.work, f"results-{level}.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            for result in closed_loop.run(segmenter, policy, words, directory, rows):
+                file.write(json.dumps(result) + "\n")
+        with open(path, encoding="utf-8") as file:
+            print_figures(level, closed_loop.figures([json.loads(line) for line in file]))
+
+
+def print_figures(level, figures):
+    print(f"\n| {level} | value |\n|---|---|")
+    for name, value in figures.items():
+        print(f"| {name} | {value} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["sam"])
+    parser.add_argument("what", choices=["sam", "agent"])
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--work", required=True, help="scratch for scenes")
+    parser.add_argument("--agent", required=True, help="directory with segmenter/ and policy/")
+    parser.add_argument("--work", required=True, help="scratch for scenes, and the results")
     parser.add_argument("--count", type=int, default=1000, help="scenes of each level")
+    parser.add_argument("--levels", nargs="+", choices=scenes.LEVELS, default=scenes.LEVELS)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     os.makedirs(options.work, exist_ok=True)
-    measure_sam(options)
+    (measure_sam if options.what == "sam" else measure_agent)(options)
 
 
 if __name__ == "__main__":

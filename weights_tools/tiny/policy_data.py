@@ -9,6 +9,7 @@ shows, so that vision can be trained without words.
 import json
 import multiprocessing
 import os
+import queue
 from dataclasses import dataclass
 
 import numpy as np
@@ -251,7 +252,12 @@ class Source:
 
     def next(self):
         """A batch, and the number of the chunk that it comes from."""
-        return self.queue.get()
+        while True:
+            try:
+                return self.queue.get(timeout=10)
+            except queue.Empty:
+                if not self.process.is_alive():
+                    raise RuntimeError("the process that draws scenes has died; its message stands above")
 
 
 @dataclass
@@ -275,21 +281,26 @@ def fresh_chunk(options, number):
         yield from read_scenes(directory)
 
 
+def pool_parts(pool):
+    """For each level its directories in the pool that are whole."""
+    names = sorted(n for n in os.listdir(pool) if not n.endswith(".new")) if os.path.isdir(pool) else []
+    return [[n for n in names if n.startswith(level + "-")] for level in SHARES]
+
+
 def pool_chunk(pool, rng):
-    """As many scenes with rollouts; which part of the pool is drawn."""
-    for level in SHARES:
-        parts = sorted(p for p in os.listdir(pool) if p.startswith(level + "-") and not p.endswith(".new"))
+    """Scenes with rollouts: of each level one part of the pool."""
+    for parts in pool_parts(pool):
         yield from read_scenes(os.path.join(pool, parts[int(rng.integers(len(parts)))]))
 
 
-def produce(queue, options, number):
+def produce(batches, options, number):
     words = policy_model.Words()
     while True:
         rng = np.random.default_rng([23, number])
-        pooled = options.pool and number % 2 == 1 and os.path.isdir(options.pool)
+        pooled = number % 2 == 1 and all(pool_parts(options.pool))
         drawn = list(pool_chunk(options.pool, rng) if pooled else fresh_chunk(options, number))
         order = np.concatenate([rng.permutation(len(drawn)) for _ in range(options.uses)])
         for at in range(0, len(order) - options.size + 1, options.size):
             samples = [make_sample(words, drawn[i], rng, options.shares) for i in order[at : at + options.size]]
-            queue.put((collate(words, samples), number))
+            batches.put((collate(words, samples), number))
         number += 1

@@ -45,8 +45,9 @@ class Segmenter:
         self.embedding = model.get_image_embeddings(pixels)
 
     @torch.no_grad()
-    def masks(self, made):
-        """made: for each target as many (row, column, positive), pixels. Returns [n, side, side] bool."""
+    def masks_and_scores(self, made):
+        """made: for each target as many (row, column, positive), pixels. Returns the mask that scores best,
+        [n, side, side] bool, and its score [n]."""
         points = torch.tensor([[[float(c[1]), float(c[0])] for c in each] for each in made])
         labels = torch.tensor([[int(c[2]) for c in each] for each in made])
         low, predicted = train_sam.decode(
@@ -54,7 +55,8 @@ class Segmenter:
         )
         chosen = train_sam.best(low, predicted.argmax(1))[:, None]
         side = (scenes.SIZE, scenes.SIZE)
-        return (F.interpolate(chosen.float(), side, mode="bilinear", align_corners=False) > 0)[:, 0].numpy()
+        full = F.interpolate(chosen.float(), side, mode="bilinear", align_corners=False)
+        return (full > 0)[:, 0].numpy(), predicted.max(1).values.numpy()
 
 
 def clumsy_click(mask, target, made, rng):
@@ -98,7 +100,7 @@ def roll_out(model, policy, words, scene, rng):
             next_clicks = [clumsy_click(m, t, c, rng) for m, t, c in zip(masks, targets, made)]
         for each, click in zip(made, next_clicks):
             each.append(click)
-        masks = segmenter.masks(made)
+        masks, _ = segmenter.masks_and_scores(made)
         for each, mask in zip(states, masks):
             each.append(to_rle(mask))
     return states
