@@ -11,7 +11,7 @@
  * literal.
  */
 enum {
-    BLOCK = 65535, /* the most that a stored one holds */
+    BLOCK = 65535,  /* the most that a stored one holds */
     LITERALS = 286, /* bytes, the end, 29 codes of lengths */
     END = 256,
     LENGTHS = 19, /* code lengths are coded, too */

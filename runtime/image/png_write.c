@@ -32,7 +32,8 @@ static inline uint8_t paeth(int16_t left, int16_t above, int16_t corner)
     int16_t guess = (int16_t)(left + above - corner);
     int16_t by_left = distance(guess, left), by_above = distance(guess, above),
             by_corner = distance(guess, corner);
-    int16_t other = by_above <= by_corner ? above : corner, nearer = by_above < by_corner ? by_above : by_corner;
+    int16_t other = by_above <= by_corner ? above : corner,
+            nearer = by_above < by_corner ? by_above : by_corner;
     return (uint8_t)(by_left <= nearer ? left : other);
 }
 

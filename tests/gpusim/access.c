@@ -119,10 +119,14 @@ bool sim_read_generic(sim_warp *w, uint32_t lane, uint64_t address, void *to, si
 
 static const char *const space_name[] = {"global", "shared", "local", "param", "const", "generic"};
 
-static const char *verb_of(const sim_inst *inst)
+/* What an instruction does in a space: cp.async, which writes shared memory, reads the other one. */
+static const char *verb_of(const sim_inst *inst, sim_space space)
 {
     const sim_access *acc = inst->extra;
     static const char *const verbs[] = {"access to", "read of", "write of", "atomic on"};
+    if (acc && acc->space == SIM_SPACE_SHARED && space != SIM_SPACE_SHARED) {
+        return verbs[SIM_READS];
+    }
     return verbs[acc ? acc->kind & 3 : 0];
 }
 
@@ -133,7 +137,7 @@ static void tell_global(sim_warp *w, const sim_inst *inst, uint32_t lane, uint64
     if (range && !range->is_live) {
         sim_report_lane(w, inst, lane, SIM_USE_AFTER_FREE, address, bytes,
                         "%s %u bytes at 0x%llx, byte %llu of %llu of %s, freed after launch %llu",
-                        verb_of(inst), bytes, (unsigned long long)address,
+                        verb_of(inst, SIM_SPACE_GLOBAL), bytes, (unsigned long long)address,
                         (unsigned long long)(address - range->begin),
                         (unsigned long long)(range->end - range->begin), range->what,
                         (unsigned long long)range->freed_at);
@@ -141,7 +145,7 @@ static void tell_global(sim_warp *w, const sim_inst *inst, uint32_t lane, uint64
     }
     if (range && range->is_constant && address + bytes <= range->end) {
         sim_report_lane(w, inst, lane, SIM_OUT_OF_BOUNDS, address, bytes,
-                        "%s %u bytes at 0x%llx in constant %s", verb_of(inst), bytes,
+                        "%s %u bytes at 0x%llx in constant %s", verb_of(inst, SIM_SPACE_GLOBAL), bytes,
                         (unsigned long long)address, range->what);
         return;
     }
@@ -151,13 +155,14 @@ static void tell_global(sim_warp *w, const sim_inst *inst, uint32_t lane, uint64
     if (before) {
         const uint64_t end = before->end;
         sim_report_lane(w, inst, lane, SIM_OUT_OF_BOUNDS, address, bytes,
-                        "%s %u bytes at 0x%llx, %llu bytes past the end of %llu bytes of %s", verb_of(inst),
-                        bytes, (unsigned long long)address, (unsigned long long)(address + bytes - end),
+                        "%s %u bytes at 0x%llx, %llu bytes past the end of %llu bytes of %s",
+                        verb_of(inst, SIM_SPACE_GLOBAL), bytes, (unsigned long long)address,
+                        (unsigned long long)(address + bytes - end),
                         (unsigned long long)(end - before->begin), before->what);
         return;
     }
     sim_report_lane(w, inst, lane, SIM_OUT_OF_BOUNDS, address, bytes,
-                    "%s %u bytes at 0x%llx, in no allocation", verb_of(inst), bytes,
+                    "%s %u bytes at 0x%llx, in no allocation", verb_of(inst, SIM_SPACE_GLOBAL), bytes,
                     (unsigned long long)address);
 }
 
@@ -170,7 +175,7 @@ void sim_access_fault(sim_warp *w, const sim_inst *inst, uint32_t lane, sim_spac
         tell_global(w, inst, lane, address, bytes);
     } else if (sim_options.check[kind]) {
         sim_report_lane(w, inst, lane, kind, address, bytes,
-                        "%s %u bytes at offset 0x%llx of %s memory (%u bytes)", verb_of(inst), bytes,
+                        "%s %u bytes at offset 0x%llx of %s memory (%u bytes)", verb_of(inst, space), bytes,
                         (unsigned long long)address, space_name[space],
                         space == SIM_SPACE_SHARED  ? w->block->shared_bytes
                         : space == SIM_SPACE_LOCAL ? w->worker->local_limit
@@ -184,7 +189,7 @@ void sim_access_misaligned(sim_warp *w, const sim_inst *inst, uint32_t lane, sim
 {
     if (sim_options.check[SIM_MISALIGNED]) {
         sim_report_lane(w, inst, lane, SIM_MISALIGNED, address, bytes,
-                        "%s %u bytes at 0x%llx of %s memory: no multiple of %u", verb_of(inst), bytes,
+                        "%s %u bytes at 0x%llx of %s memory: no multiple of %u", verb_of(inst, space), bytes,
                         (unsigned long long)address, space_name[space], bytes);
     }
     sim_trap(w, SIM_ERROR_MISALIGNED);

@@ -557,6 +557,31 @@ static void test_missing_stream_wait(void **state)
     }
 }
 
+static void copy_past(uint64_t *shared)
+{
+    gpu_open("planted");
+    uint64_t in = shared[0] = upload_numbers(240), out = gpu_alloc(1024);
+    launch("staged_right", 1, 64, ILLEGAL_ADDRESS, GPU_ARGS(&in, &out));
+}
+
+/* A copy writes shared memory, but it is the read of its source that is told. */
+static void test_copy_past(void **state)
+{
+    (void)state;
+    for (int seed = 0; seed < SEEDS; seed++) {
+        gpu_finding found[MOST];
+        uint64_t shared[4] = {0};
+        int count = gpu_run_findings(seed, copy_past, shared, found, MOST);
+        expectation e = {.kind = "out_of_bounds",
+                         .kernel = "staged_right",
+                         .mark = "copy issued",
+                         .thread = 60,
+                         .has_address = true,
+                         .address = shared[0] + 960};
+        assert_non_null(strstr(expect(found, count, &e)->message, "read of 16 bytes"));
+    }
+}
+
 /* ---- the table ---- */
 
 static const planted table[] = {
@@ -612,14 +637,19 @@ enum { PLANTED = sizeof table / sizeof table[0] };
 
 static int run_planted(void)
 {
-    struct CMUnitTest list[PLANTED + 8] = {
-        cmocka_unit_test(test_missing_barrier),  cmocka_unit_test(test_missing_barrier_global),
-        cmocka_unit_test(test_blocks_write),     cmocka_unit_test(test_blocks_read),
-        cmocka_unit_test(test_missing_syncwarp), cmocka_unit_test(test_missing_release),
-        cmocka_unit_test(test_missing_fence),    cmocka_unit_test(test_missing_stream_wait),
+    struct CMUnitTest list[PLANTED + 9] = {
+        cmocka_unit_test(test_copy_past),
+        cmocka_unit_test(test_missing_barrier),
+        cmocka_unit_test(test_missing_barrier_global),
+        cmocka_unit_test(test_blocks_write),
+        cmocka_unit_test(test_blocks_read),
+        cmocka_unit_test(test_missing_syncwarp),
+        cmocka_unit_test(test_missing_release),
+        cmocka_unit_test(test_missing_fence),
+        cmocka_unit_test(test_missing_stream_wait),
     };
     for (int i = 0; i < PLANTED; i++) {
-        list[8 + i] =
+        list[9 + i] =
             (struct CMUnitTest){table[i].name, test_planted, NULL, NULL, (void *)(uintptr_t)&table[i]};
     }
     return cmocka_run_group_tests_name("planted bugs", list, NULL, NULL);
