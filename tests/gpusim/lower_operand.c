@@ -179,26 +179,15 @@ bool sim_lower_reserved(sim_lowering *l)
 
 bool sim_lower_feeds_swap(const sim_lowering *l, const ptx_instruction *load)
 {
-    enum { NEAR = 64 /* instructions */, COPIES = 4 };
-    const ptx_operand *to = &load->operand[0], *from = &load->operand[1];
-    const ptx_register *holds[COPIES] = {to->reg}; /* what was loaded, and moved on from there */
-    int count = 1;
-    if (strcmp(load->opcode, "ld") != 0 || to->kind != PTX_OP_REGISTER || from->reg == NULL) {
+    enum { NEAR = 64 }; /* instructions */
+    const ptx_operand *to = &load->operand[0];
+    if (strcmp(load->opcode, "ld") != 0 || to->kind != PTX_OP_REGISTER) {
         return false;
     }
     const ptx_instruction *end = l->ptx->code + l->ptx->code_count;
     for (const ptx_instruction *i = load + 1; i < end && i <= load + NEAR; i++) {
-        bool swaps = strcmp(i->opcode, "atom") == 0 && ptx_has(i, "cas") && i->operand[1].reg == from->reg &&
-                     i->operand[1].value == from->value;
-        bool moves = strcmp(i->opcode, "mov") == 0 && i->operand[1].kind == PTX_OP_REGISTER && count < COPIES;
-        for (int k = 0, known = count; k < known; k++) {
-            if (swaps && i->operand[2].reg == holds[k]) {
-                return true;
-            }
-            if (moves && i->operand[1].reg == holds[k]) {
-                holds[count++] = i->operand[0].reg;
-                break;
-            }
+        if (strcmp(i->opcode, "atom") == 0 && ptx_has(i, "cas") && i->operand[2].reg == to->reg) {
+            return true;
         }
     }
     return false;

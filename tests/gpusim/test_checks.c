@@ -348,6 +348,37 @@ static bool is_exchange(const gpu_finding *f, uint64_t values)
            f->address == values + 128 * writer->block[0] + 4 * writer->thread[0];
 }
 
+static void blocks_swap(uint64_t *shared)
+{
+    gpu_open("planted");
+    uint64_t sum = shared[0] = gpu_zeros(4);
+    launch("swapped_bug", 4, 32, 0, GPU_ARGS(&sum, &sum));
+    gpu_free(sum);
+    gpu_close();
+}
+
+static bool is_swap(const gpu_finding *f, uint64_t sum)
+{
+    const bool reads = stands_at(&f->at, "foretelling read");
+    const gpu_party *reader = reads ? &f->at : &f->other, *writer = reads ? &f->other : &f->at;
+    return strcmp(f->kind, "race_global") == 0 && strcmp(f->kernel, "swapped_bug") == 0 && f->has_other &&
+           stands_at(reader, "foretelling read") && stands_at(writer, "count") && f->address == sum;
+}
+
+static void test_blocks_swap(void **state)
+{
+    (void)state;
+    for (int seed = 0; seed < SEEDS; seed++) {
+        gpu_finding found[MOST];
+        uint64_t shared[4] = {0};
+        int count = gpu_run_findings(seed, blocks_swap, shared, found, MOST);
+        assert_in_range(count, 1, MOST);
+        for (int i = 0; i < count; i++) {
+            assert_true(is_swap(&found[i], shared[0]));
+        }
+    }
+}
+
 static void test_blocks_read(void **state)
 {
     (void)state;
@@ -637,19 +668,15 @@ enum { PLANTED = sizeof table / sizeof table[0] };
 
 static int run_planted(void)
 {
-    struct CMUnitTest list[PLANTED + 9] = {
-        cmocka_unit_test(test_copy_past),
-        cmocka_unit_test(test_missing_barrier),
-        cmocka_unit_test(test_missing_barrier_global),
-        cmocka_unit_test(test_blocks_write),
-        cmocka_unit_test(test_blocks_read),
-        cmocka_unit_test(test_missing_syncwarp),
-        cmocka_unit_test(test_missing_release),
-        cmocka_unit_test(test_missing_fence),
-        cmocka_unit_test(test_missing_stream_wait),
+    struct CMUnitTest list[PLANTED + 10] = {
+        cmocka_unit_test(test_blocks_swap),      cmocka_unit_test(test_copy_past),
+        cmocka_unit_test(test_missing_barrier),  cmocka_unit_test(test_missing_barrier_global),
+        cmocka_unit_test(test_blocks_write),     cmocka_unit_test(test_blocks_read),
+        cmocka_unit_test(test_missing_syncwarp), cmocka_unit_test(test_missing_release),
+        cmocka_unit_test(test_missing_fence),    cmocka_unit_test(test_missing_stream_wait),
     };
     for (int i = 0; i < PLANTED; i++) {
-        list[9 + i] =
+        list[10 + i] =
             (struct CMUnitTest){table[i].name, test_planted, NULL, NULL, (void *)(uintptr_t)&table[i]};
     }
     return cmocka_run_group_tests_name("planted bugs", list, NULL, NULL);
@@ -792,6 +819,12 @@ static void test_twins_of_blocks(void **state)
     gpu_free(old);
     gpu_free(values);
     gpu_free(out);
+    unsigned counted = 0;
+    uint64_t sum = gpu_zeros(4);
+    launch("swapped_right", 4, 32, 0, GPU_ARGS(&sum, &sum));
+    gpu_download(&counted, sum, sizeof counted);
+    assert_int_equal(counted, 4 * 32);
+    gpu_free(sum);
     int want = 0;
     for (size_t i = 0; i < 256; i++) {
         want += want_input(i);

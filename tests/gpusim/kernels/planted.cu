@@ -147,6 +147,24 @@ template <bool RIGHT> __device__ void staged(const float4 *in, float4 *out)
 }
 TWINS(staged, (const float4 *in, float4 *out), (in, out))
 
+/*
+ * Threads of several blocks count to their number. A plain read may foretell what a compare-and-swap finds,
+ * for a stale value costs it a turn; to decide by it is a race. `again` is the same word.
+ */
+template <bool RIGHT> __device__ void swapped(const unsigned *sum, unsigned *again)
+{
+    unsigned old = __ldcg(sum), seen; // MARK foretelling read
+    if (!RIGHT) {
+        atomicMax(again, old + 1); // MARK count
+        return;
+    }
+    do {
+        seen = old;
+        old = atomicCAS(again, seen, seen + 1);
+    } while (old != seen);
+}
+TWINS(swapped, (const unsigned *sum, unsigned *again), (sum, again))
+
 /* 64 threads; a quarter of them comes to the barrier. */
 template <bool RIGHT> __device__ void gather_barrier(int *out)
 {
