@@ -154,14 +154,14 @@ TWINS(staged, (const float4 *in, float4 *out), (in, out))
 template <bool RIGHT> __device__ void swapped(const unsigned *sum, unsigned *again)
 {
     unsigned old = __ldcg(sum), seen; // MARK foretelling read
-    if (!RIGHT) {
+    if (RIGHT) {
+        do {
+            seen = old;
+            old = atomicCAS(again, seen, seen + 1);
+        } while (old != seen);
+    } else {
         atomicMax(again, old + 1); // MARK count
-        return;
     }
-    do {
-        seen = old;
-        old = atomicCAS(again, seen, seen + 1);
-    } while (old != seen);
 }
 TWINS(swapped, (const unsigned *sum, unsigned *again), (sum, again))
 
