@@ -1,0 +1,145 @@
+"""Policy and segmenter together: click by click, many scenes in step, and the figures of their results."""
+
+import numpy as np
+from scipy.stats import spearmanr
+
+import measure_policy
+import policy_data
+import scenes
+from rollouts import Segmenter, to_rle
+
+STEPS = 7
+SIZE = 50  # scenes in step
+
+
+class Trajectory:
+    """A scene, its mask, and the row that becomes of it (results.jsonl; INTERFACES)."""
+
+    def __init__(self, model, directory, row):
+        self.row, self.image = row, scenes.read_image(directory, row)
+        self.target = scenes.read_mask(row["gt"])
+        self.segmenter = Segmenter(model, self.image)
+        self.mask = np.zeros_like(self.target)
+        self.made, self.steps = [], []
+        self.add(None, "", 0.0, "ok")
+
+    def add(self, action, text, score, parse):
+        iou = scenes.iou(self.mask, self.target)
+        self.steps.append(
+            dict(
+                action=action,
+                text=text,
+                predicted_iou=0.0,
+                segmenter_score=score,
+                mask=to_rle(self.mask),
+                parse=parse,
+                iou=iou,
+            )
+        )
+
+    def judge(self, answer):
+        """What the policy thinks of the mask as it is."""
+        self.steps[-1]["predicted_iou"] = answer.expected_iou
+        self.steps[-1]["printed_iou"] = answer.printed_iou
+
+    def click(self, answer):
+        """The policy's next click; without one the mask stays as it is."""
+        if answer.click is None:
+            return self.add(None, answer.text, self.steps[-1]["segmenter_score"], "failed")
+        row, column = measure_policy.pixel_of(answer.click, self.mask.shape)
+        positive = bool(answer.click[2])
+        self.made.append((row, column, positive))
+        masks, scores = self.segmenter.masks_and_scores([self.made])
+        self.mask = masks[0]
+        self.add(dict(positive=positive, row=row, col=column), answer.text, float(scores[0]), "ok")
+
+    def result(self):
+        best = 1 + int(np.argmax([s["predicted_iou"] for s in self.steps[1:]]))
+        row = self.row
+        height, width = self.target.shape
+        return dict(
+            id=row["id"],
+            image=row["image"],
+            text=row["text"],
+            height=height,
+            width=width,
+            status="ok",
+            error=None,
+            mask=self.steps[best]["mask"],
+            score=self.steps[best]["predicted_iou"],
+            step=best,
+            steps=self.steps,
+            gt=row["gt"],
+            meta={"level": row["meta"]["level"], "kind": row["meta"]["kind"]},
+        )
+
+
+def run(segmenter, policy, words, directory, rows):
+    """Results of all rows, in their order."""
+    for at in range(0, len(rows), SIZE):
+        running = [Trajectory(segmenter, directory, row) for row in rows[at : at + SIZE]]
+        for step in range(STEPS + 1):
+            painted = [policy_data.paint(t.image, t.mask) for t in running]
+            found = measure_policy.answers(policy, words, painted, [t.row["text"] for t in running])
+            for trajectory, answer in zip(running, found):
+                trajectory.judge(answer)
+                if step < STEPS:
+                    trajectory.click(answer)
+        yield from (t.result() for t in running)
+
+
+# ---- figures ----
+
+
+def interval(values, resamples=10000):
+    """Mean, and 95 % of the means of resampled values lie between."""
+    rng = np.random.default_rng(37)
+    values = np.asarray(values, float)
+    means = np.concatenate(
+        [values[rng.integers(0, len(values), (100, len(values)))].mean(1) for _ in range(resamples // 100)]
+    )
+    low, high = np.percentile(means, [2.5, 97.5])
+    return f"{values.mean():.4f} [{low:.4f}, {high:.4f}]"
+
+
+def chosen(results, key):
+    """IoU of the mask that scores best after 1 .. STEPS clicks."""
+    ious = []
+    for r in results:
+        steps = r["steps"][1:]
+        ious.append(steps[int(np.argmax([s[key] for s in steps]))]["iou"])
+    return np.array(ious)
+
+
+def first_hits(results):
+    hits = []
+    for r in results:
+        action, target = r["steps"][1]["action"], scenes.read_mask(r["gt"])
+        hits.append(bool(action and action["positive"] and target[action["row"], action["col"]]))
+    return np.array(hits)
+
+
+def figures(results):
+    """{what: value as text} of rows of results.jsonl."""
+    ious = np.array([[s["iou"] for s in r["steps"]] for r in results])
+    predicted = np.array([[s["predicted_iou"] for s in r["steps"]] for r in results])
+    hits, stop = first_hits(results), chosen(results, "predicted_iou")
+    kinds = sorted({r["meta"]["kind"] for r in results})
+    of_kind = {k: [i for i, r in enumerate(results) if r["meta"]["kind"] == k] for k in kinds}
+    made, said = ious[:, 1:].ravel(), predicted[:, 1:].ravel()
+    return {
+        "scenes": str(len(results)),
+        "first click inside": interval(hits),
+        "by kind of phrase": ", ".join(f"{k} {hits[i].mean():.2f} of {len(i)}" for k, i in of_kind.items()),
+        "gIoU after 1 .. 7 steps": " ".join(f"{v:.4f}" for v in ious[:, 1:].mean(0)),
+        "step 5 minus step 1": interval(ious[:, 5] - ious[:, 1]),
+        "gIoU, fixed 7 steps": interval(ious[:, STEPS]),
+        "gIoU, PRM stop, expected value": interval(stop),
+        "gIoU, PRM stop, as printed": interval(chosen(results, "printed_iou")),
+        "gIoU, the segmenter's own IoU": interval(chosen(results, "segmenter_score")),
+        "gIoU, best of 7 by the truth": interval(chosen(results, "iou")),
+        "PRM stop minus fixed 7, paired": interval(stop - ious[:, STEPS]),
+        "PRM, mean absolute error": f"{np.abs(said - made).mean():.4f}",
+        "PRM, Spearman": f"{spearmanr(said, made).statistic:.4f}",
+        "answers that are no click": str(sum(s["parse"] == "failed" for r in results for s in r["steps"])),
+    }
