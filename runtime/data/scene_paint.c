@@ -71,7 +71,7 @@ static void paint_background(sa_scene *scene, scene_random *random)
             int32_t right = (int32_t)(at_x >> 8 & 255);
             int32_t mix = (column_mix[column] * (256 - right) + column_mix[column + 1] * right) >> 16;
             for (int c = 0; c < 3; c++) {
-                *pixel++ = clamp_byte(from[c] + ((to[c] - from[c]) * mix >> 8));
+                *pixel++ = (uint8_t)(from[c] + ((to[c] - from[c]) * mix >> 8)); /* a tone between the two */
             }
         }
     }
@@ -214,21 +214,36 @@ static void paint_object(sa_scene *scene, size_t number, scene_random *random)
 
 /* ---- noise ---- */
 
+enum { NOISE_RUN = 1024 /* bytes at a time */ };
+
+/* In 16 bits, so that compilers take many bytes at a time. */
+static void spread_noise(uint8_t *bytes, const uint8_t *drawn, size_t count, int16_t level)
+{
+    for (size_t i = 0; i < count; i++) {
+        int16_t low = (int16_t)((drawn[i] & 15) * (level + 1) >> 4);
+        int16_t high = (int16_t)((drawn[i] >> 4) * (level + 1) >> 4);
+        int16_t value = (int16_t)(bytes[i] + low + high - level);
+        value = value < 0 ? 0 : value;
+        bytes[i] = (uint8_t)(value > 255 ? 255 : value);
+    }
+}
+
 /* Up to +-level on every byte, of triangular shape: a byte of a random word, its upper and its lower half. */
 static void add_noise(sa_scene *scene, scene_random *random)
 {
     uint8_t *bytes = scene->image.pixels;
     size_t count = scene->size * scene->size * 3;
     int32_t level = scene_between(random, 0, 5);
-    int8_t noise[256];
-    for (int32_t i = 0; i < 256; i++) {
-        noise[i] = (int8_t)(((i & 15) * (level + 1) >> 4) + ((i >> 4) * (level + 1) >> 4) - level);
-    }
-    for (size_t i = 0; i < count && level > 0; i += 4) {
-        uint32_t word = scene_word(random);
-        for (size_t j = i; j < i + 4 && j < count; j++, word >>= 8) {
-            bytes[j] = clamp_byte(bytes[j] + noise[word & 255]);
+    uint8_t drawn[NOISE_RUN];
+    for (size_t i = 0; i < count && level > 0; i += NOISE_RUN) {
+        size_t run = count - i < NOISE_RUN ? count - i : NOISE_RUN;
+        for (size_t j = 0; j < run; j += 4) {
+            uint32_t word = scene_word(random);
+            for (size_t byte = 0; byte < 4; byte++) {
+                drawn[j + byte] = (uint8_t)(word >> (8 * byte));
+            }
         }
+        spread_noise(bytes + i, drawn, run, (int16_t)level);
     }
 }
 

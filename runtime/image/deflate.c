@@ -243,8 +243,14 @@ static void put_bytes(bit_writer *to, const code_table *table, const uint8_t *by
 {
     bit_writer w = *to; /* in registers */
     for (size_t at = 0; at < size; at++) {
-        put_symbol(&w, table, bytes[at]);
         int run = run_after(bytes, at, size);
+        if (run == 0 && at + 1 < size && run_after(bytes, at + 1, size) == 0) { /* two literals together */
+            uint8_t first = bytes[at], second = bytes[++at];
+            put(&w, table->code[first] | (uint32_t)table->code[second] << table->bits[first],
+                table->bits[first] + table->bits[second]);
+            continue;
+        }
+        put_symbol(&w, table, bytes[at]);
         if (run > 0) {
             int extra_bits, extra;
             put_symbol(&w, table, length_code(run, &extra_bits, &extra));

@@ -75,9 +75,14 @@ def main():
     rows = make_sam.run_cases(make_sam.HfReference(config, state), build_cases(args.binary))
     for row in rows:
         best = row["full"][int(row["best"])] > 0
-        print(f"  {row['what']}: iou {[round(float(v), 3) for v in row['iou']]}, inside {best.float().mean():.3f}")
+        print(
+            f"  {row['what']}: iou {[round(float(v), 3) for v in row['iou']]},"
+            f" inside {best.float().mean():.3f}"
+        )
     tensors = make_sam.case_tensors(rows, rows)
-    tensors = {n: t for n, t in tensors.items() if not n.split(".")[1].startswith(("other", "single", "pixels"))}
+    tensors = {
+        n: t for n, t in tensors.items() if not n.split(".")[1].startswith(("other", "single", "pixels"))
+    }
     args.out.mkdir(parents=True, exist_ok=True)
     about = {"reference": "transformers", "cases": [row["what"] for row in rows]}
     save_file(tensors, args.out / "cases.safetensors", metadata={"about": json.dumps(about)})

@@ -2,8 +2,8 @@
 
   python assemble.py --sam DIR --policy DIR --out agent
 
-DIR are the `model` directories of train_sam.py and train_policy.py. Figures of evaluate.py are pasted into the
-README by hand, below the table of files.
+DIR are the `model` directories of train_sam.py and train_policy.py. Figures of evaluate.py are pasted into
+the README by hand, below the table of files.
 """
 
 import argparse
@@ -65,7 +65,9 @@ def table_of_files(out):
             with open(path, "rb") as file:
                 data = file.read()
             total += len(data)
-            rows.append(f"| {os.path.relpath(path, out)} | {len(data):,} | {hashlib.sha256(data).hexdigest()} |")
+            rows.append(
+                f"| {os.path.relpath(path, out)} | {len(data):,} | {hashlib.sha256(data).hexdigest()} |"
+            )
     return "\n".join(rows), total
 
 

@@ -1,7 +1,7 @@
 """Draws the curves of a training as SVG, from the curve.csv that train_sam.py and train_policy.py write.
 
-  python curves.py sam    WORK/curve.csv OUT.svg
-  python curves.py policy WORK/curve.csv OUT.svg
+python curves.py sam    WORK/curve.csv OUT.svg
+python curves.py policy WORK/curve.csv OUT.svg
 """
 
 import csv
@@ -16,7 +16,11 @@ import scenes  # noqa: E402
 
 # what to draw: (name, column) on one axis
 LINES = {
-    "sam": [(f"{level}, {click} clicks", 2 + 5 * i + click - 1) for i, level in enumerate(scenes.LEVELS) for click in (1, 5)],
+    "sam": [
+        (f"{level}, {click} clicks", 2 + 5 * i + click - 1)
+        for i, level in enumerate(scenes.LEVELS)
+        for click in (1, 5)
+    ],
     "policy": [(f"first click inside, {level}", 2 + i) for i, level in enumerate(scenes.LEVELS)]
     + [("error of the IoU of damaged masks", 5)],
 }

@@ -1,4 +1,5 @@
-"""Measures the tiny agent on test scenes, whose seed no training saw. Weights are read in bf16 and computed in f32.
+"""Measures the tiny agent on test scenes, whose seed no training saw. Weights are read in bf16, and computed
+with in f32.
 
   python evaluate.py sam   --binary build/release/segagent --agent agent --work DIR [--count 1000]
   python evaluate.py agent --binary build/release/segagent --agent agent --work DIR [--count 1000]

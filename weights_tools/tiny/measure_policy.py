@@ -53,7 +53,8 @@ def answers(model, words, pictures, texts, size=64):
     result = []
     for at in range(0, len(texts), size):
         prompts = [
-            [words.bos] + [words.image] * policy_model.PATCHES + words.phrase(t) for t in texts[at : at + size]
+            [words.bos] + [words.image] * policy_model.PATCHES + words.phrase(t)
+            for t in texts[at : at + size]
         ]
         longest = max(map(len, prompts))
         ids = torch.tensor([[words.pad] * (longest - len(p)) + p for p in prompts])

@@ -51,7 +51,9 @@ def read_scenes(directory):
                 states.setdefault(row["row"], []).extend(row["states"])
     for rows in groups.values():
         objects = [
-            dict(o, mask=scenes.read_mask(o["mask"])) for o in rows[0][1]["meta"]["objects"] if o["visible"] > 0
+            dict(o, mask=scenes.read_mask(o["mask"]))
+            for o in rows[0][1]["meta"]["objects"]
+            if o["visible"] > 0
         ]
         yield Scene(
             scenes.read_image(directory, rows[0][1]),
@@ -245,9 +247,7 @@ class Source:
 
     def __init__(self, options, first):
         self.queue = multiprocessing.Queue(maxsize=8)
-        self.process = multiprocessing.Process(
-            target=produce, args=(self.queue, options, first), daemon=True
-        )
+        self.process = multiprocessing.Process(target=produce, args=(self.queue, options, first), daemon=True)
         self.process.start()
 
     def next(self):
@@ -275,9 +275,7 @@ def fresh_chunk(options, number):
     for level, share in SHARES.items():
         directory = os.path.join(options.work, "scenes-" + level)
         count = int(options.chunk * share)
-        scenes.draw(
-            options.binary, directory, "train", level, number * count, count, phrases=5, masks=True
-        )
+        scenes.draw(options.binary, directory, "train", level, number * count, count, phrases=5, masks=True)
         yield from read_scenes(directory)
 
 
@@ -301,6 +299,8 @@ def produce(batches, options, number):
         drawn = list(pool_chunk(options.pool, rng) if pooled else fresh_chunk(options, number))
         order = np.concatenate([rng.permutation(len(drawn)) for _ in range(options.uses)])
         for at in range(0, len(order) - options.size + 1, options.size):
-            samples = [make_sample(words, drawn[i], rng, options.shares) for i in order[at : at + options.size]]
+            samples = [
+                make_sample(words, drawn[i], rng, options.shares) for i in order[at : at + options.size]
+            ]
             batches.put((collate(words, samples), number))
         number += 1

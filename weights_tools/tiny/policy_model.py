@@ -60,7 +60,9 @@ def merges_of_words():
 def learner_merges(learner):
     import json
 
-    return [m if isinstance(m, list) else m.split(" ") for m in json.loads(learner.to_str())["model"]["merges"]]
+    return [
+        m if isinstance(m, list) else m.split(" ") for m in json.loads(learner.to_str())["model"]["merges"]
+    ]
 
 
 def tokenizer():
@@ -178,7 +180,7 @@ def to_hundredths(iou):
 
 
 def config(words):
-    """Five layers of vision of which the last is the feature: there is no room for a layer that is not used."""
+    """The last of the layers of vision is the feature: there is no room for one that is not used."""
     vision = CLIPVisionConfig(
         hidden_size=160,
         intermediate_size=448,

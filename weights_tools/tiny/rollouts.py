@@ -73,14 +73,16 @@ def clumsy_click(mask, target, made, rng):
 
 
 def policy_clicks(policy, words, scene, masks, rng):
-    """The policy's click for each phrase of a scene at its mask; a random one where its answer is no click."""
+    """The policy's click for each phrase of a scene at its mask; a random one where it says none."""
     painted = [policy_data.paint(scene.image, mask) for mask in masks]
     found = measure_policy.answers(policy, words, painted, [text for text, _ in scene.phrases])
     side = scene.image.shape[0]
     return [
-        (*measure_policy.pixel_of(a.click, masks[0].shape), a.click[2])
-        if a.click
-        else (int(rng.integers(side)), int(rng.integers(side)), True)
+        (
+            (*measure_policy.pixel_of(a.click, masks[0].shape), a.click[2])
+            if a.click
+            else (int(rng.integers(side)), int(rng.integers(side)), True)
+        )
         for a in found
     ]
 

@@ -1,4 +1,5 @@
-"""Trains the tiny policy: a picture with a painted mask and a phrase in, the mask's IoU and the next click out.
+"""Trains the tiny policy: a picture with a painted mask and a phrase in, the mask's IoU and the next click
+out.
 
   python train_policy.py --binary build/release/segagent --work DIR [--pool DIR] [--steps N] [--see N]
 
@@ -86,7 +87,7 @@ def see(model, images):
 
 
 def pack_mask(segments):
-    """[n, 1, t, t] 0 or -inf: tokens see the image before them, and their own question's tokens before them."""
+    """[n, 1, t, t] 0 or -inf: tokens see the image, and what stands before them of their own question."""
     n, t = segments.shape
     prefix = torch.full((n, 1 + PATCHES), -2)
     owner = torch.cat([prefix, segments], 1)
@@ -169,7 +170,9 @@ def optimisers(model, heads, options):
         (matrices if weight.dim() == 2 and ".layers." in name else rest).append(weight)
     return [
         muon.Muon(matrices, lr=options.rate, weight_decay=0.02),
-        torch.optim.AdamW(rest + list(heads.parameters()), lr=options.rate / 2, weight_decay=0.01, betas=(0.9, 0.98)),
+        torch.optim.AdamW(
+            rest + list(heads.parameters()), lr=options.rate / 2, weight_decay=0.01, betas=(0.9, 0.98)
+        ),
     ]
 
 
@@ -284,7 +287,10 @@ class Run:
             self.advance(batch)
             if self.step % 50 == 0:
                 means = " ".join(f"{k} {v:.3f}" for k, v in self.means.items())
-                print(f"step {self.step} {means} {(self.seconds + time.time() - begun) / 60:.1f} min", flush=True)
+                print(
+                    f"step {self.step} {means} {(self.seconds + time.time() - begun) / 60:.1f} min",
+                    flush=True,
+                )
             if self.step % 250 == 0:
                 self.seconds += time.time() - begun
                 self.chunk = chunk + 1

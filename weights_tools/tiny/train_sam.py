@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from transformers import SamConfig, SamModel
 
 import clicks
+import muon
 import scenes
 
 IMAGES, OBJECTS, MOST_CLICKS = 8, 3, 7
@@ -251,6 +252,19 @@ def rate(step, steps, most):
     return most * min(1, (step + 1) / 300) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
 
 
+def optimisers(model, options):
+    """Muon for the layers' matrices, AdamW for the rest; with the rates that they start from."""
+    matrices, rest = [], []
+    for name, weight in model.named_parameters():
+        (matrices if weight.dim() == 2 and ".layers." in name and "rel_pos" not in name else rest).append(
+            weight
+        )
+    return [
+        (muon.Muon(matrices, lr=2 * options.rate, weight_decay=0.02), 2 * options.rate),
+        (torch.optim.AdamW(rest, lr=options.rate, weight_decay=0.02, betas=(0.9, 0.98)), options.rate),
+    ]
+
+
 class Run:
     def __init__(self, options):
         self.options = options
@@ -258,9 +272,7 @@ class Run:
         self.model = SamModel(config())
         initialise(self.model)
         self.average = {name: weight.clone() for name, weight in self.model.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=options.rate, weight_decay=0.02, betas=(0.9, 0.98)
-        )
+        self.optimisers = optimisers(self.model, options)
         self.step, self.seconds, self.chunk = 0, 0.0, 0
         self.path = os.path.join(options.work, "checkpoint.pt")
         if os.path.exists(self.path):
@@ -269,7 +281,8 @@ class Run:
     def load(self):
         state = torch.load(self.path, weights_only=False)
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for (optimiser, _), saved in zip(self.optimisers, state["optimisers"]):
+            optimiser.load_state_dict(saved)
         self.average, self.step, self.seconds, self.chunk = (
             state[k] for k in ("average", "step", "seconds", "chunk")
         )
@@ -277,7 +290,7 @@ class Run:
     def save(self):
         state = dict(
             model=self.model.state_dict(),
-            optimiser=self.optimiser.state_dict(),
+            optimisers=[o.state_dict() for o, _ in self.optimisers],
             average=self.average,
             step=self.step,
             seconds=self.seconds,
@@ -300,14 +313,15 @@ class Run:
                     self.average[name].lerp_(weight, 1 - keep)
 
     def advance(self, images, masks, rng):
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.step, self.options.steps, self.options.rate)
+        for optimiser, most in self.optimisers:
+            optimiser.param_groups[0]["lr"] = rate(self.step, self.options.steps, most)
+            optimiser.zero_grad()
         side = COARSE if self.step < self.options.steps * 0.8 else FINE
         loss = train_step(self.model, images, masks, rng, side)
-        self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        for optimiser, _ in self.optimisers:
+            optimiser.step()
         self.follow()
         self.step += 1
         return loss.item()
@@ -354,7 +368,7 @@ def main():
     )
     parser.add_argument("--binary", required=True, help="segagent, which draws the scenes")
     parser.add_argument("--work", required=True, help="checkpoint, curve and result; scratch for scenes")
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--every", type=int, default=1000, help="steps between measurements")
     parser.add_argument("--validate", type=int, default=150, help="validation scenes of each level")
