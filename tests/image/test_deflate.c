@@ -47,7 +47,8 @@ static void fill(uint8_t *bytes, size_t size, uint64_t seed, uint32_t values)
 static void test_sizes(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0, 1, 2, 3, 8, 9, 10, 258, 259, 32767, 32768, 32769, 65534, 65535, 65536, 100003};
+    static const size_t sizes[] = {0,   1,     2,     3,     8,     9,     10,    258,
+                                   259, 32767, 32768, 32769, 65534, 65535, 65536, 100003};
     static const uint32_t values[] = {1, 2, 3, 17, 256};
     uint8_t *bytes = malloc(100003);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
