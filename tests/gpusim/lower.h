@@ -78,9 +78,9 @@ const ptx_target_list *sim_lower_targets(sim_lowering *l, const char *name);
 bool sim_lower_param(sim_lowering *l, const char *name, sim_param *param);
 bool sim_lower_reserved(
     sim_lowering *l); /* its blocks get the system's shared memory; fails outside a kernel */
-/* Whether a load gives an atom.cas, soon behind it, what to compare with: a stale value costs it a turn, so
- * the race is none (CUDA's own atomicAdd of types that the device has no add for). The two may have their
- * address in different registers.
+/* Whether a load only gives an atom.cas of the same address, soon behind it, what to compare with: a stale
+ * value costs it a turn, so the race is none (CUDA's own atomicAdd of types that the device has no add for).
+ * The two may have that address in different registers.
  */
 bool sim_lower_feeds_swap(const sim_lowering *l, const ptx_instruction *load);
 const sim_function *sim_lower_function(sim_lowering *l, const char *name); /* of the module, by name; NULL */

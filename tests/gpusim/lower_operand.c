@@ -177,16 +177,58 @@ bool sim_lower_reserved(sim_lowering *l)
     return true;
 }
 
+/* The one instruction that gives a register its value; NULL where there are several, or none. */
+static const ptx_instruction *only_definition(const sim_lowering *l, const ptx_register *reg)
+{
+    const ptx_instruction *found = NULL, *end = l->ptx->code + l->ptx->code_count;
+    for (const ptx_instruction *i = l->ptx->code; i < end; i++) {
+        if (sim_writes_first(i) && i->operand[0].reg == reg) {
+            if (found != NULL) {
+                return NULL;
+            }
+            found = i;
+        }
+    }
+    return found;
+}
+
+/* Whether two operands hold one address: as written, or behind mov, cvta and sums of the same parts. */
+static bool is_same_address(const sim_lowering *l, const ptx_operand *a, const ptx_operand *b, int depth)
+{
+    if (a->reg == NULL && b->reg == NULL) { /* numbers, or names */
+        const char *of_a = a->name != NULL ? a->name : "", *of_b = b->name != NULL ? b->name : "";
+        return a->value == b->value && strcmp(of_a, of_b) == 0;
+    }
+    if (a->reg == b->reg) {
+        return a->value == b->value;
+    }
+    const ptx_instruction *of_a = a->reg != NULL ? only_definition(l, a->reg) : NULL;
+    const ptx_instruction *of_b = b->reg != NULL ? only_definition(l, b->reg) : NULL;
+    const ptx_instruction *of[] = {of_a, of_b};
+    for (int i = 0; i < 2 && depth > 0; i++) {
+        if (of[i] != NULL && (strcmp(of[i]->opcode, "cvta") == 0 || strcmp(of[i]->opcode, "mov") == 0)) {
+            ptx_operand behind = of[i]->operand[1];
+            behind.value += i == 0 ? a->value : b->value;
+            return is_same_address(l, i == 0 ? &behind : a, i == 0 ? b : &behind, depth - 1);
+        }
+    }
+    return depth > 0 && a->value == b->value && of_a != NULL && of_b != NULL &&
+           strcmp(of_a->opcode, "add") == 0 && strcmp(of_b->opcode, "add") == 0 &&
+           is_same_address(l, &of_a->operand[1], &of_b->operand[1], depth - 1) &&
+           is_same_address(l, &of_a->operand[2], &of_b->operand[2], depth - 1);
+}
+
 bool sim_lower_feeds_swap(const sim_lowering *l, const ptx_instruction *load)
 {
-    enum { NEAR = 64 }; /* instructions */
-    const ptx_operand *to = &load->operand[0];
-    if (strcmp(load->opcode, "ld") != 0 || to->kind != PTX_OP_REGISTER) {
+    enum { NEAR = 64 /* instructions */, DEPTH = 6 /* definitions behind an address */ };
+    const ptx_operand *to = &load->operand[0], *from = &load->operand[1];
+    if (strcmp(load->opcode, "ld") != 0 || to->kind != PTX_OP_REGISTER || from->reg == NULL) {
         return false;
     }
     const ptx_instruction *end = l->ptx->code + l->ptx->code_count;
     for (const ptx_instruction *i = load + 1; i < end && i <= load + NEAR; i++) {
-        if (strcmp(i->opcode, "atom") == 0 && ptx_has(i, "cas") && i->operand[2].reg == to->reg) {
+        if (strcmp(i->opcode, "atom") == 0 && ptx_has(i, "cas") && i->operand[2].reg == to->reg &&
+            is_same_address(l, &i->operand[1], from, DEPTH)) {
             return true;
         }
     }

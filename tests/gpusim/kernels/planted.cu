@@ -148,22 +148,23 @@ template <bool RIGHT> __device__ void staged(const float4 *in, float4 *out)
 TWINS(staged, (const float4 *in, float4 *out), (in, out))
 
 /*
- * Threads of several blocks count to their number. A plain read may foretell what a compare-and-swap finds,
- * for a stale value costs it a turn; to decide by it is a race. `again` is the same word.
+ * Threads of several blocks count to their number in words[at]. A plain read may foretell what a
+ * compare-and-swap of the same word finds, for a stale value costs it a turn; of another word it is a race.
  */
-template <bool RIGHT> __device__ void swapped(const unsigned *sum, unsigned *again)
+template <bool RIGHT> __device__ void swapped(unsigned *words, int at)
 {
-    unsigned old = __ldcg(sum), seen; // MARK foretelling read
+    unsigned old = __ldcg(&words[at]), seen; // MARK foretelling read
     if (RIGHT) {
         do {
             seen = old;
-            old = atomicCAS(again, seen, seen + 1);
+            old = atomicCAS(&words[at], seen, seen + 1);
         } while (old != seen);
     } else {
-        atomicMax(again, old + 1); // MARK count
+        atomicCAS(&words[at + 1], old, old + 1);
+        atomicAdd(&words[at], 1u); // MARK count
     }
 }
-TWINS(swapped, (const unsigned *sum, unsigned *again), (sum, again))
+TWINS(swapped, (unsigned *words, int at), (words, at))
 
 /* 64 threads; a quarter of them comes to the barrier. */
 template <bool RIGHT> __device__ void gather_barrier(int *out)
