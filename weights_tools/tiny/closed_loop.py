@@ -21,6 +21,7 @@ class Trajectory:
         self.segmenter = Segmenter(model, self.image)
         self.mask = np.zeros_like(self.target)
         self.made, self.steps = [], []
+        self.printed = []  # IoU of each state, as it is written
         self.add(None, "", 0.0, "ok")
 
     def add(self, action, text, score, parse):
@@ -40,7 +41,7 @@ class Trajectory:
     def judge(self, answer):
         """What the policy thinks of the mask as it is."""
         self.steps[-1]["predicted_iou"] = answer.expected_iou
-        self.steps[-1]["printed_iou"] = answer.printed_iou
+        self.printed.append(answer.printed_iou)
 
     def click(self, answer):
         """The policy's next click; without one the mask stays as it is."""
@@ -69,8 +70,12 @@ class Trajectory:
             score=self.steps[best]["predicted_iou"],
             step=best,
             steps=self.steps,
-            gt=row["gt"],
-            meta={"level": row["meta"]["level"], "kind": row["meta"]["kind"]},
+            meta={
+                "level": row["meta"]["level"],
+                "kind": row["meta"]["kind"],
+                "gt": row["gt"],
+                "printed_iou": self.printed,
+            },
         )
 
 
@@ -102,44 +107,44 @@ def interval(values, resamples=10000):
     return f"{values.mean():.4f} [{low:.4f}, {high:.4f}]"
 
 
-def chosen(results, key):
-    """IoU of the mask that scores best after 1 .. STEPS clicks."""
-    ious = []
-    for r in results:
-        steps = r["steps"][1:]
-        ious.append(steps[int(np.argmax([s[key] for s in steps]))]["iou"])
-    return np.array(ious)
+def of_steps(results, key):
+    """[scenes, STEPS] of the states after 1 .. STEPS clicks."""
+    return np.array([[s[key] for s in r["steps"][1:]] for r in results])
+
+
+def chosen(ious, scores):
+    """IoU of the mask that scores best, of each scene."""
+    return ious[np.arange(len(ious)), scores.argmax(1)]
 
 
 def first_hits(results):
     hits = []
     for r in results:
-        action, target = r["steps"][1]["action"], scenes.read_mask(r["gt"])
+        action, target = r["steps"][1]["action"], scenes.read_mask(r["meta"]["gt"])
         hits.append(bool(action and action["positive"] and target[action["row"], action["col"]]))
     return np.array(hits)
 
 
 def figures(results):
     """{what: value as text} of rows of results.jsonl."""
-    ious = np.array([[s["iou"] for s in r["steps"]] for r in results])
-    predicted = np.array([[s["predicted_iou"] for s in r["steps"]] for r in results])
-    hits, stop = first_hits(results), chosen(results, "predicted_iou")
+    ious, predicted = of_steps(results, "iou"), of_steps(results, "predicted_iou")
+    printed = np.array([r["meta"]["printed_iou"][1:] for r in results])
+    hits, stop, fixed = first_hits(results), chosen(ious, predicted), ious[:, -1]
     kinds = sorted({r["meta"]["kind"] for r in results})
     of_kind = {k: [i for i, r in enumerate(results) if r["meta"]["kind"] == k] for k in kinds}
-    made, said = ious[:, 1:].ravel(), predicted[:, 1:].ravel()
     return {
         "scenes": str(len(results)),
         "first click inside": interval(hits),
         "by kind of phrase": ", ".join(f"{k} {hits[i].mean():.2f} of {len(i)}" for k, i in of_kind.items()),
-        "gIoU after 1 .. 7 steps": " ".join(f"{v:.4f}" for v in ious[:, 1:].mean(0)),
-        "step 5 minus step 1": interval(ious[:, 5] - ious[:, 1]),
-        "gIoU, fixed 7 steps": interval(ious[:, STEPS]),
+        "gIoU after 1 .. 7 steps": " ".join(f"{v:.4f}" for v in ious.mean(0)),
+        "step 5 minus step 1": interval(ious[:, 4] - ious[:, 0]),
+        "gIoU, fixed 7 steps": interval(fixed),
         "gIoU, PRM stop, expected value": interval(stop),
-        "gIoU, PRM stop, as printed": interval(chosen(results, "printed_iou")),
-        "gIoU, the segmenter's own IoU": interval(chosen(results, "segmenter_score")),
-        "gIoU, best of 7 by the truth": interval(chosen(results, "iou")),
-        "PRM stop minus fixed 7, paired": interval(stop - ious[:, STEPS]),
-        "PRM, mean absolute error": f"{np.abs(said - made).mean():.4f}",
-        "PRM, Spearman": f"{spearmanr(said, made).statistic:.4f}",
+        "gIoU, PRM stop, as printed": interval(chosen(ious, printed)),
+        "gIoU, the segmenter's own IoU": interval(chosen(ious, of_steps(results, "segmenter_score"))),
+        "gIoU, best of 7 by the truth": interval(ious.max(1)),
+        "PRM stop minus fixed 7, paired": interval(stop - fixed),
+        "PRM, mean absolute error": f"{np.abs(predicted - ious).mean():.4f}",
+        "PRM, Spearman": f"{spearmanr(predicted.ravel(), ious.ravel()).statistic:.4f}",
         "answers that are no click": str(sum(s["parse"] == "failed" for r in results for s in r["steps"])),
     }

@@ -158,7 +158,7 @@ def paint(image, mask):
 
 
 def cells(scene, mask):
-    """What each patch shows: [PATCHES, 3 + colours + 4] int64: noun, pattern, IoU, colours, click."""
+    """What each patch shows: [PATCHES, 6 + colours] int64: noun, pattern, IoU, click, colours."""
     cover = np.stack([per_cell(o["mask"]) for o in scene.objects])
     owner = np.where(cover.max(0) > 0.15, cover.argmax(0), NOTHING)
     rows = []

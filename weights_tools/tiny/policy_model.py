@@ -9,6 +9,8 @@ an answer the IoU of the painted mask and the next click, in 1/1000 of the pictu
 Numbers have as many digits as there is room for ("07", "048"), so each digit stands at a known place.
 """
 
+import json
+
 import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -58,8 +60,7 @@ def merges_of_words():
 
 
 def learner_merges(learner):
-    import json
-
+    """Pairs, however this version of the library writes them."""
     return [
         m if isinstance(m, list) else m.split(" ") for m in json.loads(learner.to_str())["model"]["merges"]
     ]
@@ -138,10 +139,6 @@ class Words:
             ids[place] = self.digits[int(digit)]
         ids[self.sign_place] = self.signs[int(positive)]
         return ids
-
-
-def prompt(text):
-    return f"{IMAGE_TOKEN}{text}."
 
 
 # ---- soft digits ----

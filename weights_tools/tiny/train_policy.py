@@ -9,13 +9,8 @@ same command goes on from it. DIR/curve.csv holds what was measured on validatio
 result, weights averaged over the last steps, in Hugging Face's layout.
 """
 
-import argparse
-import csv
 import math
-import os
-import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
@@ -24,6 +19,7 @@ import measure_policy
 import muon
 import policy_data
 import policy_model
+import training
 from policy_model import PATCHES
 
 GUIDED_LAYERS, GUIDED_HEADS = (1, 2, 3), 2  # attention from answers is led to the target, in these
@@ -164,14 +160,16 @@ def guide_loss(model, states, positions, batch):
 
 
 def optimisers(model, heads, options):
-    """Muon for the layers' matrices, AdamW for the rest."""
+    """Muon for the layers' matrices, AdamW for the rest; with the rates that they start from."""
     matrices, rest = [], []
     for name, weight in model.named_parameters():
         (matrices if weight.dim() == 2 and ".layers." in name else rest).append(weight)
+    rest += heads.parameters()
     return [
-        muon.Muon(matrices, lr=options.rate, weight_decay=0.02),
-        torch.optim.AdamW(
-            rest + list(heads.parameters()), lr=options.rate / 2, weight_decay=0.01, betas=(0.9, 0.98)
+        (muon.Muon(matrices, lr=options.rate, weight_decay=0.02), options.rate),
+        (
+            torch.optim.AdamW(rest, lr=options.rate / 2, weight_decay=0.01, betas=(0.9, 0.98)),
+            options.rate / 2,
         ),
     ]
 
@@ -181,57 +179,45 @@ def rate(step, steps, least=0.02):
     return min(1, (step + 1) / 200, max(least, 2 * (1 - step / steps)))
 
 
-class Run:
+class PolicyTraining(training.Training):
+    clip = 5.0
+
     def __init__(self, options):
-        self.options = options
         torch.manual_seed(0)
         self.words = policy_model.Words()
-        self.model = policy_model.make(self.words)
-        self.heads = PatchHeads(self.model.config.text_config.hidden_size, self.words)
-        self.average = {k: w.clone() for k, w in self.model.state_dict().items()}
-        self.optimisers = optimisers(self.model, self.heads, options)
-        self.step, self.seconds, self.chunk = 0, 0.0, 0
-        self.means = {}
-        self.path = os.path.join(options.work, "checkpoint.pt")
-        if os.path.exists(self.path):
-            self.load()
-
-    def load(self):
-        state = torch.load(self.path, weights_only=False)
-        self.model.load_state_dict(state["model"])
-        self.heads.load_state_dict(state["heads"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"]):
-            optimiser.load_state_dict(saved)
-        for name in ("average", "step", "seconds", "chunk"):
-            setattr(self, name, state[name])
-
-    def save(self):
-        state = {name: getattr(self, name) for name in ("average", "step", "seconds", "chunk")}
-        state.update(
-            model=self.model.state_dict(),
-            heads=self.heads.state_dict(),
-            optimisers=[o.state_dict() for o in self.optimisers],
-        )
-        torch.save(state, self.path + ".new")
-        os.replace(self.path + ".new", self.path)
-
-    def averaged(self):
         model = policy_model.make(self.words)
-        model.load_state_dict(self.average)
-        return model.eval()
+        self.heads = PatchHeads(model.config.text_config.hidden_size, self.words)
+        modules = {"model": model, "heads": self.heads}
+        super().__init__(options, modules, optimisers(model, self.heads, options))
+        self.source = policy_data.Source(
+            policy_data.SourceOptions(
+                options.binary,
+                options.work,
+                options.pool,
+                options.size,
+                chunk=600,
+                uses=4,
+                shares=(0.3, 0.6),
+            ),
+            self.chunk,
+        )
 
-    def follow(self):
-        keep = min(0.998, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for name, weight in self.model.state_dict().items():
-                if weight.is_floating_point():
-                    self.average[name].lerp_(weight, 1 - keep)
+    def make(self):
+        return policy_model.make(self.words)
+
+    def next_batch(self):
+        batch, chunk = self.source.next()
+        self.chunk = chunk + 1
+        return batch
+
+    def sees_only(self):
+        return self.step < self.options.see
 
     def losses(self, batch):
         patches = see(self.model, batch.images)
         embeddings = self.model.model.language_model.embed_tokens.weight
         result = {"patch": self.heads(patches, embeddings, torch.from_numpy(batch.cells))}
-        if self.step >= self.options.see:
+        if not self.sees_only():
             states, last, positions = decode(self.model, self.words, patches, batch)
             answers = torch.from_numpy(batch.answers)
             places = PATCHES + answers[:, 1:2] + torch.arange(len(self.words.answer))
@@ -240,89 +226,34 @@ class Run:
             result["guide"] = guide_loss(self.model, states, positions, batch)
         return result
 
-    def advance(self, batch):
-        factor = rate(self.step, self.options.steps)
-        for optimiser, most in zip(self.optimisers, (self.options.rate, self.options.rate / 2)):
-            optimiser.param_groups[0]["lr"] = most * factor
-        parts = self.losses(batch)
-        seeing = self.step < self.options.see
-        total = parts["patch"] if seeing else 0.3 * parts["patch"] + parts["answer"] + 0.5 * parts["guide"]
-        for optimiser in self.optimisers:
-            optimiser.zero_grad()
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-        self.follow()
-        self.step += 1
-        for name, part in parts.items():
-            mean = self.means.setdefault(name, part.item())
-            self.means[name] = 0.98 * mean + 0.02 * part.item()
+    def total(self, parts):
+        if self.sees_only():
+            return parts["patch"]
+        return 0.3 * parts["patch"] + parts["answer"] + 0.5 * parts["guide"]
+
+    def factor(self):
+        return rate(self.step, self.options.steps)
 
     def report(self):
-        if self.step <= self.options.see:
-            return
-        figures = measure_policy.validate(self.averaged(), self.words, self.options)
-        row = [self.step, round(self.seconds / 60, 1)] + [round(f, 4) for f in figures]
-        with open(os.path.join(self.options.work, "curve.csv"), "a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(row)
-        print("validation", row, flush=True)
+        if not self.sees_only():
+            super().report()
 
-    def train(self):
-        source = policy_data.Source(
-            policy_data.SourceOptions(
-                self.options.binary,
-                self.options.work,
-                self.options.pool,
-                self.options.size,
-                600,
-                4,
-                (0.3, 0.6),
-            ),
-            self.chunk,
-        )
-        begun = time.time()
-        while self.step < self.options.steps:
-            batch, chunk = source.next()
-            self.advance(batch)
-            if self.step % 50 == 0:
-                means = " ".join(f"{k} {v:.3f}" for k, v in self.means.items())
-                print(
-                    f"step {self.step} {means} {(self.seconds + time.time() - begun) / 60:.1f} min",
-                    flush=True,
-                )
-            if self.step % 250 == 0:
-                self.seconds += time.time() - begun
-                self.chunk = chunk + 1
-                self.save()
-                begun = time.time()
-            if self.step % self.options.every == 0 or self.step == self.options.steps:
-                self.report()
-                begun = time.time()
-        self.save()
-        directory = os.path.join(self.options.work, "model")
-        self.averaged().to(torch.bfloat16).save_pretrained(directory)
+    def figures(self, model):
+        return measure_policy.validate(model, self.words, self.options)
+
+    def write(self, model, directory):
+        model.save_pretrained(directory)
         self.words.tokenizer.save_pretrained(directory)
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--binary", required=True, help="segagent, which draws the scenes")
-    parser.add_argument("--work", required=True, help="checkpoint, curve and result; scratch for scenes")
+    parser = training.arguments(__doc__, steps=20000, rate=4e-3, validate=200)
     parser.add_argument("--pool", default="", help="scenes with rollouts, of rollouts.py")
-    parser.add_argument("--steps", type=int, default=20000)
-    parser.add_argument("--see", type=int, default=3000, help="steps of vision only")
+    parser.add_argument("--see", type=int, default=1500, help="steps of vision only")
     parser.add_argument("--size", type=int, default=32, help="pictures of a batch")
-    parser.add_argument("--rate", type=float, default=4e-3)
-    parser.add_argument("--every", type=int, default=1000, help="steps between measurements")
-    parser.add_argument("--validate", type=int, default=200, help="validation scenes of each level")
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    os.makedirs(options.work, exist_ok=True)
-    Run(options).train()
+    training.prepare(options)
+    PolicyTraining(options).train()
 
 
 if __name__ == "__main__":

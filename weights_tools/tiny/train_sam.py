@@ -7,12 +7,9 @@ measured on validation scenes. DIR/model is the result, weights averaged over th
 Face's layout.
 """
 
-import argparse
 import concurrent.futures
-import csv
 import math
 import os
-import time
 
 import numpy as np
 import torch
@@ -22,6 +19,7 @@ from transformers import SamConfig, SamModel
 import clicks
 import muon
 import scenes
+import training
 
 IMAGES, OBJECTS, MOST_CLICKS = 8, 3, 7
 CHUNK = 600  # scenes drawn at a time, of each level
@@ -247,9 +245,9 @@ def measure(model, binary, work, purpose, count, feeds_back=True):
 # ---- training ----
 
 
-def rate(step, steps, most):
+def rate(step, steps):
     """Up for 300 steps, then down by half a cosine."""
-    return most * min(1, (step + 1) / 300) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
+    return min(1, (step + 1) / 300) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
 
 
 def optimisers(model, options):
@@ -265,118 +263,45 @@ def optimisers(model, options):
     ]
 
 
-class Run:
+class SamTraining(training.Training):
     def __init__(self, options):
-        self.options = options
         torch.manual_seed(0)
-        self.model = SamModel(config())
-        initialise(self.model)
-        self.average = {name: weight.clone() for name, weight in self.model.state_dict().items()}
-        self.optimisers = optimisers(self.model, options)
-        self.step, self.seconds, self.chunk = 0, 0.0, 0
-        self.path = os.path.join(options.work, "checkpoint.pt")
-        if os.path.exists(self.path):
-            self.load()
-
-    def load(self):
-        state = torch.load(self.path, weights_only=False)
-        self.model.load_state_dict(state["model"])
-        for (optimiser, _), saved in zip(self.optimisers, state["optimisers"]):
-            optimiser.load_state_dict(saved)
-        self.average, self.step, self.seconds, self.chunk = (
-            state[k] for k in ("average", "step", "seconds", "chunk")
-        )
-
-    def save(self):
-        state = dict(
-            model=self.model.state_dict(),
-            optimisers=[o.state_dict() for o, _ in self.optimisers],
-            average=self.average,
-            step=self.step,
-            seconds=self.seconds,
-            chunk=self.chunk,
-        )
-        torch.save(state, self.path + ".new")
-        os.replace(self.path + ".new", self.path)
-
-    def averaged(self):
         model = SamModel(config())
-        model.load_state_dict(self.average)
-        return model
+        initialise(model)
+        super().__init__(options, {"model": model}, optimisers(model, options))
+        self.stream = Stream(options.binary, options.work, self.chunk)
 
-    def follow(self):
-        """Weights averaged over some 500 steps; fewer while training is young."""
-        keep = min(0.998, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for name, weight in self.model.state_dict().items():
-                if weight.is_floating_point():
-                    self.average[name].lerp_(weight, 1 - keep)
+    make = staticmethod(lambda: SamModel(config()))
 
-    def advance(self, images, masks, rng):
-        for optimiser, most in self.optimisers:
-            optimiser.param_groups[0]["lr"] = rate(self.step, self.options.steps, most)
-            optimiser.zero_grad()
+    def next_batch(self):
+        rng = np.random.default_rng([17, self.step])
+        images, masks = self.stream.batch(rng)
+        self.chunk = self.stream.next + 1
+        return images, masks, rng
+
+    def losses(self, batch):
         side = COARSE if self.step < self.options.steps * 0.8 else FINE
-        loss = train_step(self.model, images, masks, rng, side)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimiser, _ in self.optimisers:
-            optimiser.step()
-        self.follow()
-        self.step += 1
-        return loss.item()
+        return {"loss": train_step(self.model, *batch, side)}
 
-    def report(self):
-        figures = measure(
-            self.averaged(), self.options.binary, self.options.work, "validation", self.options.validate
-        )
-        row = [self.step, round(self.seconds / 60, 1)] + [
-            round(float(v), 4) for level in scenes.LEVELS for v in figures[level]
-        ]
-        with open(os.path.join(self.options.work, "curve.csv"), "a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(row)
-        print("validation", row, flush=True)
+    def total(self, parts):
+        return parts["loss"]
 
-    def train(self):
-        stream = Stream(self.options.binary, self.options.work, self.chunk)
-        mean, begun = None, time.time()
-        while self.step < self.options.steps:
-            rng = np.random.default_rng([17, self.step])
-            images, masks = stream.batch(rng)
-            loss = self.advance(images, masks, rng)
-            mean = loss if mean is None else 0.98 * mean + 0.02 * loss
-            if self.step % 50 == 0:
-                print(
-                    f"step {self.step} loss {mean:.4f} {(self.seconds + time.time() - begun) / 60:.1f} min",
-                    flush=True,
-                )
-            if self.step % 250 == 0:
-                self.seconds += time.time() - begun
-                self.chunk = stream.next + 1
-                self.save()
-                begun = time.time()
-            if self.step % self.options.every == 0 or self.step == self.options.steps:
-                self.report()
-                begun = time.time()
-        self.save()
-        self.averaged().to(torch.bfloat16).save_pretrained(os.path.join(self.options.work, "model"))
+    def factor(self):
+        return rate(self.step, self.options.steps)
+
+    def figures(self, model):
+        options = self.options
+        figures = measure(model, options.binary, options.work, "validation", options.validate)
+        return [value for level in scenes.LEVELS for value in figures[level]]
+
+    def write(self, model, directory):
+        model.save_pretrained(directory)
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--binary", required=True, help="segagent, which draws the scenes")
-    parser.add_argument("--work", required=True, help="checkpoint, curve and result; scratch for scenes")
-    parser.add_argument("--steps", type=int, default=16000)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--every", type=int, default=1000, help="steps between measurements")
-    parser.add_argument("--validate", type=int, default=150, help="validation scenes of each level")
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    os.makedirs(options.work, exist_ok=True)
-    Run(options).train()
+    options = training.arguments(__doc__, steps=16000, rate=1e-3, validate=150).parse_args()
+    training.prepare(options)
+    SamTraining(options).train()
 
 
 if __name__ == "__main__":
