@@ -6,6 +6,8 @@
  *         x depth -> convolution (im2col -> gemm) -> embedding
  *   clicks -> point_encode -> [ add -> gemm -> attention -> gemm -> layernorm ] x layers
  *         -> mask_product -> mask_resize, or mask_threshold -> overlay
+ *   tokens -> embed -> [ rmsnorm -> gemm (qkv) -> rope_append -> attention_paged -> gemm -> rmsnorm
+ *         -> gemm (gate | up) -> gate -> gemm ] x layers -> rmsnorm -> gemm (head) -> sample
  *
  * A backend is one sa_ops table. An op is queued on a stream and works on device memory that the caller owns;
  * it never allocates and never synchronises (the CPU backend happens to finish before it returns). Wrong
@@ -33,7 +35,12 @@
 
 typedef struct sa_stream sa_stream; /* runtime/device/device.h */
 
-typedef enum { SA_ACT_NONE = 0, SA_ACT_RELU, SA_ACT_GELU /* erf form, MODEL_SPECS 1.1 */ } sa_activation;
+typedef enum {
+    SA_ACT_NONE = 0,
+    SA_ACT_RELU,
+    SA_ACT_GELU,      /* erf form, MODEL_SPECS 1.1 */
+    SA_ACT_QUICK_GELU /* x / (1 + exp(-1.702 x)), MODEL_SPECS 1.1 */
+} sa_activation;
 
 /*
  * image_resize: Pillow's 8-bit resize of an RGB picture, equal byte for byte (MODEL_SPECS 1.5): across first,
@@ -312,6 +319,133 @@ typedef struct {
     uint8_t *y;
 } sa_overlay_args;
 
+/*
+ * embed: rows of a table.
+ *   y[r,:] = table[ids[r],:]
+ *   table [V,D] T in    ids [rows] i32 in, device memory, 0 <= ids[r] < V    y [rows,D] f32 out
+ * Moves rows*D*(size(T) + 4) bytes.
+ */
+typedef struct {
+    size_t rows, d, vocabulary;
+    const int32_t *ids;
+    const void *table;
+    sa_dtype dtype;
+    float *y;
+} sa_embed_args;
+
+/*
+ * rmsnorm: y[r,:] = x[r,:] / sqrt(mean(x[r,:]^2) + eps) * w          (MODEL_SPECS 1.2)
+ *   x [rows,d] f32 in, contiguous    w [d] f32 in    y [rows,d] f32 or T out, contiguous; may be x if f32
+ * Moves rows*d*(4 + size(y)) bytes.
+ */
+typedef struct {
+    size_t rows, d;
+    float eps;
+    const float *x, *w;
+    void *y;
+    sa_dtype y_dtype;
+} sa_rmsnorm_args;
+
+/*
+ * gate: SwiGLU's product (MODEL_SPECS 1.1).
+ *   y[r,j] = x[r,j] / (1 + exp(-x[r,j])) * x[r,F+j]
+ *   x [rows,2F] T in: gate | up    y [rows,F] T out, no overlap
+ * Moves 3*rows*F*size(T) bytes.
+ */
+typedef struct {
+    size_t rows, width; /* F */
+    sa_dtype dtype;
+    const void *x;
+    void *y;
+} sa_gate_args;
+
+/*
+ * KV pages: of each layer two pools [pages, Hkv, SA_KV_PAGE, d] T, keys (rotated) and values. A sequence is a
+ * list of page numbers; token t of it stands in page list[t / SA_KV_PAGE], place t % SA_KV_PAGE. A slot is
+ * page * SA_KV_PAGE + place. Who owns a page is runtime/engine/kv.h's business.
+ */
+#define SA_KV_PAGE 16
+
+/*
+ * rope_append: rotates queries and keys (halves, as NeoX: MODEL_SPECS 5.3) and puts keys and values in pages.
+ *   with c, s = the cosines and sines of row position[r] of `table`, and x = any head of q or k:
+ *   rotated[i] = x[i]*c[i] - x[i+d/2]*s[i],  rotated[i+d/2] = x[i+d/2]*c[i] + x[i]*s[i],    0 <= i < d/2
+ *   qkv [rows, (H + 2*Hkv)*d] T in: row = q(H,d) | k(Hkv,d) | v(Hkv,d); q is rotated in place, k and v stay
+ *   position [rows] i32 in, device memory, rows of the table    table [.,d] f32 in: cos(d/2) | sin(d/2)
+ *   slot [rows] i32 in, device memory, all different            k_pages, v_pages: one layer's pools, out
+ * Needs an even d <= 128, H % Hkv == 0. Rotates in f32, rounds once.
+ * Moves rows*(2*(H + Hkv) + 2*Hkv)*d*size(T) bytes.
+ */
+typedef struct {
+    size_t rows, heads, kv_heads, head_dim;
+    sa_dtype dtype;
+    void *qkv;
+    const int32_t *position, *slot;
+    const float *table;
+    void *k_pages, *v_pages;
+} sa_rope_append_args;
+
+/*
+ * attention_paged: causal attention of new tokens over their sequences' pages, their own included; prefill,
+ * decode, and everything between are the same op.
+ *   Item: queries i = 0 .. q_count-1 stand in rows q_row + i; the sequence has k_count tokens with them, so
+ *   query i sees keys 0 .. k_count - q_count + i. Head h reads the keys and values of head h / (H / Hkv).
+ *   out[q_row + i] = softmax(d^-1/2 * q k^T) v
+ *   q rows of qkv as rope_append left them, ld ldq T in    k_pages, v_pages: one layer's pools, in
+ *   pages i32 in, device memory: the items' page lists; an item's begins at pages[first_page]
+ *   shared: the first `shared` pages of the item's list are those of the item before it (0 for the first
+ *   item, and always allowed): a backend may then read them once for both.
+ *   out [.,H*d] T out, ld ldo, rows q_row..; out and qkv must not overlap.
+ *   1 <= q_count <= k_count; even d, 16 <= d <= 128; workspace: attention_paged_workspace() bytes, 256-byte
+ *   aligned.
+ * One query's sums run over keys in tiles and splits of fixed length, counted from key 0, so that its bits
+ * depend on its sequence alone: not on q_count (decoded or prefilled), on `shared`, on other items.
+ * 4*d*H flops for each query-key pair; moves the sequences' keys and values once (shared pages once for all
+ * that share them).
+ */
+typedef struct {
+    uint32_t q_row, q_count, k_count, first_page, shared;
+} sa_attention_paged_item;
+
+typedef struct {
+    size_t count, heads, kv_heads, head_dim;
+    const sa_attention_paged_item *items; /* host array [count] */
+    const int32_t *pages;
+    sa_dtype dtype;
+    const void *q;
+    size_t ldq;
+    const void *k_pages, *v_pages;
+    void *out;
+    size_t ldo;
+    void *workspace;
+} sa_attention_paged_args;
+
+/*
+ * sample: the next token of each row of logits, and its log-probability.
+ *   temperature 0: the largest logit, of equal ones the first. Otherwise p = softmax(logits / temperature),
+ *   tokens in order of falling p, of equal ones the first first; of these stay: the first top_k (0: all); the
+ *   shortest beginning whose sum is >= top_p (1: all); those with p >= min_p * the largest. The token is the
+ *   first whose sum, counted from the first, is > u * the sum of those that stay.
+ *   logits [rows,V] f32 in    choice [rows] in, host array; u in [0, 1), from runtime/base/philox.h
+ *   token [rows] i32 out; -1 if a logit is NaN or +inf or all are -inf
+ *   logprob [rows] f32 out: log softmax(logits)[token], whatever the temperature; NaN where token is -1
+ *   workspace: sample_workspace() bytes, 256-byte aligned.
+ * Sums in f32 in an order that V alone decides. Moves about rows*V*4 bytes.
+ */
+typedef struct {
+    float temperature, top_p, min_p, u;
+    uint32_t top_k;
+} sa_sample_choice;
+
+typedef struct {
+    size_t rows, vocabulary;
+    const float *logits;
+    const sa_sample_choice *choice; /* host array [rows] */
+    int32_t *token;
+    float *logprob;
+    void *workspace;
+} sa_sample_args;
+
 typedef struct sa_ops {
     const char *name; /* "avx512bf16", ...: shown by `segagent doctor` */
 
@@ -344,6 +478,15 @@ typedef struct sa_ops {
     void (*mask_resize)(sa_stream *, const sa_mask_resize_args *);
     void (*mask_threshold)(sa_stream *, const sa_mask_threshold_args *);
     void (*overlay)(sa_stream *, const sa_overlay_args *);
+
+    void (*embed)(sa_stream *, const sa_embed_args *);
+    void (*rmsnorm)(sa_stream *, const sa_rmsnorm_args *);
+    void (*gate)(sa_stream *, const sa_gate_args *);
+    void (*rope_append)(sa_stream *, const sa_rope_append_args *);
+    size_t (*attention_paged_workspace)(const sa_stream *, const sa_attention_paged_args *);
+    void (*attention_paged)(sa_stream *, const sa_attention_paged_args *);
+    size_t (*sample_workspace)(const sa_stream *, const sa_sample_args *);
+    void (*sample)(sa_stream *, const sa_sample_args *);
 } sa_ops;
 
 #endif
