@@ -273,9 +273,8 @@ static void push_sentencepiece(sa_detokenizer *s, int32_t id, const char *piece,
     s->past_first = s->past_first || s->blank_seen || s->produced;
     s->blank_seen = false;
     if (type == SA_PIECE_UNKNOWN) {
-        piece = t->unknown_surface;
-        size = strlen(piece);
-        sa_text_append(out, piece, size);
+        size = strlen(t->unknown_surface);
+        sa_text_append_repaired(out, t->unknown_surface, size);
     } else if (type == SA_PIECE_CONTROL) {
         sa_text_append(out, piece, size);
     } else {
