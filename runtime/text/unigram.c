@@ -8,15 +8,16 @@
 #include "runtime/base/utf8.h"
 #include "runtime/text/model.h"
 
-/*
- * Where two ways tie the first wins, so rounding matters: Hugging Face sums in f64; SentencePiece compares
- * sums in f64 but keeps them in f32.
- */
-static void offer(const sa_model *model, sa_best *best, double score, size_t begin, int32_t id)
+/* Where two ways tie the first wins, so rounding matters: Hugging Face sums in f64, SentencePiece in f32. */
+static double sum_of(const sa_model *model, double a, double b)
+{
+    return model->sentencepiece ? (double)(float)(a + b) : a + b;
+}
+
+static void offer(sa_best *best, double score, size_t begin, int32_t id)
 {
     if (best->begin < 0 || score > best->score) {
-        double kept = model->sentencepiece ? (double)(float)score : score;
-        *best = (sa_best){.score = kept, .begin = (int64_t)begin, .id = id};
+        *best = (sa_best){.score = score, .begin = (int64_t)begin, .id = id};
     }
 }
 
@@ -39,8 +40,8 @@ static bool offer_pieces(const sa_model *model, const char *part, size_t size, s
     for (size_t i = begin; i < size && sa_trie_step(&model->trie, &node, (unsigned char)part[i], &id); i++) {
         if (id >= 0) {
             size_t length = i + 1 - begin;
-            double score = score_of(model, (int32_t)id, length) + best[begin].score;
-            offer(model, &best[i + 1], score, begin, (int32_t)id);
+            double score = sum_of(model, score_of(model, (int32_t)id, length), best[begin].score);
+            offer(&best[i + 1], score, begin, (int32_t)id);
             single = single || length == character;
         }
     }
@@ -123,9 +124,8 @@ sa_status sa_unigram_encode(const sa_model *model, const char *part, size_t size
             if (model->unknown < 0) {
                 return sa_model_no_unknown(model, err);
             }
-            double score = model->unknown_score + best[i].score;
-            score = model->sentencepiece ? (double)(float)score : score;
-            offer(model, &best[i + character], score, i, model->unknown);
+            double score = sum_of(model, model->unknown_score, best[i].score);
+            offer(&best[i + character], score, i, model->unknown);
         }
         i += character;
     }

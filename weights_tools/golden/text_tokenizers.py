@@ -85,8 +85,8 @@ def of_transformers(directory):
 
     def encode(data, flags):
         text = data.decode("utf-8", "replace")
-        tokenizer._tokenizer.encode_special_tokens = not flags & PARSE_SPECIAL
-        return tokenizer.encode(text, add_special_tokens=bool(flags & ADD_SPECIAL))
+        parse = bool(flags & PARSE_SPECIAL)
+        return tokenizer.encode(text, add_special_tokens=bool(flags & ADD_SPECIAL), split_special_tokens=not parse)
 
     def decode(ids, skip):
         return tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False)
@@ -220,7 +220,10 @@ def qwen2_merges(directory, size):
 
 
 def llama3(directory, size):
-    tokenizer = words_tokenizer(LLAMA3_WORDS, size, ignore_merges=True)
+    root = json.loads(words_tokenizer(LLAMA3_WORDS, size, ignore_merges=True).to_str())
+    vocabulary = root["model"]["vocab"]
+    vocabulary["xyzzy"] = len(vocabulary)  # no merges lead to it: only ignore_merges finds it
+    tokenizer = Tokenizer.from_str(json.dumps(root))
     tokenizer.add_special_tokens(["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"])
     begin = ("<|begin_of_text|>", tokenizer.token_to_id("<|begin_of_text|>"))
     tokenizer.post_processor = processors.Sequence(
@@ -231,12 +234,7 @@ def llama3(directory, size):
             ),
         ]
     )
-    path = save(tokenizer, directory)
-    root = json.loads(path.read_text())  # a word that no merges lead to: only ignore_merges finds it
-    vocabulary = root["model"]["vocab"]
-    vocabulary["xyzzy"] = max(list(vocabulary.values()) + [t["id"] for t in root["added_tokens"]]) + 1
-    path.write_text(json.dumps(root))
-    return of_tokenizers(path)
+    return of_tokenizers(save(tokenizer, directory))
 
 
 def pieces_bpe(size):
@@ -297,7 +295,7 @@ def clip(directory, size):
     special = ["<|startoftext|>", "<|endoftext|>"]
     train_bpe(tokenizer, size, special_tokens=special, end_of_word_suffix="</w>")
     tokenizer.post_processor = processors.RobertaProcessing(
-        sep=(special[1], 1), cls=(special[0], 0), trim_offsets=False, add_prefix_space=False
+        (special[1], 1), (special[0], 0), trim_offsets=False, add_prefix_space=False
     )
     return of_tokenizers(save(tokenizer, directory))
 
@@ -311,7 +309,7 @@ def prefixed(directory, size):
     special = ["[UNK]", "[CLS]", "[SEP]"]
     options = {"continuing_subword_prefix": "##", "limit_alphabet": 60}
     train_bpe(tokenizer, size, special_tokens=special, **options)
-    tokenizer.post_processor = processors.BertProcessing(sep=("[SEP]", 2), cls=("[CLS]", 1))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     return of_tokenizers(save(tokenizer, directory))
 
 
@@ -407,7 +405,7 @@ def sp_bpe(directory, size):
         vocab_size=size,
         user_defined_symbols=["<image>", "point:", "ab", "abc", "é"],
         control_symbols=["<ctrl>"],
-        character_coverage=0.95,
+        character_coverage=0.98,
         pad_id=3,
     )
 
@@ -419,7 +417,7 @@ def sp_unigram(directory, size):
         model_type="unigram",
         vocab_size=size,
         user_defined_symbols=["<sep>", "(2"],
-        character_coverage=0.95,
+        character_coverage=0.98,
         bos_id=-1,
     )
 
@@ -432,7 +430,7 @@ def sp_suffix(directory, size):
         byte_fallback=True,
         treat_whitespace_as_suffix=True,
         normalization_rule_name="nfkc" if size > 1000 else "identity",
-        character_coverage=0.95,
+        character_coverage=0.98,
     )
 
 
