@@ -38,7 +38,8 @@ bool sa_added_tokens_put(sa_added_tokens *added, sa_added_token token)
     if (tokens != NULL) {
         added->tokens = tokens;
     }
-    if (tokens == NULL || !sa_pair_table_put(&added->by_id, (uint32_t)token.id, 0, (uint32_t)added->count, 0)) {
+    if (tokens == NULL ||
+        !sa_pair_table_put(&added->by_id, (uint32_t)token.id, 0, (uint32_t)added->count, 0)) {
         free_token(&token);
         return false;
     }
@@ -175,8 +176,7 @@ bool sa_added_search_next(sa_added_search *s, const sa_added_token **token)
         size_t end = begin + length;
         s->from = end; /* also behind one that is passed over */
         const sa_added_token *found = &s->added->tokens[index];
-        if ((found->special && !s->parse_special) ||
-            (found->single_word && !is_single_word(s, begin, end))) {
+        if ((found->special && !s->parse_special) || (found->single_word && !is_single_word(s, begin, end))) {
             continue;
         }
         begin = found->left_strip ? strip_left(s, begin) : begin;

@@ -17,11 +17,11 @@ typedef struct {
     char *content; /* owned, as the next */
     char *shown;   /* what decoding shows: `content` as the tokenizer normalises it */
     int32_t id;
-    bool special;       /* only looked for when the caller asks for it, and left out of decoded text if wanted */
-    bool normalized;    /* looked for in normalised text, as `shown`; otherwise in the text as it came */
-    bool single_word;   /* not inside of a word */
-    bool left_strip;    /* takes the white space before it along */
-    bool right_strip;   /* and behind it */
+    bool special;    /* only looked for when the caller asks for it, and left out of decoded text if wanted */
+    bool normalized; /* looked for in normalised text, as `shown`; otherwise in the text as it came */
+    bool single_word; /* not inside of a word */
+    bool left_strip;  /* takes the white space before it along */
+    bool right_strip; /* and behind it */
 } sa_added_token;
 
 typedef struct {

@@ -62,15 +62,14 @@ static sa_merge pop(sa_model_room *room)
 static bool add_symbol(const encoding *e, size_t begin, size_t size, int32_t id, bool frozen)
 {
     sa_model_room *room = e->room;
-    sa_symbol *symbols =
-        sa_grow(room->symbols, &room->symbol_room, room->symbol_count + 1, sizeof *symbols);
+    sa_symbol *symbols = sa_grow(room->symbols, &room->symbol_room, room->symbol_count + 1, sizeof *symbols);
     if (symbols == NULL) {
         return false;
     }
     room->symbols = symbols;
     int32_t at = (int32_t)room->symbol_count++;
-    symbols[at] = (sa_symbol){
-        .begin = begin, .size = size, .id = id, .before = at - 1, .after = -1, .frozen = frozen};
+    symbols[at] =
+        (sa_symbol){.begin = begin, .size = size, .id = id, .before = at - 1, .after = -1, .frozen = frozen};
     if (at > 0) {
         symbols[at - 1].after = at;
     }

@@ -30,8 +30,7 @@ sa_status sa_charsmap_read(sa_charsmap *map, const void *blob, size_t size, cons
     }
     for (size_t i = 0; i < map->unit_count; i++) {
         const unsigned char *unit = bytes + 4 + 4 * i;
-        map->units[i] =
-            unit[0] | (uint32_t)unit[1] << 8 | (uint32_t)unit[2] << 16 | (uint32_t)unit[3] << 24;
+        map->units[i] = unit[0] | (uint32_t)unit[1] << 8 | (uint32_t)unit[2] << 16 | (uint32_t)unit[3] << 24;
     }
     memcpy(map->texts, bytes + 4 + trie_size, map->texts_size);
     map->texts[map->texts_size] = '\0';

@@ -11,14 +11,14 @@
 struct sa_detokenizer {
     const sa_tokenizer *tokenizer;
     bool skip_special;
-    sa_text piece, other;  /* the piece on its way, and room to work in */
-    sa_text bytes;         /* a run of byte pieces that is not over; or the beginning of a character */
-    size_t count;          /* pieces so far */
-    bool produced;         /* some text has come out */
-    size_t stripped;       /* characters taken from the front of the whole */
-    bool strip_over;       /* nothing more will be */
-    bool blank_seen;       /* SentencePiece: the piece before was the first, and began with a blank */
-    bool past_first;       /* SentencePiece: a blank in front is no longer special */
+    sa_text piece, other; /* the piece on its way, and room to work in */
+    sa_text bytes;        /* a run of byte pieces that is not over; or the beginning of a character */
+    size_t count;         /* pieces so far */
+    bool produced;        /* some text has come out */
+    size_t stripped;      /* characters taken from the front of the whole */
+    bool strip_over;      /* nothing more will be */
+    bool blank_seen;      /* SentencePiece: the piece before was the first, and began with a blank */
+    bool past_first;      /* SentencePiece: a blank in front is no longer special */
 };
 
 /* Pushes a piece through the steps from `step` on. */

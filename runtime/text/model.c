@@ -33,8 +33,9 @@ sa_status sa_model_no_room(const sa_model *model, sa_error *err)
 
 sa_status sa_model_no_unknown(const sa_model *model, sa_error *err)
 {
-    return sa_fail(err, SA_BAD_INPUT, model->file, "add it to the file",
-                   "the text has characters that the vocabulary lacks, and there is no token for unknown ones");
+    return sa_fail(
+        err, SA_BAD_INPUT, model->file, "add it to the file",
+        "the text has characters that the vocabulary lacks, and there is no token for unknown ones");
 }
 
 size_t sa_character_size(const char *at, size_t left)

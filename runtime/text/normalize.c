@@ -88,9 +88,8 @@ static utf8proc_int32_t *decompose(const sa_text *text, utf8proc_option_t option
         }
         codes = grown;
         int boundary = 0;
-        utf8proc_ssize_t got =
-            utf8proc_decompose_char((utf8proc_int32_t)sa_utf8_decode(at, length), codes + *count,
-                                    MOST_OF_ONE, options, &boundary);
+        utf8proc_ssize_t got = utf8proc_decompose_char((utf8proc_int32_t)sa_utf8_decode(at, length),
+                                                       codes + *count, MOST_OF_ONE, options, &boundary);
         SA_ASSERT(got >= 0 && got <= MOST_OF_ONE);
         *count += (size_t)got;
         i += length;

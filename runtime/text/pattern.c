@@ -165,8 +165,8 @@ static sa_status compile(sa_pattern *pattern, const char *translated, sa_error *
     if (pattern->code == NULL) {
         PCRE2_UCHAR text[128] = "";
         pcre2_get_error_message(code, text, sizeof text);
-        return sa_fail(err, SA_BAD_INPUT, pattern->file, USE_KNOWN, "pattern \"%s\": %s",
-                       pattern->expression, (const char *)text);
+        return sa_fail(err, SA_BAD_INPUT, pattern->file, USE_KNOWN, "pattern \"%s\": %s", pattern->expression,
+                       (const char *)text);
     }
     /* Without the compiler for machine code matching is slower and otherwise the same. */
     (void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
@@ -207,9 +207,9 @@ sa_status sa_pattern_compile_text(sa_pattern **pattern, const char *text, const 
         sa_text_append(&escaped, "\\", plain ? 0 : 1);
         sa_text_append(&escaped, c, 1);
     }
-    sa_status status = escaped.failed ? sa_fail(err, SA_NO_ROOM, file, NULL, "no memory for a pattern")
-                                      : sa_pattern_compile(pattern, escaped.size > 0 ? escaped.bytes : "",
-                                                           file, err);
+    sa_status status = escaped.failed
+                           ? sa_fail(err, SA_NO_ROOM, file, NULL, "no memory for a pattern")
+                           : sa_pattern_compile(pattern, escaped.size > 0 ? escaped.bytes : "", file, err);
     sa_text_free(&escaped);
     return status;
 }

@@ -18,8 +18,8 @@ static sa_status put_piece(sa_tokenizer *t, const char *piece, size_t size, json
 {
     size_t unused;
     if (id < 0 || id >= SA_VOCABULARY_MOST) {
-        return sa_fail(err, SA_BAD_INPUT, t->file, CORRECT, "piece \"%s\" has the id %lld, not 0 to %d", piece,
-                       (long long)id, SA_VOCABULARY_MOST - 1);
+        return sa_fail(err, SA_BAD_INPUT, t->file, CORRECT, "piece \"%s\" has the id %lld, not 0 to %d",
+                       piece, (long long)id, SA_VOCABULARY_MOST - 1);
     }
     if (sa_vocabulary_piece(&t->model.vocabulary, id, &unused) != NULL) {
         return sa_fail(err, SA_BAD_INPUT, t->file, CORRECT, "two pieces have the id %lld, one is \"%s\"",
@@ -39,7 +39,8 @@ static sa_status read_vocabulary(sa_tokenizer *t, const json_t *object, sa_error
     }
     json_object_foreach((json_t *)object, piece, id) {
         if (!json_is_integer(id)) {
-            return sa_fail(err, SA_BAD_INPUT, t->file, CORRECT, "the id of piece \"%s\" is no integer", piece);
+            return sa_fail(err, SA_BAD_INPUT, t->file, CORRECT, "the id of piece \"%s\" is no integer",
+                           piece);
         }
         SA_TRY(put_piece(t, piece, strlen(piece), json_integer_value(id), err));
     }
@@ -115,7 +116,10 @@ static sa_status put_merge(sa_tokenizer *t, uint32_t rank, const char *halves[2]
     int32_t both = sa_vocabulary_find(&model->vocabulary, joined->bytes, joined->size);
     if (left < 0 || right < 0 || both < 0) {
         return sa_fail(err, SA_BAD_INPUT, t->file, CORRECT, "merge %u: \"%.*s\" is not in the vocabulary",
-                       rank + 1, 200, left < 0 ? halves[0] : right < 0 ? halves[1] : joined->bytes);
+                       rank + 1, 200,
+                       left < 0    ? halves[0]
+                       : right < 0 ? halves[1]
+                                   : joined->bytes);
     }
     if (!sa_pair_table_put(&model->merges, (uint32_t)left, (uint32_t)right, rank, (uint32_t)both)) {
         return sa_tokenizer_no_room(t, err);
@@ -204,8 +208,8 @@ static sa_status read_scores(sa_tokenizer *t, const json_t *list, sa_error *err)
         const char *piece = json_string_value(json_array_get(entry, 0));
         const json_t *score = json_array_get(entry, 1);
         if (piece == NULL || !json_is_number(score)) {
-            return sa_fail(err, SA_BAD_INPUT, t->file, CORRECT, "entry %zu of \"vocab\" is no piece and score",
-                           i);
+            return sa_fail(err, SA_BAD_INPUT, t->file, CORRECT,
+                           "entry %zu of \"vocab\" is no piece and score", i);
         }
         SA_TRY(put_piece(t, piece, strlen(piece), (json_int_t)i, err));
         if (!sa_trie_put(&t->model.trie, piece, strlen(piece), (uint32_t)i)) {

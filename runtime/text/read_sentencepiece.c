@@ -196,9 +196,7 @@ static bool is_text(const piece *p)
 {
     size_t length = 1;
     for (size_t i = 0; i < p->size && length > 0; i += length) {
-        length = p->text[i] != '\0'
-                     ? sa_utf8_length((const unsigned char *)p->text + i, p->size - i)
-                     : 0;
+        length = p->text[i] != '\0' ? sa_utf8_length((const unsigned char *)p->text + i, p->size - i) : 0;
     }
     return p->size > 0 && length > 0;
 }
@@ -277,8 +275,7 @@ static sa_status set_ranks(reader *r)
     }
     for (size_t i = 0; i < model->vocabulary.count; i++) {
         unsigned char type = model->types[i];
-        bool usable =
-            type == SA_PIECE_NORMAL || type == SA_PIECE_USER_DEFINED || type == SA_PIECE_UNUSED;
+        bool usable = type == SA_PIECE_NORMAL || type == SA_PIECE_USER_DEFINED || type == SA_PIECE_UNUSED;
         model->ranks[i] = usable ? rank_of(model->scores[i]) : UINT32_MAX;
     }
     return SA_OK;
@@ -348,8 +345,7 @@ static sa_status add_tokens(reader *r)
                                                : sa_tokenizer_no_room(t, r->err);
             free(content);
             SA_TRY(status);
-        } else if (type == SA_PIECE_USER_DEFINED &&
-                   !sa_trie_put(&t->model.kept, text, size, (uint32_t)i)) {
+        } else if (type == SA_PIECE_USER_DEFINED && !sa_trie_put(&t->model.kept, text, size, (uint32_t)i)) {
             return sa_tokenizer_no_room(t, r->err);
         }
     }

@@ -107,7 +107,8 @@ static sa_status read_replace(const sa_tokenizer *t, const json_t *object, sa_no
     return step->text != NULL ? SA_OK : sa_tokenizer_no_room(t, err);
 }
 
-static sa_status read_charsmap(const sa_tokenizer *t, const json_t *object, sa_normalizer *step, sa_error *err)
+static sa_status read_charsmap(const sa_tokenizer *t, const json_t *object, sa_normalizer *step,
+                               sa_error *err)
 {
     const char *text = NULL;
     SA_TRY(get_string(t, object, "precompiled_charsmap", &text, err));
@@ -154,11 +155,16 @@ static sa_status read_normalizer(sa_tokenizer *t, const json_t *object, const ch
         const char *type;
         sa_normalizer_kind kind;
     } kinds[] = {
-        {"NFC", SA_NORMALIZE_NFC},           {"NFD", SA_NORMALIZE_NFD},
-        {"NFKC", SA_NORMALIZE_NFKC},         {"NFKD", SA_NORMALIZE_NFKD},
-        {"Lowercase", SA_NORMALIZE_LOWERCASE}, {"StripAccents", SA_NORMALIZE_STRIP_ACCENTS},
-        {"Strip", SA_NORMALIZE_STRIP},       {"Prepend", SA_NORMALIZE_PREPEND},
-        {"Replace", SA_NORMALIZE_REPLACE},   {"ByteLevel", SA_NORMALIZE_BYTES},
+        {"NFC", SA_NORMALIZE_NFC},
+        {"NFD", SA_NORMALIZE_NFD},
+        {"NFKC", SA_NORMALIZE_NFKC},
+        {"NFKD", SA_NORMALIZE_NFKD},
+        {"Lowercase", SA_NORMALIZE_LOWERCASE},
+        {"StripAccents", SA_NORMALIZE_STRIP_ACCENTS},
+        {"Strip", SA_NORMALIZE_STRIP},
+        {"Prepend", SA_NORMALIZE_PREPEND},
+        {"Replace", SA_NORMALIZE_REPLACE},
+        {"ByteLevel", SA_NORMALIZE_BYTES},
         {"Precompiled", SA_NORMALIZE_CHARSMAP},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -185,7 +191,8 @@ static sa_status add_pattern(sa_tokenizer *t, const char *expression, sa_match_b
     return sa_tokenizer_add_splitter(t, step, err);
 }
 
-static sa_status add_text_pattern(sa_tokenizer *t, const char *text, sa_match_behavior behavior, sa_error *err)
+static sa_status add_text_pattern(sa_tokenizer *t, const char *text, sa_match_behavior behavior,
+                                  sa_error *err)
 {
     sa_splitter step = {.kind = SA_SPLIT_PATTERN, .behavior = behavior};
     SA_TRY(sa_pattern_compile_text(&step.pattern, text, t->file, err));
@@ -272,8 +279,8 @@ static sa_status read_splitter(sa_tokenizer *t, const json_t *object, const char
         return read_metaspace(t, object, err);
     }
     if (strcmp(type, "Whitespace") == 0) { /* Rust's \w has the joiners as well */
-        return add_pattern(t, "[\\w\\x{200c}\\x{200d}]+|[^\\w\\x{200c}\\x{200d}\\s]+", SA_MATCH_REMOVED,
-                           true, err);
+        return add_pattern(t, "[\\w\\x{200c}\\x{200d}]+|[^\\w\\x{200c}\\x{200d}\\s]+", SA_MATCH_REMOVED, true,
+                           err);
     }
     if (strcmp(type, "WhitespaceSplit") == 0) {
         return add_pattern(t, "\\s", SA_MATCH_REMOVED, false, err);

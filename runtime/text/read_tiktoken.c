@@ -1,5 +1,5 @@
-/* tiktoken files, lines "base64 rank", and vocab.json with merges.txt: files that do not say how to cut a text
- * up. */
+/* tiktoken files, lines "base64 rank", and vocab.json with merges.txt: files that do not say how to cut a
+ * text up. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +21,9 @@ static const char QWEN_TIKTOKEN[] =
     "{\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":" SPLIT_BY(QWEN_WORDS) "}";
 static const char QWEN2_MERGES[] =
     "{\"normalizer\":{\"type\":\"NFC\"},\"decoder\":{\"type\":\"ByteLevel\"},"
-    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT_BY(QWEN_WORDS) ",{\"type\":"
-    "\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]}}";
+    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT_BY(
+        QWEN_WORDS) ",{\"type\":"
+                    "\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]}}";
 static const char GPT2_MERGES[] =
     "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"decoder\":{\"type\":"
     "\"ByteLevel\"}}";
@@ -31,8 +32,8 @@ static const char GPT2_MERGES[] =
 static sa_status add_qwen_tokens(sa_tokenizer *t, int32_t first, sa_error *err)
 {
     static const char *const before[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
-    static const char *const behind[] = {"<ref>",  "</ref>",  "<box>", "</box>", "<quad>",
-                                         "</quad>", "<img>", "</img>", "<imgpad>"};
+    static const char *const behind[] = {"<ref>",   "</ref>", "<box>",  "</box>",  "<quad>",
+                                         "</quad>", "<img>",  "</img>", "<imgpad>"};
     enum { EXTRA = 205, BEFORE = 3, BEHIND = 9 };
     for (int32_t i = 0; i < BEFORE + EXTRA + BEHIND; i++) {
         char extra[32];
@@ -128,7 +129,8 @@ static sa_status set_ranks(sa_tokenizer *t, sa_error *err)
     for (int i = 0; i < 256; i++) {
         char byte = (char)i;
         if (sa_vocabulary_find(&model->vocabulary, &byte, 1) < 0) {
-            return sa_fail(err, SA_BAD_INPUT, t->file, DAMAGED, "has no rank for the byte 0x%02x", (unsigned)i);
+            return sa_fail(err, SA_BAD_INPUT, t->file, DAMAGED, "has no rank for the byte 0x%02x",
+                           (unsigned)i);
         }
     }
     return SA_OK;
@@ -204,7 +206,8 @@ sa_status sa_tokenizer_read_merges(sa_tokenizer *t, const char *family, json_t *
     if (lines == NULL) {
         return sa_fail(err, SA_BAD_INPUT, t->file, DAMAGED, "the merges.txt beside it is not UTF-8");
     }
-    json_t *root = json_pack("{s:{s:s,s:O,s:o}}", "model", "type", "BPE", "vocab", vocabulary, "merges", lines);
+    json_t *root =
+        json_pack("{s:{s:s,s:O,s:o}}", "model", "type", "BPE", "vocab", vocabulary, "merges", lines);
     if (root == NULL) {
         json_decref(lines);
         return sa_tokenizer_no_room(t, err);

@@ -37,8 +37,7 @@ static sa_status split(const splitting *s, size_t depth, const char *text, size_
 
 static sa_status add_range(const splitting *s, size_t depth, size_t *count, sa_range range, sa_error *err)
 {
-    sa_range *grown =
-        sa_grow(s->room->ranges[depth], &s->room->room[depth], *count + 1, sizeof *grown);
+    sa_range *grown = sa_grow(s->room->ranges[depth], &s->room->room[depth], *count + 1, sizeof *grown);
     if (grown == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for cutting a text up");
     }
@@ -78,8 +77,8 @@ static size_t join_ranges(sa_range *ranges, size_t count, sa_match_behavior beha
     bool match_before = false;
     for (size_t i = 0; i < count; i++) {
         bool match = ranges[i].match;
-        bool join = kept > 0 && (behavior == SA_MATCH_CONTIGUOUS ? match == match_before
-                                                                 : match && !match_before);
+        bool join =
+            kept > 0 && (behavior == SA_MATCH_CONTIGUOUS ? match == match_before : match && !match_before);
         if (join) {
             ranges[kept - 1].end = ranges[i].end;
         } else {
@@ -138,7 +137,8 @@ static bool begins_with(const char *text, size_t size, const char *beginning)
     return size >= length && memcmp(text, beginning, length) == 0;
 }
 
-static void put_metaspace(const sa_splitter *step, const char *text, size_t size, bool at_origin, sa_text *out)
+static void put_metaspace(const sa_splitter *step, const char *text, size_t size, bool at_origin,
+                          sa_text *out)
 {
     bool prepend = step->prepend == SA_PREPEND_ALWAYS || (step->prepend == SA_PREPEND_FIRST && at_origin);
     if (prepend && text[0] != ' ' && !begins_with(text, size, step->text)) {

@@ -193,8 +193,7 @@ bool sa_trie_put(sa_trie *trie, const char *text, size_t size, uint32_t value)
         unsigned char byte = (unsigned char)text[i];
         sa_pair *step = sa_pair_table_find(&trie->next, node, byte);
         if (step == NULL) {
-            if (trie->nodes == UINT32_MAX ||
-                !sa_pair_table_put(&trie->next, node, byte, ++trie->nodes, 0)) {
+            if (trie->nodes == UINT32_MAX || !sa_pair_table_put(&trie->next, node, byte, ++trie->nodes, 0)) {
                 return false;
             }
             step = sa_pair_table_find(&trie->next, node, byte);

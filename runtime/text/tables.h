@@ -1,6 +1,6 @@
 /*
- * The look-up tables of a tokenizer: pairs of numbers, pieces of text (the vocabulary), and prefixes (a trie).
- * All are filled once, while a file is read, and only read afterwards.
+ * The look-up tables of a tokenizer: pairs of numbers, pieces of text (the vocabulary), and prefixes (a
+ * trie). All are filled once, while a file is read, and only read afterwards.
  */
 #ifndef SA_TEXT_TABLES_H
 #define SA_TEXT_TABLES_H

@@ -233,7 +233,8 @@ static size_t count_markers(const sa_template *t, const char *text)
     if (t->marker[0] == '\0') {
         return 0;
     }
-    for (const char *at = strstr(text, t->marker); at != NULL; at = strstr(at + strlen(t->marker), t->marker)) {
+    for (const char *at = strstr(text, t->marker); at != NULL;
+         at = strstr(at + strlen(t->marker), t->marker)) {
         count++;
     }
     return count;

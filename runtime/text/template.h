@@ -2,14 +2,12 @@
  * Chat templates: from a conversation to the text that a model was trained on. A template is data, a JSON
  * object:
  *
- *   system_before/after, user_before/after, assistant_before/after   what stands around a message of that role
- *   system         the system message where a conversation brings none
- *   generate       what the model's answer follows
- *   image_marker   where it stands in a user's text, there goes a picture; absent: the model sees no pictures
- *   image_before/after  what stands around a picture; {n} is its number, from 1
- *   image_token    the piece that stands for a picture's features
- *   stop           texts that end an answer
- *   about          for the reader
+ *   system_before/after, user_before/after, assistant_before/after   what stands around a message of that
+ * role system         the system message where a conversation brings none generate       what the model's
+ * answer follows image_marker   where it stands in a user's text, there goes a picture; absent: the model
+ * sees no pictures image_before/after  what stands around a picture; {n} is its number, from 1 image_token
+ * the piece that stands for a picture's features stop           texts that end an answer about          for
+ * the reader
  *
  * Strings all but stop, a list of strings. Unknown keys are errors, missing strings are "".
  */

@@ -448,9 +448,7 @@ static void append_all(sa_tokens *out, const sa_tokens *tokens)
 sa_status sa_tokenizer_encode(const sa_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
                               sa_tokens *out, sa_error *err)
 {
-    encoder e = {.tokenizer = tokenizer,
-                 .parse_special = (flags & SA_ENCODE_PARSE_SPECIAL) != 0,
-                 .out = out};
+    encoder e = {.tokenizer = tokenizer, .parse_special = (flags & SA_ENCODE_PARSE_SPECIAL) != 0, .out = out};
     size_t before = out->count;
     sa_text sound = {0};
     if (!tokenizer->takes_bytes) {
@@ -462,8 +460,7 @@ sa_status sa_tokenizer_encode(const sa_tokenizer *tokenizer, const char *text, s
     if (add_special) {
         append_all(out, &tokenizer->prefix);
     }
-    sa_status status =
-        sound.failed ? sa_tokenizer_no_room(tokenizer, err) : encode_text(&e, text, size, err);
+    sa_status status = sound.failed ? sa_tokenizer_no_room(tokenizer, err) : encode_text(&e, text, size, err);
     if (add_special) {
         append_all(out, &tokenizer->suffix);
     }

@@ -74,7 +74,8 @@ const sa_tokenizer_ids *sa_tokenizer_special(const sa_tokenizer *tokenizer);
 
 /* One more than the largest id. */
 size_t sa_tokenizer_size(const sa_tokenizer *tokenizer);
-/* The piece as the vocabulary writes it (with its letters for bytes, or U+2581); NULL if there is no such id. */
+/* The piece as the vocabulary writes it (with its letters for bytes, or U+2581); NULL if there is no such id.
+ */
 const char *sa_tokenizer_piece(const sa_tokenizer *tokenizer, int64_t id, size_t *size);
 /* The id of a piece or an added token; -1 if there is none. */
 int32_t sa_tokenizer_find(const sa_tokenizer *tokenizer, const char *piece, size_t size);
