@@ -10,6 +10,7 @@
 
 #include "runtime/base/checked.h"
 #include "runtime/base/file.h"
+#include "runtime/base/utf8.h"
 
 enum { MOST_DEPTH = 64 };
 static const char CORRECT[] = "correct the file";
@@ -472,28 +473,6 @@ void sa_json_end_array(sa_json_writer *w)
     end(w, '[', ']');
 }
 
-/* How many bytes the UTF-8 character at `text` has, 0 if it is none (a zero byte ends every comparison). */
-static int utf8_length(const unsigned char *text)
-{
-    unsigned char first = text[0];
-    if (first < 0x80) {
-        return 1;
-    }
-    int length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4) { /* 0xc0 and 0xc1 would be too long a form of ASCII */
-        return 0;
-    }
-    for (int i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool overlong = (first == 0xe0 && text[1] < 0xa0) || (first == 0xf0 && text[1] < 0x90);
-    bool surrogate = first == 0xed && text[1] > 0x9f;
-    bool beyond = first == 0xf4 && text[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : length;
-}
-
 static void put_ascii(FILE *stream, unsigned char c)
 {
     static const char shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\"; /* pairs: the character, its letter */
@@ -515,14 +494,14 @@ static void put_quoted(FILE *stream, const char *text)
 {
     putc('"', stream);
     for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
-        int length = utf8_length(at);
+        size_t length = sa_utf8_length(at, 4); /* the zero byte at the end stops it */
         if (length == 0) {
             fputs("\xef\xbf\xbd", stream); /* U+FFFD */
             at++;
         } else if (length == 1) {
             put_ascii(stream, *at++);
         } else {
-            fwrite(at, 1, (size_t)length, stream);
+            fwrite(at, 1, length, stream);
             at += length;
         }
     }

@@ -1,0 +1,88 @@
+#include "runtime/text/buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/checked.h"
+#include "runtime/base/utf8.h"
+
+void *sa_grow(void *array, size_t *room, size_t wanted, size_t element)
+{
+    enum { LEAST = 16 };
+    if (wanted <= *room && array != NULL) {
+        return array;
+    }
+    size_t next = *room > SIZE_MAX / 2 ? SIZE_MAX : *room * 2;
+    next = next > LEAST ? next : LEAST;
+    next = next > wanted ? next : wanted;
+    size_t bytes;
+    void *grown = sa_mul_size(next, element, &bytes) ? realloc(array, bytes) : NULL;
+    if (grown != NULL) {
+        *room = next;
+    }
+    return grown;
+}
+
+void sa_text_append(sa_text *text, const void *bytes, size_t size)
+{
+    size_t wanted;
+    char *grown = NULL;
+    if (sa_add_size(text->size, size, &wanted) && wanted < SA_TEXT_MOST && sa_add_size(wanted, 1, &wanted)) {
+        grown = sa_grow(text->bytes, &text->room, wanted, 1);
+    }
+    if (grown == NULL) {
+        text->failed = true;
+        return;
+    }
+    text->bytes = grown;
+    if (size > 0) {
+        memcpy(text->bytes + text->size, bytes, size);
+    }
+    text->size += size;
+    text->bytes[text->size] = '\0';
+}
+
+void sa_text_clear(sa_text *text)
+{
+    text->size = 0;
+}
+
+void sa_text_free(sa_text *text)
+{
+    free(text->bytes);
+    *text = (sa_text){0};
+}
+
+void sa_text_append_repaired(sa_text *text, const char *bytes, size_t size)
+{
+    const unsigned char *at = (const unsigned char *)bytes;
+    size_t begin = 0; /* of the sound text that is not yet copied */
+    for (size_t i = 0; i < size;) {
+        bool whole;
+        size_t length = sa_utf8_step(at + i, size - i, &whole);
+        if (!whole) {
+            sa_text_append(text, bytes + begin, i - begin);
+            sa_text_append(text, "\xef\xbf\xbd", 3);
+            begin = i + length;
+        }
+        i += length;
+    }
+    sa_text_append(text, bytes + begin, size - begin);
+}
+
+void sa_tokens_append(sa_tokens *tokens, int32_t id)
+{
+    int32_t *grown = sa_grow(tokens->ids, &tokens->room, tokens->count + 1, sizeof *grown);
+    if (grown == NULL) {
+        tokens->failed = true;
+        return;
+    }
+    tokens->ids = grown;
+    tokens->ids[tokens->count++] = id;
+}
+
+void sa_tokens_free(sa_tokens *tokens)
+{
+    free(tokens->ids);
+    *tokens = (sa_tokens){0};
+}
