@@ -1,0 +1,498 @@
+/*
+ * The scheduler of answers. One `run` is a prompt that holds a sequence; its history is the prompt's tokens
+ * and the answer's, and `done` of them stand in the KV pages.
+ *
+ *   admit -> [ choose pieces (oldest first) -> forward -> sample -> take tokens ] until none is left
+ */
+#include "runtime/engine/generate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/philox.h"
+#include "runtime/engine/kv.h"
+#include "runtime/text/stop.h"
+
+typedef struct {
+    size_t index; /* of the prompt */
+    sa_kv_sequence sequence;
+    sa_tokens history;
+    size_t done;     /* tokens of the history that stand in pages */
+    size_t embedded; /* rows of embeddings among these */
+    size_t emitted;  /* bytes of the text that the watcher has */
+    sa_detokenizer *detokenizer;
+    double begun, answered; /* clock at admission and at the first token; 0: none yet */
+    bool over;
+} run;
+
+struct sa_generator {
+    sa_llama *llama;
+    const sa_tokenizer *tokenizer;
+    sa_llama_options options;
+    sa_kv *kv;
+    size_t most; /* runs at a time */
+    run *runs;   /* [most]: `running` of them, the oldest first */
+    size_t running;
+    /* One forward: items, whose runs they are, and what comes back. [most] each */
+    sa_llama_item *items;
+    size_t *owner;
+    sa_sample_choice *choices;
+    int32_t *tokens;
+    float *logprobs;
+};
+
+/* What one call of sa_generate works on. */
+typedef struct {
+    sa_generator *g;
+    const sa_generate_prompt *prompts;
+    const sa_generate_options *options;
+    const sa_generate_watcher *watcher;
+    sa_generate_answer *answers;
+    sa_error *err;
+} job;
+
+/* ---- opening ---- */
+
+sa_generate_options sa_generate_default_options(void)
+{
+    return (sa_generate_options){.top_p = 1.0f, .max_tokens = 512};
+}
+
+void sa_generator_close(sa_generator *g)
+{
+    if (g == NULL) {
+        return;
+    }
+    sa_kv_close(g->kv);
+    free(g->runs);
+    free(g->items);
+    free(g->owner);
+    free(g->choices);
+    free(g->tokens);
+    free(g->logprobs);
+    free(g);
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+sa_status sa_generator_open(sa_generator **out, sa_llama *llama, const sa_llama_options *options,
+                            const sa_tokenizer *tokenizer, sa_error *err)
+{
+    sa_generator *g = calloc(1, sizeof *g);
+    if (g == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a generator");
+    }
+    *g = (sa_generator){.llama = llama, .tokenizer = tokenizer, .options = *options};
+    g->most = least(least(options->items, options->rows), options->logit_rows);
+    g->runs = calloc(g->most, sizeof *g->runs);
+    g->items = calloc(g->most, sizeof *g->items);
+    g->owner = calloc(g->most, sizeof *g->owner);
+    g->choices = calloc(g->most, sizeof *g->choices);
+    g->tokens = calloc(g->most, sizeof *g->tokens);
+    g->logprobs = calloc(g->most, sizeof *g->logprobs);
+    sa_status status =
+        g->runs == NULL || g->items == NULL || g->owner == NULL || g->choices == NULL || g->tokens == NULL ||
+                g->logprobs == NULL
+            ? sa_fail(err, SA_NO_ROOM, NULL, "use a smaller batch", "no memory for %zu sequences", g->most)
+            : sa_kv_open(&g->kv, sa_llama_pages(llama), g->most, sa_llama_context(llama), err);
+    if (status != SA_OK) {
+        sa_generator_close(g);
+        return status;
+    }
+    *out = g;
+    return SA_OK;
+}
+
+void sa_generate_answer_free(sa_generate_answer *answer)
+{
+    sa_tokens_free(&answer->tokens);
+    sa_text_free(&answer->text);
+    free(answer->logprobs);
+    *answer = (sa_generate_answer){0};
+}
+
+float sa_generate_unit(uint64_t seed, uint64_t item, uint32_t node, uint32_t candidate, size_t token)
+{
+    SA_ASSERT(candidate < 1u << 12 && token < 1u << 20);
+    uint64_t high = (uint64_t)node << 32 | (uint64_t)candidate << 20 | (uint64_t)token;
+    return sa_philox_unit(sa_philox_block(seed, item, high).word[0]);
+}
+
+/* ---- beginning and ending of a run ---- */
+
+static size_t prompt_count(const job *j, const run *r)
+{
+    return j->prompts[r->index].count;
+}
+
+static sa_status check_prompt(const job *j, size_t index, sa_error *err)
+{
+    const sa_generate_prompt *prompt = &j->prompts[index];
+    size_t context = sa_llama_context(j->g->llama), room = sa_llama_pages(j->g->llama) * SA_KV_PAGE;
+    size_t vocabulary = sa_llama_get_config(j->g->llama)->vocabulary;
+    SA_ASSERT(prompt->candidate < 1u << 12);
+    if (prompt->count == 0) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, "give a text", "the prompt is empty");
+    }
+    if (prompt->count > context) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, "use a shorter prompt or a longer context",
+                       "the prompt's %zu tokens are more than the context of %zu", prompt->count, context);
+    }
+    if (prompt->count > room) {
+        return sa_fail(err, SA_NO_ROOM, NULL, "give the KV cache more pages",
+                       "the prompt's %zu tokens are more than the KV cache's %zu", prompt->count, room);
+    }
+    for (size_t i = 0; i < prompt->count; i++) {
+        int32_t token = prompt->tokens[i];
+        SA_ASSERT(token != SA_LLAMA_EMBEDDING || prompt->embeddings != NULL);
+        if (token != SA_LLAMA_EMBEDDING && (token < 0 || (size_t)token >= vocabulary)) {
+            return sa_fail(err, SA_BAD_INPUT, NULL, "use the tokenizer that belongs to this model",
+                           "token %d at place %zu is outside of the vocabulary of %zu", (int)token, i,
+                           vocabulary);
+        }
+    }
+    return SA_OK;
+}
+
+static sa_status begin_run(job *j, size_t index, sa_error *err)
+{
+    sa_generator *g = j->g;
+    run r = {.index = index, .begun = sa_clock_seconds()};
+    const sa_generate_prompt *prompt = &j->prompts[index];
+    for (size_t i = 0; i < prompt->count; i++) {
+        sa_tokens_append(&r.history, prompt->tokens[i]);
+    }
+    sa_status status = r.history.failed ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a prompt")
+                                        : sa_detokenizer_open(&r.detokenizer, g->tokenizer, true, err);
+    if (status == SA_OK) {
+        status = sa_kv_create(g->kv, &r.sequence, err);
+    }
+    if (status != SA_OK) {
+        sa_detokenizer_close(r.detokenizer);
+        sa_tokens_free(&r.history);
+        return status;
+    }
+    g->runs[g->running++] = r;
+    return SA_OK;
+}
+
+static void end_run(sa_generator *g, run *r)
+{
+    sa_kv_release(g->kv, r->sequence);
+    sa_detokenizer_close(r->detokenizer);
+    sa_tokens_free(&r->history);
+}
+
+/* Runs that are over make room; the others keep their order. */
+static void drop_ended(sa_generator *g)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < g->running; i++) {
+        if (g->runs[i].over) {
+            end_run(g, &g->runs[i]);
+        } else {
+            g->runs[kept++] = g->runs[i];
+        }
+    }
+    g->running = kept;
+}
+
+static void fail_run(job *j, run *r, sa_status status, const sa_error *why)
+{
+    j->answers[r->index].status = status;
+    j->answers[r->index].error = *why;
+    r->over = true;
+}
+
+/* Prompts that cannot run at all are answered at once. */
+static sa_status admit(job *j, size_t *next, size_t count)
+{
+    while (j->g->running < j->g->most && *next < count) {
+        size_t index = (*next)++;
+        sa_generate_answer *answer = &j->answers[index];
+        answer->status = check_prompt(j, index, &answer->error);
+        if (answer->status == SA_OK) {
+            SA_TRY(begin_run(j, index, j->err));
+        }
+    }
+    return SA_OK;
+}
+
+/* ---- one forward ---- */
+
+/* Gives all pages back; the history stays and is prefilled again. */
+static void give_up_pages(sa_generator *g, run *r)
+{
+    sa_kv_truncate(g->kv, r->sequence, 0);
+    r->done = r->embedded = 0;
+}
+
+/*
+ * Places for run i's next `count` tokens. The youngest runs give up their pages for an older one, so that the
+ * oldest always gets on. SA_NO_ROOM: not this time, or, if it is the oldest and alone with its pages, never.
+ */
+static sa_status find_places(sa_generator *g, size_t i, size_t count, sa_kv_copy *copy, sa_error *err)
+{
+    run *r = &g->runs[i];
+    size_t youngest = g->running;
+    while (sa_kv_needed(g->kv, r->sequence, count) > sa_kv_free_pages(g->kv) && youngest > i + 1) {
+        give_up_pages(g, &g->runs[--youngest]);
+    }
+    return sa_kv_append(g->kv, r->sequence, count, copy, err);
+}
+
+static void add_item(job *j, size_t i, size_t count)
+{
+    sa_generator *g = j->g;
+    run *r = &g->runs[i];
+    size_t width = sa_llama_get_config(g->llama)->hidden, item = 0;
+    const float *embeddings = j->prompts[r->index].embeddings;
+    while (g->items[item].count != 0) {
+        item++;
+    }
+    g->owner[item] = i;
+    g->items[item] = (sa_llama_item){
+        .start = r->done,
+        .count = count,
+        .tokens = r->history.ids + r->done,
+        .embeddings = embeddings != NULL ? embeddings + r->embedded * width : NULL,
+        .pages = sa_kv_pages(g->kv, r->sequence),
+        .logits = r->done + count == r->history.count,
+    };
+}
+
+/* The items of the next forward; their number. */
+static size_t choose_items(job *j)
+{
+    sa_generator *g = j->g;
+    size_t rows = g->options.rows, chosen = 0;
+    memset(g->items, 0, g->most * sizeof *g->items);
+    for (size_t i = 0; i < g->running && rows > 0; i++) {
+        run *r = &g->runs[i];
+        size_t count = least(r->history.count - r->done, rows);
+        sa_kv_copy copy = {-1, -1};
+        sa_error why;
+        sa_status status = find_places(g, i, count, &copy, &why);
+        if (status != SA_OK && chosen == 0) {
+            fail_run(j, r, status, &why); /* all pages are its own, and they are not enough */
+            sa_kv_truncate(g->kv, r->sequence, 0);
+            continue;
+        }
+        if (status != SA_OK) {
+            continue; /* older ones get on, and will make room */
+        }
+        if (copy.from >= 0) {
+            sa_llama_copy_page(g->llama, copy.from, copy.to);
+        }
+        add_item(j, i, count);
+        chosen++;
+        rows -= count;
+    }
+    return chosen;
+}
+
+/* Marks the items' tokens as written. */
+static void advance(sa_generator *g, size_t items)
+{
+    for (size_t i = 0; i < items; i++) {
+        run *r = &g->runs[g->owner[i]];
+        for (size_t t = 0; t < g->items[i].count; t++) {
+            r->embedded += g->items[i].tokens[t] == SA_LLAMA_EMBEDDING;
+        }
+        r->done += g->items[i].count;
+    }
+}
+
+/* ---- tokens to text ---- */
+
+static void show(job *j, run *r, size_t end)
+{
+    const sa_generate_answer *answer = &j->answers[r->index];
+    if (j->watcher != NULL && j->watcher->text != NULL && end > r->emitted) {
+        j->watcher->text(j->watcher->context, r->index, answer->text.bytes + r->emitted, end - r->emitted);
+    }
+    r->emitted = end;
+}
+
+static void end_answer(job *j, run *r, sa_stop_reason reason, size_t end)
+{
+    sa_generate_answer *answer = &j->answers[r->index];
+    show(j, r, end);
+    answer->text.size = end;
+    answer->stop = reason;
+    answer->decode = sa_clock_seconds() - r->answered;
+    r->over = true;
+}
+
+static bool ends_answer(const sa_tokenizer *tokenizer, int32_t token)
+{
+    const sa_tokenizer_ids *special = sa_tokenizer_special(tokenizer);
+    for (size_t i = 0; i < special->eos_count; i++) {
+        if (special->eos[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Room for one more log-probability beside tokens.room tokens. */
+static sa_status keep_token(sa_generate_answer *answer, int32_t token, float logprob, sa_error *err)
+{
+    size_t room = answer->tokens.room;
+    sa_tokens_append(&answer->tokens, token);
+    if (!answer->tokens.failed && answer->tokens.room != room) {
+        float *more = realloc(answer->logprobs, answer->tokens.room * sizeof *more);
+        answer->tokens.failed = more == NULL;
+        answer->logprobs = more != NULL ? more : answer->logprobs;
+    }
+    if (answer->tokens.failed) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an answer");
+    }
+    answer->logprobs[answer->tokens.count - 1] = logprob;
+    return SA_OK;
+}
+
+static sa_status take_token(job *j, run *r, int32_t token, float logprob, sa_error *err)
+{
+    sa_generator *g = j->g;
+    sa_generate_answer *answer = &j->answers[r->index];
+    if (r->answered == 0) {
+        r->answered = sa_clock_seconds();
+        answer->prefill = r->answered - r->begun;
+    }
+    SA_TRY(keep_token(answer, token, logprob, err));
+    sa_tokens_append(&r->history, token);
+    bool eos = ends_answer(g->tokenizer, token);
+    bool full = answer->tokens.count >= j->options->max_tokens ||
+                r->history.count > sa_llama_context(g->llama) || answer->tokens.count >= 1u << 20;
+    SA_TRY(sa_detokenizer_push(r->detokenizer, token, &answer->text, err));
+    if (eos || full) {
+        SA_TRY(sa_detokenizer_finish(r->detokenizer, &answer->text, err));
+    }
+    if (answer->text.failed || r->history.failed) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an answer");
+    }
+    sa_stop_scan scan = sa_stop_find(answer->text.bytes, answer->text.size, r->emitted, j->options->stops);
+    if (scan.found) {
+        end_answer(j, r, SA_STOP_TEXT, scan.end);
+    } else if (eos || full) {
+        end_answer(j, r, eos ? SA_STOP_EOS : SA_STOP_LENGTH, answer->text.size);
+    } else {
+        show(j, r, scan.end);
+    }
+    return SA_OK;
+}
+
+/* ---- sampling ---- */
+
+static size_t choose_samples(job *j, size_t items)
+{
+    sa_generator *g = j->g;
+    size_t rows = 0;
+    for (size_t i = 0; i < items; i++) {
+        if (g->items[i].logits == 0) {
+            continue;
+        }
+        const run *r = &g->runs[g->owner[i]];
+        const sa_generate_prompt *p = &j->prompts[r->index];
+        size_t token = r->history.count - prompt_count(j, r);
+        g->choices[rows++] = (sa_sample_choice){
+            .temperature = j->options->temperature,
+            .top_p = j->options->top_p,
+            .min_p = j->options->min_p,
+            .top_k = j->options->top_k,
+            .u = sa_generate_unit(j->options->seed, p->item, p->node, p->candidate, token),
+        };
+    }
+    return rows;
+}
+
+/* Rows whose logits were no numbers have the token -1; `why` tells of the first of them. */
+static void take_samples(job *j, size_t items, const sa_error *why)
+{
+    sa_generator *g = j->g;
+    size_t row = 0;
+    for (size_t i = 0; i < items; i++) {
+        run *r = &g->runs[g->owner[i]];
+        if (g->items[i].logits == 0) {
+            continue;
+        }
+        sa_error own;
+        if (g->tokens[row] < 0) {
+            fail_run(j, r, SA_BAD_INPUT, why);
+        } else {
+            sa_status status = take_token(j, r, g->tokens[row], g->logprobs[row], &own);
+            if (status != SA_OK) {
+                fail_run(j, r, status, &own);
+            }
+        }
+        row++;
+    }
+}
+
+static sa_status step(job *j)
+{
+    sa_generator *g = j->g;
+    size_t items = choose_items(j);
+    if (items == 0) {
+        return SA_OK; /* the only run has failed */
+    }
+    SA_TRY(sa_llama_forward(g->llama, g->items, items, j->err));
+    advance(g, items);
+    if (choose_samples(j, items) == 0) {
+        return SA_OK;
+    }
+    sa_error why = {0};
+    sa_status status = sa_llama_sample(g->llama, g->choices, g->tokens, g->logprobs, &why);
+    if (status != SA_OK && status != SA_BAD_INPUT) {
+        if (j->err != NULL) {
+            *j->err = why;
+        }
+        return status;
+    }
+    take_samples(j, items, &why);
+    return SA_OK;
+}
+
+/* ---- all of it ---- */
+
+static sa_status check_interrupt(const job *j)
+{
+    bool stop =
+        j->watcher != NULL && j->watcher->interrupted != NULL && j->watcher->interrupted(j->watcher->context);
+    return stop ? sa_fail(j->err, SA_INTERRUPTED, NULL, NULL, "interrupted") : SA_OK;
+}
+
+static sa_status run_all(job *j, size_t count)
+{
+    size_t next = 0;
+    for (;;) {
+        SA_TRY(admit(j, &next, count));
+        if (j->g->running == 0) {
+            return SA_OK;
+        }
+        SA_TRY(check_interrupt(j));
+        SA_TRY(step(j));
+        drop_ended(j->g);
+    }
+}
+
+sa_status sa_generate(sa_generator *g, const sa_generate_prompt *prompts, size_t count,
+                      const sa_generate_options *options, const sa_generate_watcher *watcher,
+                      sa_generate_answer *answers, sa_error *err)
+{
+    SA_ASSERT(options->max_tokens >= 1);
+    job j = {g, prompts, options, watcher, answers, err};
+    sa_status status = run_all(&j, count);
+    for (size_t i = 0; i < g->running; i++) {
+        end_run(g, &g->runs[i]);
+    }
+    g->running = 0;
+    sa_kv_check(g->kv);
+    return status;
+}

@@ -1,0 +1,85 @@
+/*
+ * Answers of a language model: many prompts at a time over one decoder's KV pages.
+ *
+ *   prompts -> [ forward of whoever runs: pieces of prompts and single tokens -> sample -> text ] -> answers
+ *
+ * Prompts run in their order, as many at a time as there are sequences and pages for. One that finds no page
+ * free gives up its own and begins again later, with what it has said so far. None of this shows: an answer
+ * is the same bit for bit alone and in any company. One prompt that fails does not end the others.
+ */
+#ifndef SA_ENGINE_GENERATE_H
+#define SA_ENGINE_GENERATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/models/llama.h"
+#include "runtime/text/tokenizer.h"
+
+typedef struct sa_generator sa_generator;
+
+/*
+ * Over `llama`, which was opened with `options`, and whose pages are the generator's alone from now on. The
+ * tokenizer says which tokens end an answer, and makes its text. Neither is taken over.
+ */
+sa_status sa_generator_open(sa_generator **generator, sa_llama *llama, const sa_llama_options *options,
+                            const sa_tokenizer *tokenizer, sa_error *err);
+void sa_generator_close(sa_generator *generator);
+
+typedef struct {
+    float temperature, top_p, min_p; /* of sa_sample_choice */
+    uint32_t top_k;
+    size_t max_tokens;        /* of one answer; the context may end it before */
+    const char *const *stops; /* texts that end an answer, themselves left out; the last is NULL */
+    uint64_t seed;
+} sa_generate_options;
+
+/* Greedy, 512 tokens, no stop texts. */
+sa_generate_options sa_generate_default_options(void);
+
+typedef struct {
+    const int32_t *tokens; /* [count], >= 1; SA_LLAMA_EMBEDDING where a row of `embeddings` goes */
+    size_t count;
+    const float *embeddings;  /* device memory [number of them, D], or NULL */
+    uint64_t item;            /* with node, candidate and the options' seed: */
+    uint32_t node, candidate; /* the key of all that is random in the answer; candidate < 4096 */
+} sa_generate_prompt;
+
+typedef enum { SA_STOP_EOS, SA_STOP_TEXT, SA_STOP_LENGTH } sa_stop_reason;
+
+typedef struct {
+    sa_status status; /* of this prompt alone; `error` says why, the rest is what there was until then */
+    sa_error error;
+    sa_tokens tokens; /* with the one that ended the answer */
+    float *logprobs;  /* [tokens.count], natural logarithms, at temperature 1 */
+    sa_text text;
+    sa_stop_reason stop;
+    double prefill, decode; /* seconds until the first token, and from there to the end */
+} sa_generate_answer;
+
+void sa_generate_answer_free(sa_generate_answer *answer);
+
+/* Either may be NULL. */
+typedef struct {
+    void *context;
+    /* More of the answer to prompts[index], which will not be taken back. */
+    void (*text)(void *context, size_t index, const char *bytes, size_t size);
+    bool (*interrupted)(void *context); /* asked between forwards; true ends the call as SA_INTERRUPTED */
+} sa_generate_watcher;
+
+/*
+ * Answers all prompts. answers [count], all zeros before; the caller frees each, whatever is returned. Not
+ * SA_OK: what ended the whole (the device, memory, an interrupt).
+ */
+sa_status sa_generate(sa_generator *generator, const sa_generate_prompt *prompts, size_t count,
+                      const sa_generate_options *options, const sa_generate_watcher *watcher,
+                      sa_generate_answer *answers, sa_error *err);
+
+/*
+ * The random number in [0, 1) that token number `token` (< 2^20) of an answer is drawn with. Nothing else
+ * decides it, so a sample never depends on its batch.
+ */
+float sa_generate_unit(uint64_t seed, uint64_t item, uint32_t node, uint32_t candidate, size_t token);
+
+#endif
