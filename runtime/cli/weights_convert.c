@@ -155,7 +155,8 @@ static sa_status convert(conversion *c, const char *in, sa_error *err)
     sa_weights_report report = {0};
     sa_tensor_want *wants = NULL;
     SA_TRY(weights_read_config(in, c->weights, &c->config, err));
-    SA_TRY(sa_sam_tensors_plan(&c->config, &wants, &c->count, err));
+    sa_tensor_table table = sa_sam_tensor_table(&c->config);
+    SA_TRY(sa_tensor_table_plan(&table, &wants, &c->count, err));
     sa_status status = sa_weights_match(c->weights, wants, c->count, NULL, &report, err);
     c->wants = wants;
     if (status == SA_OK) {

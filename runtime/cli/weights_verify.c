@@ -25,7 +25,8 @@ static sa_status match(verification *v, const char *path, sa_error *err)
     sa_tensor_want *wants = NULL;
     size_t count = 0;
     SA_TRY(weights_read_config(path, v->weights, &config, err));
-    SA_TRY(sa_sam_tensors_plan(&config, &wants, &count, err));
+    sa_tensor_table table = sa_sam_tensor_table(&config);
+    SA_TRY(sa_tensor_table_plan(&table, &wants, &count, err));
     sa_status status = sa_weights_match(v->weights, wants, count, NULL, &v->report, &v->misfit);
     free(wants);
     if (status == SA_NO_ROOM) {

@@ -4,121 +4,13 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
-#include "runtime/base/json.h"
+#include "runtime/models/config.h"
 
-enum { MOST_CONFIG_BYTES = 1 << 20, MOST_SIZE = 1 << 16 };
+enum { MOST_SIZE = 1 << 16 };
 
 static const char *const wrong_model = "this engine reads SAM models (model_type \"sam\")";
-static const char *const bad_config = "use a config.json that belongs to the weights";
 
-/* One object of the configuration while it is read: the file for errors, and the first failure. */
-typedef struct {
-    const json_t *object;
-    const char *file;
-    const char *part; /* "vision_config", or "" for the whole file */
-    sa_error *err;
-    sa_status status;
-} reader;
-
-/* Keeps the failure of a getter of json.h, with the section's name and a way out. */
-static void keep(reader *r, sa_status status, const sa_error *why)
-{
-    r->status = status;
-    if (status != SA_OK) {
-        sa_fail(r->err, status, r->file, bad_config, "%s%s%s", r->part, r->part[0] != '\0' ? ": " : "",
-                why->reason);
-    }
-}
-
-static size_t read_bounded(reader *r, const char *key, size_t least, size_t most, size_t otherwise)
-{
-    int64_t value = (int64_t)otherwise;
-    sa_error why = {0};
-    if (r->status == SA_OK) {
-        keep(r, sa_json_get_int(r->object, r->file, key, false, (int64_t)least, (int64_t)most, &value, &why),
-             &why);
-    }
-    return (size_t)value;
-}
-
-static size_t read_size(reader *r, const char *key, size_t otherwise)
-{
-    return read_bounded(r, key, 1, MOST_SIZE, otherwise);
-}
-
-/* A size that follows from others; a file may repeat it. */
-static void read_repeated(reader *r, const char *key, size_t only)
-{
-    size_t value = read_size(r, key, only);
-    if (r->status == SA_OK && value != only) {
-        r->status =
-            sa_fail(r->err, SA_BAD_INPUT, r->file, bad_config, "%s%skey \"%s\" is %zu, but must be %zu",
-                    r->part, r->part[0] != '\0' ? ": " : "", key, value, only);
-    }
-}
-
-static double read_real(reader *r, const char *key, double otherwise)
-{
-    double value = otherwise;
-    sa_error why = {0};
-    if (r->status == SA_OK) {
-        keep(r, sa_json_get_real(r->object, r->file, key, false, &value, &why), &why);
-    }
-    return value;
-}
-
-static bool read_flag(reader *r, const char *key, bool otherwise)
-{
-    const json_t *value = json_object_get(r->object, key);
-    if (value == NULL || json_is_null(value)) {
-        return otherwise;
-    }
-    if (!json_is_boolean(value) && r->status == SA_OK) {
-        r->status =
-            sa_fail(r->err, SA_BAD_INPUT, r->file, "write true or false", "key \"%s\" is no flag", key);
-    }
-    return json_is_true(value);
-}
-
-/* The only value of `key` that this engine implements. */
-static void read_fixed(reader *r, const char *key, const char *only)
-{
-    const char *value = only;
-    sa_error why = {0};
-    if (r->status == SA_OK) {
-        keep(r, sa_json_get_string(r->object, r->file, key, false, &value, &why), &why);
-    }
-    if (r->status == SA_OK && strcmp(value, only) != 0) {
-        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "use a model of the standard kind",
-                            "%s \"%s\" is not supported, only \"%s\"", key, value, only);
-    }
-}
-
-/* Older exports leave the type of a section empty. */
-static void read_part_type(reader *r, const char *only)
-{
-    const char *type = json_string_value(json_object_get(r->object, "model_type"));
-    if (type != NULL && type[0] != '\0') {
-        read_fixed(r, "model_type", only);
-    }
-}
-
-/* A section of the configuration; an absent one reads as empty, so that every key takes its default. */
-static reader section(const json_t *config, const char *key, const char *file, const json_t *empty,
-                      sa_error *err)
-{
-    reader r = {
-        .object = json_object_get(config, key), .file = file, .part = key, .err = err, .status = SA_OK};
-    if (r.object == NULL || json_is_null(r.object)) {
-        r.object = empty;
-    } else if (!json_is_object(r.object)) {
-        r.status =
-            sa_fail(err, SA_BAD_INPUT, file, "see a config.json of transformers", "\"%s\" is no object", key);
-    }
-    return r;
-}
-
-static void read_global_layers(reader *r, sa_sam_vision_config *vision)
+static void read_global_layers(sa_config_reader *r, sa_sam_vision_config *vision)
 {
     static const size_t usual[] = {2, 5, 8, 11};
     const json_t *list = json_object_get(r->object, "global_attn_indexes");
@@ -146,31 +38,31 @@ static void read_global_layers(reader *r, sa_sam_vision_config *vision)
 static sa_status read_vision(const json_t *config, const char *file, const json_t *empty,
                              sa_sam_vision_config *v, sa_error *err)
 {
-    reader r = section(config, "vision_config", file, empty, err);
-    v->image_size = read_size(&r, "image_size", 1024);
-    v->patch_size = read_size(&r, "patch_size", 16);
-    v->hidden = read_size(&r, "hidden_size", 768);
-    v->layers = read_size(&r, "num_hidden_layers", 12);
-    v->heads = read_size(&r, "num_attention_heads", 12);
-    double ratio = read_real(&r, "mlp_ratio", 4.0);
+    sa_config_reader r = sa_config_section(config, "vision_config", file, empty, err);
+    v->image_size = sa_config_size(&r, "image_size", 1024);
+    v->patch_size = sa_config_size(&r, "patch_size", 16);
+    v->hidden = sa_config_size(&r, "hidden_size", 768);
+    v->layers = sa_config_size(&r, "num_hidden_layers", 12);
+    v->heads = sa_config_size(&r, "num_attention_heads", 12);
+    double ratio = sa_config_real(&r, "mlp_ratio", 4.0);
     double mlp = ratio * (double)v->hidden;
     if (r.status == SA_OK && !(mlp >= 1.0 && mlp <= (double)MOST_SIZE)) {
         r.status = sa_fail(err, SA_BAD_INPUT, file, "use a config.json that belongs to the weights",
                            "mlp_ratio %g gives no sensible size", ratio);
     }
-    v->mlp_dim = read_size(&r, "mlp_dim", r.status == SA_OK ? (size_t)mlp : 1);
-    v->output_channels = read_size(&r, "output_channels", 256);
+    v->mlp_dim = sa_config_size(&r, "mlp_dim", r.status == SA_OK ? (size_t)mlp : 1);
+    v->output_channels = sa_config_size(&r, "output_channels", 256);
     /* 0 is how a model without windows is written */
-    v->window = read_bounded(&r, "window_size", 0, MOST_SIZE, 14);
-    v->absolute_position = read_flag(&r, "use_abs_pos", true);
-    v->relative_position = read_flag(&r, "use_rel_pos", true);
-    v->qkv_bias = read_flag(&r, "qkv_bias", true);
-    v->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
-    read_fixed(&r, "hidden_act", "gelu");
-    read_part_type(&r, "sam_vision_model");
-    read_repeated(&r, "num_channels", 3);
+    v->window = sa_config_bounded(&r, "window_size", 0, MOST_SIZE, 14);
+    v->absolute_position = sa_config_flag(&r, "use_abs_pos", true);
+    v->relative_position = sa_config_flag(&r, "use_rel_pos", true);
+    v->qkv_bias = sa_config_flag(&r, "qkv_bias", true);
+    v->eps = (float)sa_config_real(&r, "layer_norm_eps", 1e-6);
+    sa_config_fixed(&r, "hidden_act", "gelu");
+    sa_config_part_type(&r, "sam_vision_model");
+    sa_config_repeated(&r, "num_channels", 3);
     /* the encoding of a point is as wide as a token */
-    read_repeated(&r, "num_pos_feats", v->output_channels / 2);
+    sa_config_repeated(&r, "num_pos_feats", v->output_channels / 2);
     if (r.status == SA_OK && v->layers > SA_SAM_MOST_LAYERS) {
         return sa_fail(err, SA_BAD_INPUT, file, "use a smaller model", "%zu layers; at most %d are possible",
                        v->layers, SA_SAM_MOST_LAYERS);
@@ -183,19 +75,19 @@ static sa_status read_vision(const json_t *config, const char *file, const json_
 static sa_status read_prompt(const json_t *config, const char *file, const json_t *empty,
                              const sa_sam_vision_config *v, sa_sam_prompt_config *p, sa_error *err)
 {
-    reader r = section(config, "prompt_encoder_config", file, empty, err);
-    p->hidden = read_size(&r, "hidden_size", 256);
-    p->mask_channels = read_size(&r, "mask_input_channels", 16);
-    p->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
-    read_fixed(&r, "hidden_act", "gelu");
-    read_part_type(&r, "sam_prompt_encoder");
+    sa_config_reader r = sa_config_section(config, "prompt_encoder_config", file, empty, err);
+    p->hidden = sa_config_size(&r, "hidden_size", 256);
+    p->mask_channels = sa_config_size(&r, "mask_input_channels", 16);
+    p->eps = (float)sa_config_real(&r, "layer_norm_eps", 1e-6);
+    sa_config_fixed(&r, "hidden_act", "gelu");
+    sa_config_part_type(&r, "sam_prompt_encoder");
     if (json_object_get(r.object, "image_size") != NULL) {
-        read_repeated(&r, "image_size", v->image_size);
+        sa_config_repeated(&r, "image_size", v->image_size);
     }
     if (json_object_get(r.object, "image_embedding_size") != NULL) {
-        read_repeated(&r, "image_embedding_size", v->image_size / v->patch_size);
+        sa_config_repeated(&r, "image_embedding_size", v->image_size / v->patch_size);
     }
-    if (r.status == SA_OK && read_size(&r, "num_point_embeddings", 4) != 4) {
+    if (r.status == SA_OK && sa_config_size(&r, "num_point_embeddings", 4) != 4) {
         return sa_fail(err, SA_BAD_INPUT, file, "use a model of the standard kind",
                        "num_point_embeddings must be 4");
     }
@@ -205,21 +97,21 @@ static sa_status read_prompt(const json_t *config, const char *file, const json_
 static sa_status read_decoder(const json_t *config, const char *file, const json_t *empty,
                               sa_sam_decoder_config *d, sa_error *err)
 {
-    reader r = section(config, "mask_decoder_config", file, empty, err);
-    d->hidden = read_size(&r, "hidden_size", 256);
-    d->layers = read_size(&r, "num_hidden_layers", 2);
-    d->heads = read_size(&r, "num_attention_heads", 8);
-    d->mlp_dim = read_size(&r, "mlp_dim", 2048);
+    sa_config_reader r = sa_config_section(config, "mask_decoder_config", file, empty, err);
+    d->hidden = sa_config_size(&r, "hidden_size", 256);
+    d->layers = sa_config_size(&r, "num_hidden_layers", 2);
+    d->heads = sa_config_size(&r, "num_attention_heads", 8);
+    d->mlp_dim = sa_config_size(&r, "mlp_dim", 2048);
     /* transformers' layers have a rate of 2 whatever this key says, and only the last attention follows it */
     d->downsample_rate = 2;
-    read_repeated(&r, "attention_downsample_rate", d->downsample_rate);
-    d->multimask_outputs = read_size(&r, "num_multimask_outputs", 3);
-    d->iou_depth = read_size(&r, "iou_head_depth", 3);
-    d->iou_hidden = read_size(&r, "iou_head_hidden_dim", 256);
-    d->eps = (float)read_real(&r, "layer_norm_eps", 1e-6);
+    sa_config_repeated(&r, "attention_downsample_rate", d->downsample_rate);
+    d->multimask_outputs = sa_config_size(&r, "num_multimask_outputs", 3);
+    d->iou_depth = sa_config_size(&r, "iou_head_depth", 3);
+    d->iou_hidden = sa_config_size(&r, "iou_head_hidden_dim", 256);
+    d->eps = (float)sa_config_real(&r, "layer_norm_eps", 1e-6);
     d->final_eps = 1e-5f; /* transformers leaves this one at torch's default */
-    read_fixed(&r, "hidden_act", "relu");
-    read_part_type(&r, "sam_mask_decoder");
+    sa_config_fixed(&r, "hidden_act", "relu");
+    sa_config_part_type(&r, "sam_mask_decoder");
     return r.status;
 }
 
@@ -272,51 +164,32 @@ static sa_sam_preprocess usual_preprocess(void)
     return (sa_sam_preprocess){.mean = {123.675f, 116.28f, 103.53f}, .std = {58.395f, 57.12f, 57.375f}};
 }
 
-/* image_mean or image_std: three numbers in 0..1, times 255. */
-static void read_triple(reader *r, const char *key, float *out)
-{
-    const json_t *list = json_object_get(r->object, key);
-    if (list == NULL || json_is_null(list) || r->status != SA_OK) {
-        return;
-    }
-    for (size_t i = 0; i < 3; i++) {
-        const json_t *item = json_array_get(list, i);
-        double value = json_is_number(item) ? json_number_value(item) * 255.0 : -1.0;
-        if (json_array_size(list) != 3 || !(value >= 0.0 && value <= 255.0)) {
-            r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "write three numbers from 0 to 1",
-                                "key \"%s\" is no colour", key);
-            return;
-        }
-        out[i] = (float)value;
-    }
-}
-
 /* Lengths in the section `key` that must be the model's image size. */
-static sa_status check_frame(const reader *r, const char *key, const char *first, const char *second,
-                             size_t only)
+static sa_status check_frame(const sa_config_reader *r, const char *key, const char *first,
+                             const char *second, size_t only)
 {
     const json_t *object = json_object_get(r->object, key);
     if (object == NULL || json_is_null(object)) {
         return SA_OK;
     }
-    reader frame = {.object = object, .file = r->file, .part = key, .err = r->err, .status = SA_OK};
-    read_repeated(&frame, first, only);
-    read_repeated(&frame, second, only);
+    sa_config_reader frame = {.object = object, .file = r->file, .part = key, .err = r->err, .status = SA_OK};
+    sa_config_repeated(&frame, first, only);
+    sa_config_repeated(&frame, second, only);
     return frame.status;
 }
 
-static sa_status check_preprocess(reader *r, const sa_sam_config *config)
+static sa_status check_preprocess(sa_config_reader *r, const sa_sam_config *config)
 {
-    if (r->status == SA_OK && read_size(r, "resample", 2) != 2) {
+    if (r->status == SA_OK && sa_config_size(r, "resample", 2) != 2) {
         return sa_fail(r->err, SA_BAD_INPUT, r->file, "use bilinear",
                        "only resample 2 (bilinear) is supported");
     }
-    if (!read_flag(r, "do_resize", true) || !read_flag(r, "do_normalize", true) ||
-        !read_flag(r, "do_pad", true) || !read_flag(r, "do_rescale", true)) {
+    if (!sa_config_flag(r, "do_resize", true) || !sa_config_flag(r, "do_normalize", true) ||
+        !sa_config_flag(r, "do_pad", true) || !sa_config_flag(r, "do_rescale", true)) {
         return sa_fail(r->err, SA_BAD_INPUT, r->file, "set them to true",
                        "do_resize, do_rescale, do_normalize and do_pad cannot be switched off");
     }
-    double rescale = read_real(r, "rescale_factor", 1.0 / 255.0);
+    double rescale = sa_config_real(r, "rescale_factor", 1.0 / 255.0);
     if (r->status == SA_OK && !(rescale > 0.0039 && rescale < 0.00393)) {
         return sa_fail(r->err, SA_BAD_INPUT, r->file, "use 1/255", "rescale_factor %g is not supported",
                        rescale);
@@ -328,20 +201,17 @@ static sa_status check_preprocess(reader *r, const sa_sam_config *config)
 
 static sa_status read_preprocess(const char *directory, sa_sam_config *config, sa_error *err)
 {
-    char path[512];
+    char path[SA_CONFIG_PATH];
     json_t *json = NULL;
     config->preprocess = usual_preprocess();
     SA_TRY(sa_file_join(path, sizeof path, directory, "preprocessor_config.json", err));
     if (!sa_file_exists(path)) {
         return SA_OK;
     }
-    SA_TRY(sa_json_read(path, MOST_CONFIG_BYTES, &json, err));
-    reader r = {.object = json, .file = path, .part = "", .err = err, .status = SA_OK};
-    if (!json_is_object(json)) {
-        r.status = sa_fail(err, SA_BAD_INPUT, path, "see one of transformers", "this is no JSON object");
-    }
-    read_triple(&r, "image_mean", config->preprocess.mean);
-    read_triple(&r, "image_std", config->preprocess.std);
+    SA_TRY(sa_config_open(directory, "preprocessor_config.json", path, &json, err));
+    sa_config_reader r = {.object = json, .file = path, .part = "", .err = err, .status = SA_OK};
+    sa_config_triple(&r, "image_mean", config->preprocess.mean);
+    sa_config_triple(&r, "image_std", config->preprocess.std);
     for (int i = 0; i < 3 && r.status == SA_OK; i++) {
         if (!(config->preprocess.std[i] > 0.0f)) {
             r.status = sa_fail(err, SA_BAD_INPUT, path, "write numbers above 0", "image_std holds a zero");
@@ -377,14 +247,11 @@ static sa_status read_sections(const json_t *json, const char *path, sa_sam_conf
 
 sa_status sa_sam_config_read(const char *directory, sa_sam_config *config, sa_error *err)
 {
-    char path[512];
+    char path[SA_CONFIG_PATH];
     json_t *json = NULL;
     memset(config, 0, sizeof *config);
-    SA_TRY(sa_file_join(path, sizeof path, directory, "config.json", err));
-    SA_TRY(sa_json_read(path, MOST_CONFIG_BYTES, &json, err));
-    sa_status status = json_is_object(json)
-                           ? read_sections(json, path, config, err)
-                           : sa_fail(err, SA_BAD_INPUT, path, wrong_model, "this is no JSON object");
+    SA_TRY(sa_config_open(directory, "config.json", path, &json, err));
+    sa_status status = read_sections(json, path, config, err);
     json_decref(json);
     SA_TRY(status);
     SA_TRY(sa_sam_config_check(config, path, err));

@@ -5,12 +5,12 @@
 #include "runtime/base/file.h"
 #include "runtime/models/sam.h"
 
-static sa_linear linear(sa_loader *l, const sa_sam_pair *t)
+static sa_linear linear(sa_loader *l, const sa_tensor_pair *t)
 {
     return sa_load_linear(l, t->weight, t->bias);
 }
 
-static sa_norm norm(sa_loader *l, const sa_sam_pair *t, float eps)
+static sa_norm norm(sa_loader *l, const sa_tensor_pair *t, float eps)
 {
     return sa_load_norm(l, t->weight, t->bias, eps);
 }
@@ -50,22 +50,11 @@ static void load_vision(sa_sam *sam, sa_loader *l, const sa_sam_tensors *t)
  * The rows that point_encode adds or puts in place of a point, in the order of SAM_NEGATIVE ..
  * SAM_MASK_TOKENS.
  */
-static float *load_token_table(sa_loader *l, const sa_sam_tensors *t, size_t channels, size_t mask_tokens)
+static float *load_token_table(sa_loader *l, const sa_sam_tensors *t)
 {
     const sa_tensor *rows[] = {t->point[0],    t->point[1],  t->point[2],   t->point[3],
                                t->not_a_point, t->iou_token, t->mask_tokens};
-    float *table = sa_arena_take(l->arena, (SAM_MASK_TOKENS + mask_tokens) * channels, sizeof(float));
-    if (l->stream == NULL) {
-        return table;
-    }
-    float *at = table;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        sa_tensor_read_f32(rows[i], 0, rows[i]->count, l->host);
-        sa_stream_upload(l->stream, at, l->host, rows[i]->count * sizeof(float));
-        sa_stream_wait(l->stream, NULL);
-        at += rows[i]->count;
-    }
-    return table;
+    return sa_load_joined_f32(l, rows, sizeof rows / sizeof *rows);
 }
 
 static void load_prompt(sa_sam *sam, sa_loader *l, const sa_sam_tensors *t)
@@ -73,7 +62,7 @@ static void load_prompt(sa_sam *sam, sa_loader *l, const sa_sam_tensors *t)
     sam_weights *w = &sam->weights;
     float eps = sam->config.prompt.eps;
     w->gaussian = sa_load_f32(l, t->gaussian);
-    w->token_table = load_token_table(l, t, sam->channels, sam->mask_tokens);
+    w->token_table = load_token_table(l, t);
     w->no_mask = sa_load_f32(l, t->no_mask);
     w->grid_position = sa_arena_take(l->arena, sam->grid * sam->grid * sam->channels, sizeof(float));
     w->mask1 = sa_load_convolution(l, t->mask1.weight, t->mask1.bias);
@@ -123,11 +112,18 @@ static void load_decoder(sa_sam *sam, sa_loader *l, const sa_sam_tensors *t)
     load_mlp(l, &t->iou, &w->iou);
 }
 
-static void load_all(sa_sam *sam, sa_loader *l, const sa_sam_tensors *t)
+/* A model and the tensors that it is loaded from. */
+typedef struct {
+    sa_sam *sam;
+    const sa_sam_tensors *tensors;
+} loading;
+
+static void load_all(sa_loader *l, void *model)
 {
-    load_vision(sam, l, t);
-    load_prompt(sam, l, t);
-    load_decoder(sam, l, t);
+    const loading *both = model;
+    load_vision(both->sam, l, both->tensors);
+    load_prompt(both->sam, l, both->tensors);
+    load_decoder(both->sam, l, both->tensors);
 }
 
 static sa_status make_layers(sa_sam *sam, sa_error *err)
@@ -148,93 +144,23 @@ static sa_status make_layers(sa_sam *sam, sa_error *err)
     return SA_OK;
 }
 
-static size_t largest_tensor(const sa_weights *weights)
-{
-    size_t most = 0;
-    for (size_t i = 0; i < sa_weights_count(weights); i++) {
-        size_t floats = sa_loader_host_floats(sa_weights_at(weights, i));
-        most = floats > most ? floats : most;
-    }
-    return most;
-}
-
-static sa_status load_into_memory(sa_sam *sam, sa_loader *loader, const sa_sam_tensors *tensors,
-                                  sa_error *err)
-{
-    sa_arena measuring = sa_arena_measure();
-    loader->arena = &measuring;
-    load_all(sam, loader, tensors);
-    sam->weight_bytes = measuring.used;
-    SA_TRY(sa_device_alloc(sam->device, measuring.used, "weights", &sam->weight_memory, err));
-    if (!sa_device_reads_host(sam->device)) {
-        size_t bytes =
-            largest_tensor(loader->weights) / 2 * sizeof(float); /* one tensor, rearranged or not */
-        SA_TRY(sa_device_alloc(sam->device, bytes, "loading weights", &loader->staging, err));
-    }
-    sa_arena real = sa_arena_on(sam->weight_memory, measuring.used);
-    loader->arena = &real;
-    loader->stream = sam->stream;
-    load_all(sam, loader, tensors);
-    SA_TRY(sa_stream_wait(sam->stream, err)); /* the first failure of all these copies and packings */
-    return sa_weights_check(loader->weights, err);
-}
-
-/* In f16 a weight too large for it would be an infinity that nobody asked for. */
-static sa_status check_range(const sa_sam *sam, const sa_weights *weights, sa_error *err)
-{
-    for (size_t i = 0; sam->options.precision == SA_F16 && i < sa_weights_count(weights); i++) {
-        const sa_tensor *tensor = sa_weights_at(weights, i);
-        size_t beyond = sa_tensor_count_beyond_f16(tensor);
-        sa_weights_release(weights, tensor);
-        if (beyond > 0) {
-            return sa_fail(err, SA_BAD_INPUT, sa_weights_path(weights), "use --precision bf16 or f32",
-                           "tensor \"%s\": %zu values are too large for f16", tensor->name, beyond);
-        }
-    }
-    return SA_OK;
-}
-
-/* One value that is none spoils every mask, or disappears in a relu: neither may pass for an answer. */
-static sa_status check_finite(const sa_weights *weights, sa_error *err)
-{
-    for (size_t i = 0; i < sa_weights_count(weights); i++) {
-        const sa_tensor *tensor = sa_weights_at(weights, i);
-        size_t bad = sa_tensor_count_nonfinite(tensor);
-        sa_weights_release(weights, tensor); /* its pages must not add to those of the loaded weights */
-        if (bad > 0) {
-            return sa_fail(err, SA_BAD_INPUT, sa_weights_path(weights),
-                           "download or convert it again; segagent weights verify lists all such tensors",
-                           "tensor \"%s\": %zu values are infinite or not a number", tensor->name, bad);
-        }
-    }
-    return SA_OK;
-}
-
 sa_status sam_load(sa_sam *sam, const sa_weights *weights, sa_error *err)
 {
     sa_sam_tensors *tensors = malloc(sizeof *tensors);
-    float *host = malloc(largest_tensor(weights) * sizeof(float) + 1);
+    sa_tensor_table table = sa_sam_tensor_table(&sam->config);
     sa_weights_report report = {0};
-    sa_status status = tensors == NULL || host == NULL
+    sa_status status = tensors == NULL
                            ? sa_fail(err, SA_NO_ROOM, sam->path, NULL, "no memory to load weights")
-                           : sa_sam_tensors_match(&sam->config, weights, tensors, &report, err);
+                           : sa_tensor_table_match(&table, weights, tensors, &report, err);
     sa_weights_report_free(&report);
-    if (status == SA_OK) {
-        status = check_finite(weights, err);
-    }
-    if (status == SA_OK) {
-        status = check_range(sam, weights, err);
-    }
     if (status == SA_OK) {
         status = make_layers(sam, err);
     }
     if (status == SA_OK) {
-        sa_loader loader = {
-            .ops = sam->ops, .weights = weights, .precision = sam->options.precision, .host = host};
-        status = load_into_memory(sam, &loader, tensors, err);
-        sa_device_free(sam->device, loader.staging);
+        loading both = {sam, tensors};
+        status = sa_load_model(sam->device, sam->stream, weights, sam->options.precision, load_all, &both,
+                               &sam->weight_memory, &sam->weight_bytes, err);
     }
-    free(host);
     free(tensors);
     return status;
 }

@@ -94,7 +94,8 @@ static void test_names(void **state)
         sa_tensor_want *wants = NULL;
         size_t total = 0;
         sa_error err;
-        assert_int_equal(sa_sam_tensors_plan(&models[m].config, &wants, &total, &err), SA_OK);
+        sa_tensor_table table = sa_sam_tensor_table(&models[m].config);
+        assert_int_equal(sa_tensor_table_plan(&table, &wants, &total, &err), SA_OK);
         assert_int_equal(total, json_object_size(models[m].original));
         for (size_t i = 0; i < total; i++) {
             cross_out(models[m].hf, wants[i].name, &wants[i], models[m].name);
@@ -131,7 +132,8 @@ static void test_counts(void **state)
                  sizes[s].hidden, sizes[s].layers, sizes[s].heads, every - 1, 2 * every - 1, 3 * every - 1,
                  4 * every - 1);
         read_config(text, &config);
-        assert_int_equal(sa_sam_tensors_plan(&config, &wants, &count, &err), SA_OK);
+        sa_tensor_table table = sa_sam_tensor_table(&config);
+        assert_int_equal(sa_tensor_table_plan(&table, &wants, &count, &err), SA_OK);
         for (size_t i = 0; i < count; i++) {
             size_t product = 1;
             for (int axis = 0; axis < wants[i].rank; axis++) {
@@ -153,9 +155,10 @@ static void load_golden(const char *directory, const char *file, sa_sam_tensors 
     sa_error err = {0};
     sa_weights_report report = {0};
     snprintf(path, sizeof path, "%s/%s", directory, file);
+    sa_tensor_table table = sa_sam_tensor_table(config);
     if (sa_sam_config_read(directory, config, &err) != SA_OK ||
         sa_weights_open(weights, path, &err) != SA_OK ||
-        sa_sam_tensors_match(config, *weights, tensors, &report, &err) != SA_OK) {
+        sa_tensor_table_match(&table, *weights, tensors, &report, &err) != SA_OK) {
         fail_msg("%s: %s", err.file, err.reason);
     }
     sa_weights_report_free(&report);
