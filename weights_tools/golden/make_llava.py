@@ -39,7 +39,9 @@ SMALLEST_GAP = 1e-3  # of the largest logit, between the chosen token and the ne
 VARIANTS = {
     "huggingface": dict(image=28, patch=7, layer=-2, keep=False, act="quick_gelu", pad=False, seed=63),
     "full": dict(image=30, patch=8, layer=-1, keep=True, act="gelu", pad=True, tied=True, bias=False, seed=1),
-    "original": dict(image=24, patch=6, layer=-2, keep=False, act="quick_gelu", pad=True, linear=True, seed=28),
+    "original": dict(
+        image=24, patch=6, layer=-2, keep=False, act="quick_gelu", pad=True, linear=True, seed=28
+    ),
 }
 
 # width, height; tokens before and after each picture; None: no picture, but these tokens alone
@@ -248,7 +250,9 @@ def write_original(folder, model, v):
         use_mm_proj=True,
         vocab_size=VOCABULARY,
     )
-    text = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1, vocab_size=32)
+    text = dict(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1, vocab_size=32
+    )
     text.update(max_position_embeddings=8, bos_token_id=1, eos_token_id=2)
     vision = {key: value for key, value in model.config.vision_config.to_dict().items()}
     torch.manual_seed(4)
@@ -298,7 +302,9 @@ def square(picture, v):
         canvas.paste(image, ((longest - image.width) // 2, (longest - image.height) // 2))
         image = canvas
     short, long = sorted(image.size)
-    size = (side, int(side * long / short)) if image.width <= image.height else (int(side * long / short), side)
+    size = (
+        (side, int(side * long / short)) if image.width <= image.height else (int(side * long / short), side)
+    )
     image = image.resize(size, Image.Resampling.BICUBIC)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return np.asarray(image.crop((left, top, left + side, top + side)))
