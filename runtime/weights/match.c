@@ -112,12 +112,21 @@ static void match_want(matcher *m, sa_tensor_want *want)
     }
 }
 
+/* "*ENDING", "BEGINNING*" or the whole name. */
+static bool fits_pattern(const char *pattern, const char *name)
+{
+    size_t length = strlen(pattern), named = strlen(name);
+    if (pattern[0] == '*') {
+        return named >= length - 1 && strcmp(name + named - (length - 1), pattern + 1) == 0;
+    }
+    bool prefix = length > 0 && pattern[length - 1] == '*';
+    return prefix ? strncmp(pattern, name, length - 1) == 0 : strcmp(pattern, name) == 0;
+}
+
 static bool is_ignored(const char *const *patterns, const char *name)
 {
     for (; patterns != NULL && *patterns != NULL; patterns++) {
-        size_t length = strlen(*patterns);
-        bool prefix = length > 0 && (*patterns)[length - 1] == '*';
-        if (prefix ? strncmp(*patterns, name, length - 1) == 0 : strcmp(*patterns, name) == 0) {
+        if (fits_pattern(*patterns, name)) {
             return true;
         }
     }

@@ -119,8 +119,9 @@ typedef struct {
  * and a floating dtype. Everything that is wrong is gathered in *report (which the caller frees with
  * sa_weights_report_free whatever is returned); the status is SA_BAD_INPUT if anything is missing, left over
  * or mismatched, with an error that says how many of each and names the first few, both sides printed.
- * `ignored` (NULL-terminated list, may be NULL) names tensors that may stand in the file unused; a trailing
- * '*' matches any ending. Where a tensor stands under its name and its alias, both must hold the same bytes.
+ * `ignored` (NULL-terminated list, may be NULL) names tensors that may stand in the file unused; a '*' at
+ * its end matches any ending, one at its beginning any beginning. Where a tensor stands under its name and
+ * its alias, both must hold the same bytes.
  */
 sa_status sa_weights_match(const sa_weights *weights, sa_tensor_want *wants, size_t count,
                            const char *const *ignored, sa_weights_report *report, sa_error *err);
