@@ -116,20 +116,19 @@ static size_t read_length(sa_config_reader *r, const char *key, const char *firs
 static void read_size(sa_config_reader *r, const sa_clip_config *config, sa_clip_preprocess *p)
 {
     size_t side = config->image_size;
-    size_t square = json_is_object(json_object_get(r->object, "size"))
-                        ? read_length(r, "size", "height", "width")
-                        : 0;
+    size_t square =
+        json_is_object(json_object_get(r->object, "size")) ? read_length(r, "size", "height", "width") : 0;
     size_t edge = square == 0 ? read_length(r, "size", "shortest_edge", "shortest_edge") : square;
     bool crops = sa_config_flag(r, "do_center_crop", true);
     size_t crop = crops ? read_length(r, "crop_size", "height", "width") : 0;
     p->stretch = square != 0 && square == side;
     p->edge = edge != 0 ? edge : side;
     crop = crop != 0 ? crop : side;
-    if (r->status == SA_OK && (crop != side || p->edge < side || (!crops && p->edge != side) ||
-                               (square != 0 && square != side))) {
-        r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "use the file that belongs to the model",
-                            "size %zu and crop_size %zu do not lead to the tower's %zu pixels", p->edge, crop,
-                            side);
+    if (r->status == SA_OK &&
+        (crop != side || p->edge < side || (!crops && p->edge != side) || (square != 0 && square != side))) {
+        r->status =
+            sa_fail(r->err, SA_BAD_INPUT, r->file, "use the file that belongs to the model",
+                    "size %zu and crop_size %zu do not lead to the tower's %zu pixels", p->edge, crop, side);
     }
     if (r->status == SA_OK && !crops && !p->stretch && !p->pad) {
         r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "set do_center_crop or do_pad",
