@@ -285,18 +285,24 @@ static sa_status load_file(sa_clip **clip, sa_device *device, sa_stream *stream,
     return status;
 }
 
+sa_status sa_clip_open_parts(sa_clip **clip, sa_device *device, sa_stream *stream, const char *directory,
+                             const sa_clip_parts *parts, const sa_clip_options *options, sa_error *err)
+{
+    sa_weights *weights;
+    SA_TRY(sa_weights_open(&weights, directory, err));
+    sa_status status = load_file(clip, device, stream, parts, weights, options, err);
+    sa_weights_close(weights);
+    return status;
+}
+
 sa_status sa_clip_open(sa_clip **clip, sa_device *device, sa_stream *stream, const char *directory,
                        int64_t layer, bool class_token, const sa_clip_options *options, sa_error *err)
 {
     sa_clip_parts parts = {.feature.class_token = class_token, .file = directory};
-    sa_weights *weights;
     SA_TRY(sa_clip_config_open(directory, &parts.config, err));
     SA_TRY(sa_clip_feature_layer(&parts.config, layer, directory, "layer", &parts.feature, err));
     SA_TRY(sa_clip_preprocess_read(directory, &parts.config, &parts.preprocess, err));
-    SA_TRY(sa_weights_open(&weights, directory, err));
-    sa_status status = load_file(clip, device, stream, &parts, weights, options, err);
-    sa_weights_close(weights);
-    return status;
+    return sa_clip_open_parts(clip, device, stream, directory, &parts, options, err);
 }
 
 /* ---- the forward ---- */

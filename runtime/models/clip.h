@@ -42,6 +42,9 @@ sa_status sa_clip_load(sa_clip **clip, sa_device *device, sa_stream *stream, con
 /* From a directory of its own; `layer` as in sa_clip_feature_layer(). */
 sa_status sa_clip_open(sa_clip **clip, sa_device *device, sa_stream *stream, const char *directory,
                        int64_t layer, bool class_token, const sa_clip_options *options, sa_error *err);
+/* The same where the parts are known already: of DIRECTORY only the weights are read. */
+sa_status sa_clip_open_parts(sa_clip **clip, sa_device *device, sa_stream *stream, const char *directory,
+                             const sa_clip_parts *parts, const sa_clip_options *options, sa_error *err);
 void sa_clip_close(sa_clip *clip);
 
 size_t sa_clip_tokens(const sa_clip *clip); /* features of one picture */
