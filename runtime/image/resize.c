@@ -27,6 +27,7 @@ enum {
     MOST_SIDE = 1 << 20,
     ALIGN = 64,
 };
+static const size_t MOST_WHOLE = (size_t)1 << 40;
 
 /* The same code twice: for the base instructions, and for AVX2, which multiplies 32-bit lanes in one. */
 #if defined(__x86_64__)
@@ -51,7 +52,8 @@ typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
 /* Everything that one resize needs; pointers into the workspace. */
 typedef struct {
-    sa_resize_u8_args args;
+    sa_resize_u8_args args; /* the whole's sizes filled in */
+    const uint8_t *in;      /* where reading begins: past what a direction that is skipped leaves out */
     size_t across_taps;     /* window size, a multiple of TAPS; 0: the direction is skipped */
     size_t down_taps;       /* the most taps; 0 likewise */
     uint32_t *across_first; /* [out_width] first tap of the window, always with the whole window inside */
@@ -149,7 +151,8 @@ static void weights_across(plan *p)
     size_t in_width = p->args.in_width, readable = in_width < taps ? taps : in_width;
     for (size_t i = 0; i < p->args.out_width; i++) {
         int32_t *weight = p->across_weight + i * taps * channels;
-        size_t first, count = output_taps(p->args.filter, in_width, p->args.out_width, i, &first, weight);
+        size_t first, count = output_taps(p->args.filter, in_width, p->args.whole_width, p->args.left + i,
+                                          &first, weight);
         size_t start = first < readable - taps ? first : readable - taps;
         /* From the back, since the spread weights overlap the packed ones. */
         for (size_t k = taps; k-- > 0;) {
@@ -167,8 +170,8 @@ static void weights_down(plan *p)
 {
     for (size_t i = 0; i < p->args.out_height; i++) {
         size_t first;
-        size_t count = output_taps(p->args.filter, p->args.in_height, p->args.out_height, i, &first,
-                                   p->down_weight + i * p->down_taps);
+        size_t count = output_taps(p->args.filter, p->args.in_height, p->args.whole_height, p->args.top + i,
+                                   &first, p->down_weight + i * p->down_taps);
         p->down_first[i] = (uint32_t)first;
         p->down_count[i] = (uint32_t)count;
     }
@@ -243,8 +246,14 @@ SA_RESIZE_AVX2 static void row_across_avx2(const plan *p, const uint8_t *in, uin
 /* Where the rows of the direction down are read: the middle image, or the input if across was skipped. */
 static const uint8_t *middle_row(const plan *p, size_t y)
 {
-    return p->across_taps == 0 ? p->args.in + y * p->args.in_stride
+    return p->across_taps == 0 ? p->in + y * p->args.in_stride
                                : p->middle + y * p->args.out_width * p->args.channels;
+}
+
+/* All of the input's if down comes after it, otherwise the output's. */
+static size_t rows_across(const plan *p)
+{
+    return p->down_taps != 0 ? p->args.in_height : p->args.out_height;
 }
 
 static void task_across(void *context, size_t task, int worker)
@@ -252,8 +261,8 @@ static void task_across(void *context, size_t task, int worker)
     (void)worker;
     const plan *p = context;
     const sa_resize_u8_args *a = &p->args;
-    for (size_t y = task * ROWS_A_TASK; y < a->in_height && y < (task + 1) * ROWS_A_TASK; y++) {
-        const uint8_t *in = a->in + y * a->in_stride;
+    for (size_t y = task * ROWS_A_TASK; y < rows_across(p) && y < (task + 1) * ROWS_A_TASK; y++) {
+        const uint8_t *in = p->in + y * a->in_stride;
         if (p->padded != NULL) {
             size_t room = p->across_taps * a->channels, used = a->in_width * a->channels;
             uint8_t *copy = p->padded + y * room;
@@ -336,10 +345,17 @@ static bool take(plan *p, unsigned char *base, size_t count, size_t size, void *
 /* Lays the plan out on `base`, or measures with NULL. */
 static bool lay_out(plan *p, const sa_resize_u8_args *a, unsigned char *base)
 {
-    bool across = a->in_width != a->out_width, down = a->in_height != a->out_height;
-    size_t across_taps = across ? most_taps(a->filter, a->in_width, a->out_width) : 0;
-    size_t down_taps = down ? most_taps(a->filter, a->in_height, a->out_height) : 0;
-    *p = (plan){.args = *a, .down_taps = down_taps, .avx2 = have_avx2()};
+    size_t whole_height = a->whole_height != 0 ? a->whole_height : a->out_height;
+    size_t whole_width = a->whole_width != 0 ? a->whole_width : a->out_width;
+    bool across = a->in_width != whole_width, down = a->in_height != whole_height;
+    size_t across_taps = across ? most_taps(a->filter, a->in_width, whole_width) : 0;
+    size_t down_taps = down ? most_taps(a->filter, a->in_height, whole_height) : 0;
+    *p = (plan){.args = *a, .in = a->in, .down_taps = down_taps, .avx2 = have_avx2()};
+    p->args.whole_height = whole_height;
+    p->args.whole_width = whole_width;
+    if (a->in != NULL) { /* NULL while measuring */
+        p->in += (down ? 0 : a->top * a->in_stride) + (across ? 0 : a->left * a->channels);
+    }
     p->across_taps = (across_taps + TAPS - 1) / TAPS * TAPS;
     size_t across_weights, down_weights, padded, middle, row;
     return sa_mul_size(p->across_taps * a->channels, a->out_width, &across_weights) &&
@@ -365,7 +381,7 @@ sa_status sa_resize_u8_workspace(const sa_resize_u8_args *args, size_t *bytes, s
 {
     SA_ASSERT(args->channels >= 1 && args->channels <= 4);
     if (!side_is_fine(args->in_height) || !side_is_fine(args->in_width) || !side_is_fine(args->out_height) ||
-        !side_is_fine(args->out_width)) {
+        !side_is_fine(args->out_width) || args->whole_height > MOST_WHOLE || args->whole_width > MOST_WHOLE) {
         return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "an image of %zu x %zu cannot be resized to %zu x %zu",
                        args->in_height, args->in_width, args->out_height, args->out_width);
     }
@@ -399,17 +415,19 @@ void sa_resize_u8_run(const sa_resize_u8_args *args, void *workspace, sa_pool *p
     SA_ASSERT(args->out_stride >= args->out_width * args->channels);
     plan p;
     SA_ASSERT(lay_out(&p, args, workspace));
+    SA_ASSERT(args->top + args->out_height <= p.args.whole_height);
+    SA_ASSERT(args->left + args->out_width <= p.args.whole_width);
     if (p.across_taps != 0) {
         weights_across(&p);
-        run_rows(pool, args->in_height, task_across, &p);
+        run_rows(pool, rows_across(&p), task_across, &p);
     }
     if (p.down_taps != 0) {
         weights_down(&p);
         run_rows(pool, args->out_height, task_down, &p);
     }
     for (size_t y = 0; p.across_taps == 0 && p.down_taps == 0 && y < args->out_height; y++) {
-        memcpy(args->out + y * args->out_stride, args->in + y * args->in_stride,
-               args->in_width * args->channels);
+        memcpy(args->out + y * args->out_stride, p.in + y * args->in_stride,
+               args->out_width * args->channels);
     }
 }
 

@@ -25,6 +25,8 @@ typedef struct {
     size_t out_height, out_width, out_stride;
     size_t channels; /* 1 .. 4 */
     sa_resize_filter filter;
+    /* If not 0: out is only the window of this whole whose first row and column are top and left. */
+    size_t whole_height, whole_width, top, left;
 } sa_resize_u8_args;
 
 /*
@@ -41,8 +43,8 @@ typedef struct {
  * This is Pillow up to 11, which the models were published with. From 12 on Pillow goes down first for very
  * tall images, from 13 on for many shapes that shrink in height; that changes bytes by 1.
  *
- * Sizes from 1 to 2^20; SA_BAD_INPUT for others. The pool (NULL: this thread alone) does not change the
- * result. Reference: ref_resize_u8, equal in every byte.
+ * Sizes from 1 to 2^20, of a whole to 2^40; SA_BAD_INPUT for others. The pool (NULL: this thread alone) does
+ * not change the result. Reference: ref_resize_u8, equal in every byte.
  */
 sa_status sa_resize_u8(const sa_resize_u8_args *args, sa_pool *pool, sa_error *err);
 

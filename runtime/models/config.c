@@ -80,13 +80,19 @@ bool sa_config_flag(sa_config_reader *r, const char *key, bool otherwise)
     return json_is_true(value);
 }
 
-void sa_config_fixed(sa_config_reader *r, const char *key, const char *only)
+const char *sa_config_text(sa_config_reader *r, const char *key, const char *otherwise)
 {
-    const char *value = only;
+    const char *value = otherwise;
     sa_error why = {0};
     if (r->status == SA_OK) {
         keep(r, sa_json_get_string(r->object, r->file, key, false, &value, &why), &why);
     }
+    return r->status == SA_OK ? value : "";
+}
+
+void sa_config_fixed(sa_config_reader *r, const char *key, const char *only)
+{
+    const char *value = sa_config_text(r, key, only);
     if (r->status == SA_OK && strcmp(value, only) != 0) {
         r->status = sa_fail(r->err, SA_BAD_INPUT, r->file, "use a model of the standard kind",
                             "%s \"%s\" is not supported, only \"%s\"", key, value, only);

@@ -32,6 +32,8 @@ size_t sa_config_bounded(sa_config_reader *r, const char *key, size_t least, siz
 size_t sa_config_size(sa_config_reader *r, const char *key, size_t otherwise); /* 1 .. 65536 */
 double sa_config_real(sa_config_reader *r, const char *key, double otherwise);
 bool sa_config_flag(sa_config_reader *r, const char *key, bool otherwise);
+/* A string; "" if the key holds something else, which is a failure. */
+const char *sa_config_text(sa_config_reader *r, const char *key, const char *otherwise);
 /* image_mean or image_std: three numbers in 0..1, times 255. Leaves `out` alone if the key is missing. */
 void sa_config_triple(sa_config_reader *r, const char *key, float *out);
 

@@ -125,6 +125,64 @@ static void bytes_of_random_sizes(void **state)
     }
 }
 
+/* A window holds what the whole would hold there. `spoil` plants a fault. */
+static bool window_agrees(sa_resize_u8_args *args, bool spoil)
+{
+    size_t channels = args->channels, row = args->out_width * channels, bytes;
+    size_t whole_row = args->whole_width * channels;
+    check_buffer whole = check_buffer_new(args->whole_height * whole_row);
+    check_buffer got = check_buffer_new(args->out_height * row);
+    args->out = got.bytes;
+    args->out_stride = row;
+    assert_int_equal(sa_resize_u8_workspace(args, &bytes, NULL), SA_OK);
+    check_buffer workspace = check_buffer_new(bytes);
+    sa_resize_u8_run(args, workspace.bytes, NULL);
+    sa_resize_u8_args all = *args;
+    all.out = whole.bytes;
+    all.out_height = args->whole_height;
+    all.out_width = args->whole_width;
+    all.out_stride = whole_row;
+    ref_resize_u8(&all);
+    whole.bytes[args->top * whole_row + args->left * channels] ^= spoil;
+    bool good = true;
+    for (size_t y = 0; y < args->out_height; y++) {
+        const uint8_t *want = whole.bytes + (args->top + y) * whole_row + args->left * channels;
+        good = good && memcmp(got.bytes + y * row, want, row) == 0;
+    }
+    check_buffer_free(&workspace);
+    check_buffer_free(&got);
+    check_buffer_free(&whole);
+    return good;
+}
+
+/* Every third time a direction keeps its size and is only cut. */
+static void windows_of_a_whole(void **state)
+{
+    (void)state;
+    for (uint64_t k = 0; k < 150; k++) {
+        sa_philox r = sa_philox_block(33, k, 0), q = sa_philox_block(33, k, 1), s = sa_philox_block(33, k, 2);
+        sa_resize_u8_args args = {.in_height = 1 + r.word[0] % 90, .in_width = 1 + r.word[1] % 90};
+        args.whole_height = s.word[2] % 3 == 0 ? args.in_height : 1 + r.word[2] % 90;
+        args.whole_width = s.word[3] % 3 == 0 ? args.in_width : 1 + r.word[3] % 90;
+        args.top = q.word[0] % args.whole_height;
+        args.left = q.word[1] % args.whole_width;
+        args.out_height = 1 + q.word[2] % (args.whole_height - args.top);
+        args.out_width = 1 + q.word[3] % (args.whole_width - args.left);
+        args.channels = 1 + s.word[0] % 4;
+        args.filter = s.word[1] % 2 ? SA_RESIZE_BICUBIC : SA_RESIZE_BILINEAR;
+        args.in_stride = args.in_width * args.channels;
+        check_buffer in = check_buffer_new(args.in_height * args.in_stride);
+        fill_noise(in.bytes, in.size, k, false);
+        args.in = in.bytes;
+        if (!window_agrees(&args, false) || window_agrees(&args, true)) {
+            fail_msg("%zu x %zu -> %zu x %zu, window of %zu x %zu at %zu, %zu", args.in_height, args.in_width,
+                     args.whole_height, args.whole_width, args.out_height, args.out_width, args.top,
+                     args.left);
+        }
+        check_buffer_free(&in);
+    }
+}
+
 /* A photograph of 8k x 8k for a model, and a mask of it on the way back. */
 static __attribute__((unused)) void bytes_of_large_images(void **state)
 {
@@ -461,6 +519,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_on_hostile_shapes),
         cmocka_unit_test(bytes_of_random_sizes),
+        cmocka_unit_test(windows_of_a_whole),
 #ifndef __SANITIZE_THREAD__ /* they use no threads, and would take a minute */
         cmocka_unit_test(bytes_of_large_images),
         cmocka_unit_test(planes_of_a_large_image),
