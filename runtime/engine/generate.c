@@ -215,7 +215,9 @@ static sa_status admit(job *j, size_t *next, size_t count)
     while (j->g->running < j->g->most && *next < count) {
         size_t index = (*next)++;
         sa_generate_answer *answer = &j->answers[index];
-        answer->status = check_prompt(j, index, &answer->error);
+        if (answer->status == SA_OK) {
+            answer->status = check_prompt(j, index, &answer->error);
+        }
         if (answer->status == SA_OK) {
             SA_TRY(begin_run(j, index, j->err));
         }

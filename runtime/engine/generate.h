@@ -69,8 +69,9 @@ typedef struct {
 } sa_generate_watcher;
 
 /*
- * Answers all prompts. answers [count], all zeros before; the caller frees each, whatever is returned. Not
- * SA_OK: what ended the whole (the device, memory, an interrupt).
+ * Answers all prompts. answers [count], all zeros before; where a status is not SA_OK already, the prompt is
+ * passed over. The caller frees each, whatever is returned. Not SA_OK: what ended the whole (the device,
+ * memory, an interrupt).
  */
 sa_status sa_generate(sa_generator *generator, const sa_generate_prompt *prompts, size_t count,
                       const sa_generate_options *options, const sa_generate_watcher *watcher,

@@ -210,6 +210,11 @@ static void project(sa_llava *llava, const void *features, const size_t *slots, 
     }
 }
 
+sa_status sa_llava_check_picture(const sa_llava *llava, const sa_image *picture, sa_error *err)
+{
+    return sa_clip_check_picture(llava->tower, picture, err);
+}
+
 sa_status sa_llava_see(sa_llava *llava, const sa_image *const *pictures, const size_t *slots, size_t count,
                        sa_error *err)
 {

@@ -37,6 +37,9 @@ sa_llama *sa_llava_decoder(const sa_llava *llava);
 const sa_llava_config *sa_llava_get_config(const sa_llava *llava);
 size_t sa_llava_picture_rows(const sa_llava *llava); /* of one picture */
 
+/* SA_BAD_INPUT if a picture is beyond the limits. */
+sa_status sa_llava_check_picture(const sa_llava *llava, const sa_image *picture, sa_error *err);
+
 /* Brings pictures[i] into slots[i] (all different), any number of them. Waits until it is done. */
 sa_status sa_llava_see(sa_llava *llava, const sa_image *const *pictures, const size_t *slots, size_t count,
                        sa_error *err);

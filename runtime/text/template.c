@@ -165,24 +165,24 @@ const char *sa_template_image_token(const sa_template *t)
 
 /* -- Writing a prompt -- */
 
-void sa_prompt_free(sa_prompt *prompt)
+void sa_chat_text_free(sa_chat_text *prompt)
 {
     sa_text_free(&prompt->text);
     free(prompt->parts);
-    *prompt = (sa_prompt){0};
+    *prompt = (sa_chat_text){0};
 }
 
 /* The prompt while it is written. */
 typedef struct {
     const sa_template *t;
-    sa_prompt *prompt;
+    sa_chat_text *prompt;
     size_t images; /* so far */
 } writer;
 
-static void add_part(writer *w, sa_prompt_part part)
+static void add_part(writer *w, sa_chat_part part)
 {
-    sa_prompt *prompt = w->prompt;
-    sa_prompt_part *parts = sa_grow(prompt->parts, &prompt->room, prompt->count + 1, sizeof *parts);
+    sa_chat_text *prompt = w->prompt;
+    sa_chat_part *parts = sa_grow(prompt->parts, &prompt->room, prompt->count + 1, sizeof *parts);
     if (parts == NULL) {
         prompt->text.failed = true;
         return;
@@ -193,7 +193,7 @@ static void add_part(writer *w, sa_prompt_part part)
 
 static void put(writer *w, const char *text, size_t size)
 {
-    sa_prompt *prompt = w->prompt;
+    sa_chat_text *prompt = w->prompt;
     size_t begin = prompt->text.size;
     sa_text_append(&prompt->text, text, size);
     if (size == 0) {
@@ -202,7 +202,7 @@ static void put(writer *w, const char *text, size_t size)
     if (prompt->count > 0 && !prompt->parts[prompt->count - 1].image) {
         prompt->parts[prompt->count - 1].end = prompt->text.size;
     } else {
-        add_part(w, (sa_prompt_part){.begin = begin, .end = prompt->text.size});
+        add_part(w, (sa_chat_part){.begin = begin, .end = prompt->text.size});
     }
 }
 
@@ -223,7 +223,7 @@ static void put_image(writer *w)
 {
     size_t number = w->images++;
     put_numbered(w, w->t->image_before, number + 1);
-    add_part(w, (sa_prompt_part){.image = true, .number = number});
+    add_part(w, (sa_chat_part){.image = true, .number = number});
     put_numbered(w, w->t->image_after, number + 1);
 }
 
@@ -283,7 +283,7 @@ static sa_status put_message(writer *w, const sa_message *m, sa_error *err)
 }
 
 sa_status sa_template_render(const sa_template *t, const sa_message *messages, size_t count, bool generate,
-                             sa_prompt *prompt, sa_error *err)
+                             sa_chat_text *prompt, sa_error *err)
 {
     SA_ASSERT(prompt->count == 0);
     writer w = {.t = t, .prompt = prompt};
@@ -302,7 +302,7 @@ sa_status sa_template_render(const sa_template *t, const sa_message *messages, s
         status = sa_fail(err, SA_NO_ROOM, t->name, NULL, "no memory for a prompt");
     }
     if (status != SA_OK) {
-        sa_prompt_free(prompt);
+        sa_chat_text_free(prompt);
     }
     return status;
 }

@@ -46,15 +46,15 @@ typedef struct {
     bool image;
     size_t begin, end; /* of the text in prompt.text */
     size_t number;     /* of the picture, from 0 over the whole conversation */
-} sa_prompt_part;
+} sa_chat_part;
 
 typedef struct {
     sa_text text; /* all text parts, one after another */
-    sa_prompt_part *parts;
+    sa_chat_part *parts;
     size_t count, room;
-} sa_prompt;
+} sa_chat_text;
 
-void sa_prompt_free(sa_prompt *prompt);
+void sa_chat_text_free(sa_chat_text *prompt);
 
 /*
  * Writes the conversation into *prompt, which is empty. Pictures stand where the marker is in the user's
@@ -64,7 +64,7 @@ void sa_prompt_free(sa_prompt *prompt);
  * part is to be encoded by itself.
  */
 sa_status sa_template_render(const sa_template *t, const sa_message *messages, size_t count, bool generate,
-                             sa_prompt *prompt, sa_error *err);
+                             sa_chat_text *prompt, sa_error *err);
 
 /* The shipped ones; the last has no name. */
 typedef struct {

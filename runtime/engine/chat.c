@@ -1,0 +1,310 @@
+#include "runtime/engine/chat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/models/config.h"
+#include "runtime/models/llava.h"
+
+enum { MOST_CONTEXT = 4096, PREFILL_ROWS = 512 };
+
+struct sa_chat {
+    char path[512];
+    sa_chat_options options;
+    sa_device *device;
+    sa_tokenizer *tokenizer;
+    sa_template *template;
+    sa_llava *llava; /* NULL: text alone */
+    sa_llama *llama; /* its decoder, or a model by itself */
+    sa_generator *generator;
+};
+
+sa_chat_options sa_chat_default_options(void)
+{
+    sa_image_limits limits = sa_image_default_limits();
+    return (sa_chat_options){.precision = SA_F32,
+                             .batch = 1,
+                             .pictures = 1,
+                             .max_pixels = limits.max_pixels,
+                             .max_side = limits.max_side};
+}
+
+void sa_chat_close(sa_chat *chat)
+{
+    if (chat == NULL) {
+        return;
+    }
+    sa_generator_close(chat->generator);
+    if (chat->llava != NULL) {
+        sa_llava_close(chat->llava);
+    } else {
+        sa_llama_close(chat->llama);
+    }
+    sa_template_close(chat->template);
+    sa_tokenizer_close(chat->tokenizer);
+    free(chat);
+}
+
+/* ---- opening ---- */
+
+/* Does config.json speak of a LLaVA? What else it may be, the decoder's own reader judges. */
+static sa_status find_kind(const char *path, bool *sees, sa_error *err)
+{
+    char file[SA_CONFIG_PATH];
+    json_t *json;
+    const char *type = "";
+    SA_TRY(sa_config_open(path, "config.json", file, &json, err));
+    sa_status status = sa_json_get_string(json, file, "model_type", false, &type, err);
+    *sees = strncmp(type, "llava", strlen("llava")) == 0;
+    json_decref(json);
+    return status;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Pages for a batch of full conversations. */
+static sa_llama_options text_options(const sa_chat *chat, size_t positions)
+{
+    const sa_chat_options *o = &chat->options;
+    size_t context = o->context != 0 ? o->context : least(positions, MOST_CONTEXT);
+    sa_llama_options text = sa_llama_default_options();
+    text.precision = o->precision;
+    text.context = context;
+    text.pages = o->batch * ((context + SA_KV_PAGE - 1) / SA_KV_PAGE);
+    text.rows = PREFILL_ROWS > o->batch ? PREFILL_ROWS : o->batch;
+    text.items = text.logit_rows = o->batch;
+    return text;
+}
+
+static sa_status open_seeing(sa_chat *chat, sa_llama_options *text, sa_error *err)
+{
+    sa_llava_config config;
+    SA_TRY(sa_llava_config_read(chat->path, chat->options.fit, &config, err));
+    *text = text_options(chat, config.text.positions);
+    const sa_llava_options options = {.text = *text,
+                                      .slots = chat->options.pictures,
+                                      .max_pixels = chat->options.max_pixels,
+                                      .max_side = chat->options.max_side,
+                                      .fit = chat->options.fit};
+    SA_TRY(sa_llava_open(&chat->llava, chat->device, chat->path, &options, err));
+    chat->llama = sa_llava_decoder(chat->llava);
+    return SA_OK;
+}
+
+static sa_status open_reading(sa_chat *chat, sa_llama_options *text, sa_error *err)
+{
+    sa_llama_config config;
+    SA_TRY(sa_llama_config_read(chat->path, &config, err));
+    *text = text_options(chat, config.positions);
+    return sa_llama_open(&chat->llama, chat->device, chat->path, text, err);
+}
+
+static const char *suitable_template(const sa_chat *chat, bool sees)
+{
+    static const char mark[] = "<|im_start|>";
+    if (sees) {
+        return "llava_v1";
+    }
+    return sa_tokenizer_find(chat->tokenizer, mark, strlen(mark)) >= 0 ? "chatml" : "plain";
+}
+
+/* A tokenizer with words that the model has no embedding for would make prompts that fail in the middle. */
+static sa_status check_vocabulary(const sa_chat *chat, sa_error *err)
+{
+    size_t words = sa_tokenizer_size(chat->tokenizer), rows = sa_llama_get_config(chat->llama)->vocabulary;
+    if (words > rows) {
+        return sa_fail(err, SA_BAD_INPUT, chat->path, "use the tokenizer that belongs to this model",
+                       "the tokenizer has ids up to %zu, and the model embeds %zu", words - 1, rows);
+    }
+    return SA_OK;
+}
+
+static sa_status open_parts(sa_chat *chat, sa_error *err)
+{
+    bool sees;
+    sa_llama_options text;
+    SA_TRY(find_kind(chat->path, &sees, err));
+    SA_TRY(sa_tokenizer_open(&chat->tokenizer, chat->path, err));
+    const char *template = chat->options.template;
+    SA_TRY(
+        sa_template_open(&chat->template, template != NULL ? template : suitable_template(chat, sees), err));
+    SA_TRY(sees ? open_seeing(chat, &text, err) : open_reading(chat, &text, err));
+    SA_TRY(check_vocabulary(chat, err));
+    return sa_generator_open(&chat->generator, chat->llama, &text, chat->tokenizer, err);
+}
+
+sa_status sa_chat_open(sa_chat **out, sa_device *device, const char *path, const sa_chat_options *options,
+                       sa_error *err)
+{
+    SA_ASSERT(options->batch >= 1 && options->pictures >= 1);
+    sa_chat *chat = calloc(1, sizeof *chat);
+    if (chat == NULL) {
+        return sa_fail(err, SA_NO_ROOM, path, NULL, "no memory for a model handle");
+    }
+    chat->device = device;
+    chat->options = *options;
+    snprintf(chat->path, sizeof chat->path, "%s", path);
+    sa_status status = open_parts(chat, err);
+    if (status != SA_OK) {
+        sa_chat_close(chat);
+        return status;
+    }
+    *out = chat;
+    return SA_OK;
+}
+
+const sa_tokenizer *sa_chat_tokenizer(const sa_chat *chat)
+{
+    return chat->tokenizer;
+}
+
+const sa_template *sa_chat_template(const sa_chat *chat)
+{
+    return chat->template;
+}
+
+bool sa_chat_sees(const sa_chat *chat)
+{
+    return chat->llava != NULL;
+}
+
+/* ---- prompts ---- */
+
+static sa_status write_parts(const sa_chat *chat, const sa_chat_text *text, sa_tokens *out, sa_error *err)
+{
+    unsigned first = SA_ENCODE_ADD_SPECIAL; /* in front of all, be that text or picture */
+    for (size_t i = 0; i < text->count; i++) {
+        const sa_chat_part *part = &text->parts[i];
+        const char *words = part->image ? "" : text->text.bytes + part->begin;
+        size_t size = part->image ? 0 : part->end - part->begin;
+        if (!part->image || first != 0) {
+            SA_TRY(
+                sa_tokenizer_encode(chat->tokenizer, words, size, SA_ENCODE_PARSE_SPECIAL | first, out, err));
+        }
+        if (part->image) {
+            sa_tokens_append(out, SA_LLAVA_PICTURE);
+        }
+        first = 0;
+    }
+    return out->failed ? sa_fail(err, SA_NO_ROOM, NULL, "use a shorter text", "no memory for a prompt")
+                       : SA_OK;
+}
+
+sa_status sa_chat_write(const sa_chat *chat, const sa_message *messages, size_t count, sa_tokens *out,
+                        sa_error *err)
+{
+    sa_chat_text text = {0};
+    sa_status status = sa_template_render(chat->template, messages, count, true, &text, err);
+    if (status == SA_OK) {
+        status = write_parts(chat, &text, out, err);
+    }
+    sa_chat_text_free(&text);
+    return status;
+}
+
+/* ---- answers ---- */
+
+/* The prompts of one call, what their expanded tokens stand in, and all of their pictures. */
+typedef struct {
+    sa_generate_prompt *prompts; /* [count] */
+    int32_t **expanded;          /* [count], NULL where the request's own tokens do */
+    const sa_image **pictures;   /* [options.pictures], slot by slot */
+    size_t *slots;               /* 0, 1, 2, ... */
+    size_t picture_count;
+} prepared;
+
+static void free_prepared(prepared *p, size_t count)
+{
+    for (size_t i = 0; p->expanded != NULL && i < count; i++) {
+        free(p->expanded[i]);
+    }
+    free(p->expanded);
+    free(p->prompts);
+    free(p->pictures);
+    free(p->slots);
+}
+
+static sa_status new_prepared(const sa_chat *chat, size_t count, prepared *p, sa_error *err)
+{
+    size_t pictures = chat->options.pictures;
+    *p = (prepared){.prompts = calloc(count, sizeof *p->prompts),
+                    .expanded = calloc(count, sizeof *p->expanded),
+                    .pictures = calloc(pictures, sizeof *p->pictures),
+                    .slots = calloc(pictures, sizeof *p->slots)};
+    bool there = p->prompts != NULL && p->expanded != NULL && p->pictures != NULL && p->slots != NULL;
+    return there ? SA_OK
+                 : sa_fail(err, SA_NO_ROOM, NULL, "use a smaller batch", "no memory for %zu prompts", count);
+}
+
+/* The request's pictures take the next slots; nothing is done if one of them cannot be seen. */
+static sa_status queue_pictures(const sa_chat *chat, const sa_chat_request *request, prepared *p,
+                                sa_error *err)
+{
+    SA_ASSERT(request->picture_count <= chat->options.pictures - p->picture_count);
+    for (size_t i = 0; i < request->picture_count; i++) {
+        SA_TRY(sa_llava_check_picture(chat->llava, request->pictures[i], err));
+    }
+    for (size_t i = 0; i < request->picture_count; i++) {
+        p->slots[p->picture_count] = p->picture_count;
+        p->pictures[p->picture_count++] = request->pictures[i];
+    }
+    return SA_OK;
+}
+
+static sa_status prepare_seeing(const sa_chat *chat, const sa_chat_request *request, prepared *p, size_t i,
+                                sa_error *err)
+{
+    size_t pictures = request->picture_count, first = p->picture_count;
+    size_t count = sa_llava_expanded(chat->llava, request->count, pictures);
+    p->expanded[i] = malloc((count + 1) * sizeof **p->expanded);
+    if (p->expanded[i] == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, "use a shorter text", "no memory for a prompt");
+    }
+    SA_TRY(sa_llava_expand(chat->llava, request->tokens, request->count, pictures, p->expanded[i], err));
+    SA_TRY(queue_pictures(chat, request, p, err));
+    p->prompts[i].tokens = p->expanded[i];
+    p->prompts[i].count = count;
+    p->prompts[i].embeddings = pictures > 0 ? sa_llava_rows(chat->llava, first) : NULL;
+    return SA_OK;
+}
+
+static sa_status prepare(const sa_chat *chat, const sa_chat_request *request, prepared *p, size_t i,
+                         sa_error *err)
+{
+    p->prompts[i] =
+        (sa_generate_prompt){.tokens = request->tokens, .count = request->count, .item = request->item};
+    if (chat->llava != NULL) {
+        return prepare_seeing(chat, request, p, i, err);
+    }
+    if (request->picture_count > 0) {
+        return sa_fail(err, SA_BAD_INPUT, chat->path, "leave the picture out, or use a LLaVA",
+                       "this model reads text alone");
+    }
+    return SA_OK;
+}
+
+sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t count,
+                         const sa_generate_options *options, const sa_generate_watcher *watcher,
+                         sa_generate_answer *answers, double *vision_seconds, sa_error *err)
+{
+    prepared p;
+    double begun = sa_clock_seconds();
+    sa_status status = new_prepared(chat, count, &p, err);
+    for (size_t i = 0; status == SA_OK && i < count; i++) {
+        answers[i].status = prepare(chat, &requests[i], &p, i, &answers[i].error);
+    }
+    if (status == SA_OK && p.picture_count > 0) {
+        status = sa_llava_see(chat->llava, p.pictures, p.slots, p.picture_count, err);
+    }
+    *vision_seconds = sa_clock_seconds() - begun;
+    if (status == SA_OK) {
+        status = sa_generate(chat->generator, p.prompts, count, options, watcher, answers, err);
+    }
+    free_prepared(&p, count);
+    return status;
+}

@@ -1,0 +1,64 @@
+/*
+ * A language model as a whole: tokenizer and template, decoder and its pages, and eyes if it has them.
+ *
+ *   conversation, pictures -> sa_chat_write -> tokens with markers -> [ see, expand, generate ] -> answer
+ *
+ * All device memory is taken at open. Used by one thread at a time.
+ */
+#ifndef SA_ENGINE_CHAT_H
+#define SA_ENGINE_CHAT_H
+
+#include "runtime/engine/generate.h"
+#include "runtime/image/image.h"
+#include "runtime/models/llava_config.h"
+#include "runtime/text/template.h"
+
+typedef struct sa_chat sa_chat;
+
+typedef struct {
+    sa_dtype precision;
+    size_t context;  /* tokens of one conversation at most; 0: what the model was made for, 4096 at most */
+    size_t batch;    /* conversations answered at a time, >= 1 */
+    size_t pictures; /* of all conversations of one call together, >= 1; not used by a model without eyes */
+    size_t max_pixels, max_side; /* of one picture */
+    sa_llava_fit fit;
+    const char *template; /* name or file; NULL: what suits the model best, of those that are shipped */
+} sa_chat_options;
+
+/* f32, one conversation, one picture, the limits of sa_image_default_limits(). */
+sa_chat_options sa_chat_default_options(void);
+
+/* Opens a model directory (config.json, tokenizer, weights) of the LLaMA family or of LLaVA. */
+sa_status sa_chat_open(sa_chat **chat, sa_device *device, const char *path, const sa_chat_options *options,
+                       sa_error *err);
+void sa_chat_close(sa_chat *chat);
+
+const sa_tokenizer *sa_chat_tokenizer(const sa_chat *chat);
+const sa_template *sa_chat_template(const sa_chat *chat);
+bool sa_chat_sees(const sa_chat *chat); /* false: a model of text alone */
+
+/*
+ * Appends the tokens of a conversation, SA_LLAVA_PICTURE where a picture goes, up to where the answer begins.
+ * Each stretch of text is encoded by itself, and what the tokenizer puts in front of every text stands in
+ * front of all.
+ */
+sa_status sa_chat_write(const sa_chat *chat, const sa_message *messages, size_t count, sa_tokens *out,
+                        sa_error *err);
+
+typedef struct {
+    const int32_t *tokens; /* [count] with markers, as sa_chat_write makes them */
+    size_t count;
+    const sa_image *const *pictures;
+    size_t picture_count;
+    uint64_t item; /* key of what is random in the answer */
+} sa_chat_request;
+
+/*
+ * Answers requests; as sa_generate(). A request whose pictures are too large, or do not fit its markers,
+ * fails alone. *vision_seconds: how long the pictures took, all together.
+ */
+sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t count,
+                         const sa_generate_options *options, const sa_generate_watcher *watcher,
+                         sa_generate_answer *answers, double *vision_seconds, sa_error *err);
+
+#endif
