@@ -7,6 +7,7 @@
 
 const sa_command sa_commands[] = {
     {"click", "segment pictures from clicks, boxes and masks", sa_command_click},
+    {"ask", "ask a language model, about pictures too", sa_command_ask},
     {"synth", "draw scenes with phrases and masks, to train on and to measure with", sa_command_synth},
     {"weights", "inspect and verify model files", sa_command_weights},
     {"doctor", "say what this machine and this build can do, and what is missing", sa_command_doctor},

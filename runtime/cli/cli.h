@@ -28,6 +28,7 @@ typedef struct {
 extern const sa_command sa_commands[];
 extern const size_t sa_command_count;
 
+int sa_command_ask(int argc, char **argv);
 int sa_command_click(int argc, char **argv);
 int sa_command_doctor(int argc, char **argv);
 int sa_command_synth(int argc, char **argv);

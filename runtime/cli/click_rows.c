@@ -14,6 +14,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
+#include "runtime/base/lines.h"
 #include "runtime/cli/click.h"
 
 enum { ROWS_FILE_LIMIT = 1 << 30, PATH_ROOM = 1024 };
@@ -138,43 +139,21 @@ static sa_status parse_row(run *r, row *at, const char *text, size_t size, sa_er
     return status;
 }
 
-static bool is_blank(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        if (strchr(" \t\r", text[i]) == NULL || text[i] == '\0') {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Every line that is not blank becomes a row; a bad one a row that has failed already. */
 static void parse_rows(run *r, const char *text, size_t size)
 {
-    size_t line = 1;
-    for (size_t at = 0; at < size; line++) {
-        const char *end = memchr(text + at, '\n', size - at);
-        size_t length = end != NULL ? (size_t)(end - text) - at : size - at;
-        if (!is_blank(text + at, length)) {
-            row *new = &r->rows[r->count];
-            sa_error err = {0};
-            *new = (row){.index = r->count, .line = line, .next = r->count};
-            r->count++;
-            if (parse_row(r, new, text + at, length, &err) != SA_OK) {
-                fail_row(r, new, &err);
-            }
+    sa_lines lines = {.text = text, .size = size};
+    const char *line;
+    size_t length;
+    while (sa_lines_next(&lines, &line, &length)) {
+        row *new = &r->rows[r->count];
+        sa_error err = {0};
+        *new = (row){.index = r->count, .line = lines.number, .next = r->count};
+        r->count++;
+        if (parse_row(r, new, line, length, &err) != SA_OK) {
+            fail_row(r, new, &err);
         }
-        at += length + 1;
     }
-}
-
-static size_t count_lines(const char *text, size_t size)
-{
-    size_t lines = 1;
-    for (size_t i = 0; i < size; i++) {
-        lines += text[i] == '\n';
-    }
-    return lines;
 }
 
 static void find_directory(run *r)
@@ -192,7 +171,7 @@ static sa_status read_rows(run *r, sa_error *err)
     size_t size;
     find_directory(r);
     SA_TRY(sa_file_read(r->options->clicks, ROWS_FILE_LIMIT, &bytes, &size, err));
-    r->rows = calloc(count_lines((const char *)bytes, size), sizeof *r->rows);
+    r->rows = calloc(sa_lines_count((const char *)bytes, size), sizeof *r->rows);
     if (r->rows != NULL) {
         parse_rows(r, (const char *)bytes, size);
     }
