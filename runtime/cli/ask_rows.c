@@ -195,11 +195,11 @@ static sa_status run_waves(run *r, sa_error *err)
     return SA_OK;
 }
 
-static sa_status open_run(run *r, sa_error *err)
+static sa_status open_run(run *r, size_t most_images, sa_error *err)
 {
     sa_chat_options wanted = sa_chat_default_options();
     wanted.batch = r->batch;
-    wanted.pictures = r->batch * MOST_ROW_IMAGES;
+    wanted.pictures = r->batch * most_images;
     SA_TRY(sa_ask_engine_open(&r->engine, r->cli, r->options, &wanted, err));
     r->wave = calloc(r->batch, sizeof *r->wave);
     r->requests = calloc(r->batch, sizeof *r->requests);
@@ -210,12 +210,20 @@ static sa_status open_run(run *r, sa_error *err)
     return SA_OK;
 }
 
-static size_t count_rows(const char *text, size_t size)
+/* How many rows there are, and the most pictures of one of them; what is wrong with rows is told later. */
+static size_t count_rows(const char *text, size_t size, size_t *most_images)
 {
     sa_lines lines = {.text = text, .size = size};
     size_t count = 0, length;
     const char *line;
+    *most_images = 1;
     while (sa_lines_next(&lines, &line, &length)) {
+        json_t *row = NULL;
+        if (sa_json_parse("", line, length, &row, NULL) == SA_OK) {
+            size_t images = json_array_size(json_object_get(row, "image"));
+            *most_images = images > *most_images && images <= MOST_ROW_IMAGES ? images : *most_images;
+            json_decref(row);
+        }
         count++;
     }
     return count;
@@ -223,14 +231,14 @@ static size_t count_rows(const char *text, size_t size)
 
 static sa_status run_file(run *r, const char *text, size_t size, sa_error *err)
 {
-    size_t rows = count_rows(text, size);
+    size_t most_images, rows = count_rows(text, size, &most_images);
     if (rows == 0) {
         return sa_fail(err, SA_BAD_INPUT, r->options->prompts, "write one JSON object a line",
                        "it holds no rows");
     }
     r->lines = (sa_lines){.text = text, .size = size};
     r->batch = rows < (size_t)r->options->batch ? rows : (size_t)r->options->batch;
-    sa_status status = open_run(r, err);
+    sa_status status = open_run(r, most_images, err);
     if (status == SA_OK) {
         r->progress =
             sa_progress_start(&r->cli->log, "ask", sa_device_name(r->engine.device), (long long)rows);
@@ -249,11 +257,7 @@ sa_status sa_ask_run_rows(sa_cli *cli, const sa_ask_options *options, size_t *fa
     run r = {.cli = cli, .options = options};
     unsigned char *bytes;
     size_t size;
-    const char *slash = strrchr(options->prompts, '/');
-    if (slash != NULL) {
-        snprintf(r.directory, sizeof r.directory, "%.*s",
-                 slash == options->prompts ? 1 : (int)(slash - options->prompts), options->prompts);
-    }
+    sa_directory_of(r.directory, sizeof r.directory, options->prompts);
     SA_TRY(sa_file_read(options->prompts, ROWS_FILE_LIMIT, &bytes, &size, err));
     sa_status status = run_file(&r, (const char *)bytes, size, err);
     free(bytes);

@@ -156,20 +156,11 @@ static void parse_rows(run *r, const char *text, size_t size)
     }
 }
 
-static void find_directory(run *r)
-{
-    const char *path = r->options->clicks;
-    const char *slash = strrchr(path, '/');
-    if (slash != NULL) {
-        snprintf(r->directory, sizeof r->directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    }
-}
-
 static sa_status read_rows(run *r, sa_error *err)
 {
     unsigned char *bytes;
     size_t size;
-    find_directory(r);
+    sa_directory_of(r->directory, sizeof r->directory, r->options->clicks);
     SA_TRY(sa_file_read(r->options->clicks, ROWS_FILE_LIMIT, &bytes, &size, err));
     r->rows = calloc(sa_lines_count((const char *)bytes, size), sizeof *r->rows);
     if (r->rows != NULL) {

@@ -18,6 +18,13 @@ static const char click_form[] = "give x,y pixels, such as 320,240";
 static const char click_rows_form[] = "a click is {\"x\": 320, \"y\": 240, \"positive\": true}";
 static const char box_form[] = "give x0,y0,x1,y1 pixels, such as 10,20,300,200";
 
+void sa_directory_of(char *out, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    int length = slash == NULL ? 0 : slash == path ? 1 : (int)(slash - path);
+    snprintf(out, size, "%.*s", length, path);
+}
+
 sa_status sa_path_from(char *out, size_t size, const char *directory, const char *path, sa_error *err)
 {
     if (path[0] == '/' || directory[0] == '\0') {

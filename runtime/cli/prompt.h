@@ -71,5 +71,7 @@ sa_status sa_user_mask_read(const char *path, const sa_image_limits *limits, sa_
  * paths stay.
  */
 sa_status sa_path_from(char *out, size_t size, const char *directory, const char *path, sa_error *err);
+/* The directory of a file; "" for the current one. */
+void sa_directory_of(char *out, size_t size, const char *path);
 
 #endif
