@@ -218,11 +218,11 @@ static size_t count_rows(const char *text, size_t size, size_t *most_images)
     const char *line;
     *most_images = 1;
     while (sa_lines_next(&lines, &line, &length)) {
-        json_t *row = NULL;
-        if (sa_json_parse("", line, length, &row, NULL) == SA_OK) {
-            size_t images = json_array_size(json_object_get(row, "image"));
+        json_t *value = NULL;
+        if (sa_json_parse("", line, length, &value, NULL) == SA_OK) {
+            size_t images = json_array_size(json_object_get(value, "image"));
             *most_images = images > *most_images && images <= MOST_ROW_IMAGES ? images : *most_images;
-            json_decref(row);
+            json_decref(value);
         }
         count++;
     }
