@@ -396,9 +396,10 @@ typedef struct {
  *   shared: the first `shared` pages of the item's list are those of the item before it (0 for the first
  *   item, and always allowed): a backend may then read them once for both.
  *   out [.,H*d] T out, ld ldo, rows q_row..; out and qkv must not overlap.
- *   1 <= q_count <= k_count; even d, 16 <= d <= 128; workspace: attention_paged_workspace() bytes, 256-byte
- *   aligned. What a page holds past the k_count of its items may be anything, NaN too; what it holds before
- *   is finite.
+ *   1 <= q_count <= k_count; even d, 16 <= d <= 128. What a page holds past the k_count of its items may be
+ *   anything, NaN too; what it holds before is finite.
+ *   workspace: attention_paged_workspace() bytes, 256-byte aligned: enough for every batch that has no more
+ *   items, no more queries in all, and no longer k_count than the one it is asked for.
  * One query's sums run over keys in tiles and splits of fixed length, counted from key 0, so that its bits
  * depend on its sequence alone: not on q_count (decoded or prefilled), on `shared`, on other items.
  * 4*d*H flops for each query-key pair; moves the sequences' keys and values once (shared pages once for all

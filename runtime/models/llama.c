@@ -62,28 +62,22 @@ static void plan_pages(sa_llama *llama, sa_arena *arena)
     }
 }
 
-/* `items` items of the longest contexts that share the rows; the first takes what the others leave. */
-static size_t attention_workspace(sa_llama *llama, size_t items, size_t others)
-{
-    const sa_llama_options *o = &llama->options;
-    for (size_t i = 0; i < items; i++) {
-        size_t queries = i == 0 ? least(o->rows - (items - 1) * others, o->context) : others;
-        llama->items[i] = (sa_attention_paged_item){
-            .q_row = (uint32_t)(i * others), .q_count = (uint32_t)queries, .k_count = (uint32_t)o->context};
-    }
-    sa_attention_paged_args args = llama_attention(llama, &llama->weights.layer[0], items);
-    return llama->ops->attention_paged_workspace(llama->stream, &args);
-}
-
-/* The largest that any forward needs: a single prompt, as many decoded as there may be, and all alike. */
+/*
+ * For the largest forward: all items and all rows, and sequences of full length; by attention's contract
+ * enough for any other one.
+ */
 static size_t plan_workspace(sa_llama *llama)
 {
     const sa_llama_options *o = &llama->options;
-    size_t items = least(o->items, o->rows);
+    size_t items = least(o->items, o->rows), rest = o->rows - (items - 1);
+    for (size_t i = 0; i < items; i++) {
+        llama->items[i] = (sa_attention_paged_item){.q_count = i == 0 ? (uint32_t)rest : 1,
+                                                    .k_count = (uint32_t)most(o->context, o->rows)};
+    }
+    sa_attention_paged_args attention = llama_attention(llama, &llama->weights.layer[0], items);
     sa_sample_args sample = {.rows = o->logit_rows, .vocabulary = llama->config.vocabulary};
-    size_t bytes = most(attention_workspace(llama, 1, 0), attention_workspace(llama, items, 1));
-    bytes = most(bytes, attention_workspace(llama, items, least(o->rows / items, o->context)));
-    return most(bytes, llama->ops->sample_workspace(llama->stream, &sample));
+    return most(llama->ops->attention_paged_workspace(llama->stream, &attention),
+                llama->ops->sample_workspace(llama->stream, &sample));
 }
 
 static void plan_buffers(sa_llama *llama, sa_arena *arena)

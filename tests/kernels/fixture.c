@@ -13,6 +13,21 @@ const char *test_device(void)
     return name != NULL && name[0] != '\0' ? name : "cpu";
 }
 
+bool test_on_cpu(void)
+{
+    return strcmp(test_device(), "cpu") == 0;
+}
+
+bool test_level_wanted(sa_cpu_level level)
+{
+    const char *chosen = getenv("SEGAGENT_ISA");
+    bool any = chosen == NULL || chosen[0] == '\0' || strcmp(chosen, "auto") == 0;
+    if (!test_on_cpu()) {
+        return level == SA_CPU_PLAIN;
+    }
+    return sa_cpu_level_runs_here(level) && (any || strcmp(chosen, sa_cpu_level_name(level)) == 0);
+}
+
 static test_level open_level(const char *isa, int threads)
 {
     test_level level = {0};

@@ -30,6 +30,12 @@ typedef struct {
 } test_levels;
 
 const char *test_device(void); /* $SEGAGENT_TEST_DEVICE, or "cpu" */
+bool test_on_cpu(void);
+/*
+ * For tests of whole models: every level that this machine has; SEGAGENT_ISA, where set, names the one level
+ * to test. Another device than the CPU has one level, whatever it is called.
+ */
+bool test_level_wanted(sa_cpu_level level);
 
 /* cmocka group fixtures: *state becomes a test_levels. */
 int levels_setup(void **state);

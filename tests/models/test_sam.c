@@ -22,6 +22,7 @@
 #include "runtime/device/cpu_level.h"
 #include "tests/check.h"
 #include "tests/kernels/fixture.h"
+#include "tests/models/allocations.h"
 #include "tests/models/golden.h"
 
 typedef struct {
@@ -223,31 +224,12 @@ static size_t check_variant(size_t variant, const tolerance *t, const char *isa)
     return bad;
 }
 
-static bool on_cpu(void)
-{
-    return strcmp(test_device(), "cpu") == 0;
-}
-
-/*
- * Every level that this machine has; SEGAGENT_ISA, where set, names the one level to test. Another device
- * than the CPU has one level, whatever it is called.
- */
-static bool level_wanted(sa_cpu_level level)
-{
-    const char *chosen = getenv("SEGAGENT_ISA");
-    bool any = chosen == NULL || chosen[0] == '\0' || strcmp(chosen, "auto") == 0;
-    if (!on_cpu()) {
-        return level == SA_CPU_PLAIN;
-    }
-    return sa_cpu_level_runs_here(level) && (any || strcmp(chosen, sa_cpu_level_name(level)) == 0);
-}
-
 static void test_golden(const tolerance *t)
 {
     size_t bad = 0, tested = 0;
     for (int level = 0; level < SA_CPU_LEVELS; level++) {
-        for (size_t v = 0; level_wanted(level) && v < sizeof variants / sizeof *variants; v++) {
-            bad += check_variant(v, t, on_cpu() ? sa_cpu_level_name(level) : NULL);
+        for (size_t v = 0; test_level_wanted(level) && v < sizeof variants / sizeof *variants; v++) {
+            bad += check_variant(v, t, test_on_cpu() ? sa_cpu_level_name(level) : NULL);
             tested++;
         }
     }
@@ -270,7 +252,7 @@ static void test_golden_bf16(void **state)
 static void test_golden_f16(void **state)
 {
     (void)state;
-    if (on_cpu()) {
+    if (test_on_cpu()) {
         skip(); /* no f16 there */
     }
     test_golden(&tolerance_f16);
@@ -281,7 +263,7 @@ static void test_golden_f16(void **state)
 static void test_golden_fast(void **state)
 {
     (void)state;
-    if (on_cpu()) {
+    if (test_on_cpu()) {
         skip(); /* a GPU's choice */
     }
     unsetenv("XDG_CACHE_HOME");
@@ -394,7 +376,7 @@ static void check_invariance(sa_dtype precision, int threads, size_t at_once)
 static void test_invariance(void **state)
 {
     (void)state;
-    if (!on_cpu()) { /* its threads compute nothing, and it may be a simulated one */
+    if (!test_on_cpu()) { /* its threads compute nothing, and it may be a simulated one */
         check_invariance(SA_F32, 1, BATCH);
         check_invariance(SA_BF16, 2, 2);
         check_invariance(SA_F16, 1, 0);
@@ -450,44 +432,6 @@ static void test_resize_by_device(void **state)
     sa_segmenter_close(by[0]);
     sa_segmenter_close(by[1]);
     sa_device_close(device);
-}
-
-/* Every allocation of the program passes here while `counting`. */
-static volatile size_t
-    allocations; /* volatile: compilers take malloc for a function that changes nothing of ours */
-static volatile bool counting;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    allocations += counting;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations += counting;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    allocations += counting;
-    return __real_realloc(memory, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t size)
-{
-    allocations += counting;
-    return __real_aligned_alloc(align, size);
 }
 
 static void test_no_allocation_after_start(void **state)

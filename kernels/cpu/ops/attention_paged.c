@@ -83,6 +83,17 @@ static size_t cut_chunks(const sa_attention_paged_args *args, size_t group, page
     return count;
 }
 
+static size_t sums_size(size_t rows)
+{
+    return round_up_to(rows * (MOST_HEAD_DIM + 2) * sizeof(float), 256);
+}
+
+static size_t thread_size(const paged_plan *plan)
+{
+    size_t floats = QUERY_BLOCK * (SCORE_LD + MOST_HEAD_DIM) + CHUNK_ROWS * MOST_HEAD_DIM;
+    return plan->k_bytes + plan->v_bytes + round_up_to(floats * sizeof(float), 256) + plan->sums_bytes;
+}
+
 static paged_plan plan_paged(const sa_stream *stream, const sa_attention_paged_args *args)
 {
     paged_plan plan = {.args = args, .group = args->heads / args->kv_heads};
@@ -95,10 +106,8 @@ static paged_plan plan_paged(const sa_stream *stream, const sa_attention_paged_a
     plan.apart = plan.units < threads && plan.blocks > 1;
     plan.k_bytes = attend_k_bytes(KEY_BLOCK, args->head_dim, args->dtype);
     plan.v_bytes = attend_v_bytes(KEY_BLOCK, args->head_dim, args->dtype);
-    plan.sums_bytes = round_up_to(plan.rows * (MOST_HEAD_DIM + 2) * sizeof(float), 256);
-    size_t floats = QUERY_BLOCK * (SCORE_LD + MOST_HEAD_DIM) + CHUNK_ROWS * MOST_HEAD_DIM;
-    plan.thread_bytes = plan.k_bytes + plan.v_bytes + round_up_to(floats * sizeof(float), 256);
-    plan.thread_bytes += plan.sums_bytes;
+    plan.sums_bytes = sums_size(plan.rows);
+    plan.thread_bytes = thread_size(&plan);
     return plan;
 }
 
@@ -119,7 +128,20 @@ size_t SA_CPU(attention_paged_workspace)(const sa_stream *stream, const sa_atten
 size_t SA_CPU(attention_paged_workspace)(const sa_stream *stream, const sa_attention_paged_args *args)
 {
     paged_plan plan = plan_paged(stream, args);
-    return place_paged(&plan, NULL, (size_t)sa_pool_threads(stream->pool));
+    size_t threads = (size_t)sa_pool_threads(stream->pool), rows = 0;
+    for (size_t i = 0; i < args->count; i++) {
+        rows += args->items[i].q_count * plan.group;
+    }
+    /* of any batch that is not larger: as many chunks, as wide ones, the most units that are computed apart
+     */
+    plan.units = (args->count + rows / CHUNK_ROWS) * args->kv_heads;
+    plan.rows = rows < CHUNK_ROWS ? rows : CHUNK_ROWS;
+    plan.sums_bytes = sums_size(plan.rows);
+    plan.thread_bytes = thread_size(&plan);
+    size_t apart = plan.units < threads ? plan.units : threads - 1;
+    size_t sums = plan.blocks > 1 ? apart * plan.blocks * plan.sums_bytes : 0;
+    plan.apart = false;
+    return place_paged(&plan, NULL, threads) + sums;
 }
 
 static paged_sums sums_on(const paged_plan *plan, unsigned char *memory)
