@@ -78,7 +78,7 @@ static void walk_projector(sa_tensor_walk *w, const sa_llava_table_config *t, sa
     /* an original that is a single linear has no place: PREFIXweight */
     sa_tensor_enter(w, t->projector, "");
     for (size_t i = 0; i < depth; i++) {
-        char weight[32] = "weight", bias[32] = "bias";
+        char weight[48] = "weight", bias[48] = "bias";
         if (!c->original || depth > 1) {
             size_t number = c->original ? 2 * i : i + 1;
             snprintf(weight, sizeof weight, "%s%zu.weight", c->original ? "" : "linear_", number);
