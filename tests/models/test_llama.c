@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/file.h"
 #include "runtime/base/philox.h"
 #include "tests/check.h"
 #include "tests/kernels/fixture.h"
