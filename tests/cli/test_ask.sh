@@ -73,7 +73,7 @@ refuses 2 'no question' ask --model "$POLICY"
 refuses 2 'more than one kind' ask --model "$POLICY" --text x --prompts "$SCRATCH/rows.jsonl"
 refuses 2 'rows have' ask --model "$POLICY" --prompts "$SCRATCH/rows.jsonl" --image "$PICTURE"
 refuses 2 'none' ask --model "$SCRATCH/none" --text x
-refuses 2 'image markers' ask --model "$POLICY" --template plain --text "<image> what"
+refuses 2 'pictures are given' ask --model "$POLICY" --template plain --text "<image> what"
 refuses 2 'context' ask --model "$POLICY" --template plain --text "the red circle." --context 4
 refuses 2 'no_such' ask --model "$POLICY" --template no_such --text x
 echo '[1, "x"]' >"$SCRATCH/ids.json"
