@@ -3,7 +3,7 @@
 #
 #   cmake/bootstrap.sh build [--no-install]   leaves the program at build/release/segagent and, where there is nvcc,
 #                                             the simulated GPU at build/release/gpusim/libcuda.so.1
-#   cmake/bootstrap.sh demo  [--no-install]   builds, shows the machine, segments the shipped picture
+#   cmake/bootstrap.sh demo  [--no-install]   builds, shows the machine, segments a drawn scene
 #   cmake/bootstrap.sh test  [--no-install]   builds every preset and tests each; ends with a summary
 #
 # Missing packages are installed with apt (by sudo when not root); --no-install only names them and goes on.
@@ -244,11 +244,13 @@ demo() {
     mkdir -p $out
     say "segagent doctor"
     build/release/segagent doctor || return
-    say "segagent click: the shipped picture, with the shipped tiny checkpoint"
-    build/release/segagent click --segmenter tests/golden/demo --image tests/golden/demo/image.jpg \
-        --point 160,120 --out $out/mask.png --overlay $out/overlay.png || return
-    build/release/segagent click --segmenter tests/golden/demo --image tests/golden/demo/image.jpg \
-        --point 160,120 || return
+    say "segagent synth: a scene that one click is not enough for"
+    build/release/segagent synth --out $out/scene --count 1 --seed 3 --level steps || return
+    sed -n '1s/.*"gt":\({[^}]*}\).*/\1/p' $out/scene/manifest.jsonl >$out/gt.json
+    say "segagent click: the shipped segmenter, clicked at five times where its mask is most wrong"
+    build/release/segagent click --segmenter weights_tools/tiny/agent/segmenter \
+        --image $out/scene/images/000000.png --gt $out/gt.json --simulate 5 \
+        --out $out/mask.png --overlay $out/overlay.png || return
     say "done: the mask is $ROOT/$out/mask.png, the overlay $ROOT/$out/overlay.png"
 }
 

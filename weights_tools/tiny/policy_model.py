@@ -13,7 +13,7 @@ import json
 
 import numpy as np
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
@@ -95,8 +95,12 @@ def tokenizer():
     result.add_special_tokens(
         [AddedToken(t, special=True, normalized=False) for t in (IMAGE_TOKEN, PAD_TOKEN)]
     )
+    result.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", SPECIAL.index("<s>"))]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=result,
+        add_bos_token=True,
         bos_token="<s>",
         eos_token="</s>",
         unk_token="<unk>",

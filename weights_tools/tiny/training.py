@@ -34,6 +34,8 @@ class Training:
         self.path = os.path.join(options.work, "checkpoint.pt")
         if os.path.exists(self.path):
             self.load()
+        elif options.start:
+            self.begin_with(options.start)
 
     def load(self):
         state = torch.load(self.path, weights_only=False)
@@ -43,6 +45,11 @@ class Training:
             optimiser.load_state_dict(saved)
         for name in SAVED:
             setattr(self, name, state[name])
+
+    def begin_with(self, directory):
+        weights = type(self.model).from_pretrained(directory, dtype=torch.float32).state_dict()
+        self.model.load_state_dict(weights)
+        self.average = {name: weight.clone() for name, weight in weights.items()}
 
     def save(self):
         state = {name: getattr(self, name) for name in SAVED}
@@ -65,7 +72,8 @@ class Training:
                     self.average[name].lerp_(weight, 1 - keep)
 
     def advance(self, batch):
-        parts = self.losses(batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bf16):
+            parts = self.losses(batch)
         for optimiser, most in self.optimisers:
             optimiser.param_groups[0]["lr"] = most * self.factor()
             optimiser.zero_grad()
@@ -116,6 +124,8 @@ def arguments(about, steps, rate, validate):
     parser.add_argument("--every", type=int, default=1000, help="steps between measurements")
     parser.add_argument("--validate", type=int, default=validate, help="validation scenes of each level")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bf16", action="store_true", help="matrix products in bf16, where that is faster")
+    parser.add_argument("--start", metavar="DIR", help="begin with the weights of this model, not at random")
     return parser
 
 
