@@ -16,7 +16,13 @@ typedef struct {
     sa_model_room *room;
 } encoding;
 
-/* -- The heap: the lowest rank on top, of equal ones the leftmost -- */
+/*
+ * -- The heap: the lowest rank on top, of equal ones the leftmost --
+ *
+ * Four children each: half the levels of a binary one, and the four lie side by side.
+ */
+
+enum { CHILDREN = 4 };
 
 static bool goes_before(const sa_merge *a, const sa_merge *b)
 {
@@ -31,12 +37,24 @@ static bool push(sa_model_room *room, sa_merge merge)
     }
     room->heap = heap;
     size_t at = room->heap_count++;
-    while (at > 0 && goes_before(&merge, &heap[(at - 1) / 2])) {
-        heap[at] = heap[(at - 1) / 2];
-        at = (at - 1) / 2;
+    while (at > 0 && goes_before(&merge, &heap[(at - 1) / CHILDREN])) {
+        heap[at] = heap[(at - 1) / CHILDREN];
+        at = (at - 1) / CHILDREN;
     }
     heap[at] = merge;
     return true;
+}
+
+/* The child of `at` that goes first, or `count` if there is none. */
+static size_t first_child(const sa_merge *heap, size_t count, size_t at)
+{
+    size_t begin = CHILDREN * at + 1;
+    size_t end = begin + CHILDREN < count ? begin + CHILDREN : count;
+    size_t first = begin < count ? begin : count;
+    for (size_t i = begin + 1; i < end; i++) {
+        first = goes_before(&heap[i], &heap[first]) ? i : first;
+    }
+    return first;
 }
 
 static sa_merge pop(sa_model_room *room)
@@ -45,9 +63,9 @@ static sa_merge pop(sa_model_room *room)
     sa_merge top = heap[0];
     sa_merge last = heap[--room->heap_count];
     size_t at = 0;
-    for (size_t child = 1; child < room->heap_count; child = 2 * at + 1) {
-        child += child + 1 < room->heap_count && goes_before(&heap[child + 1], &heap[child]);
-        if (!goes_before(&heap[child], &last)) {
+    for (;;) {
+        size_t child = first_child(heap, room->heap_count, at);
+        if (child == room->heap_count || !goes_before(&heap[child], &last)) {
             break;
         }
         heap[at] = heap[child];

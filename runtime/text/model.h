@@ -68,8 +68,8 @@ void sa_model_free(sa_model *model);
 
 /* One symbol of BPE, a link in a list. */
 typedef struct {
-    size_t begin, size; /* its bytes in the part; size 0: merged into another */
-    int32_t id;         /* -1 if it is no piece */
+    uint32_t begin, size; /* its bytes in the part; size 0: merged into another */
+    int32_t id;           /* -1 if it is no piece */
     int32_t before, after;
     bool frozen;
 } sa_symbol;
@@ -78,8 +78,8 @@ typedef struct {
 typedef struct {
     uint32_t rank;
     int32_t left, right;
-    int32_t id;  /* what they become */
-    size_t size; /* of both together: tells whether they are still what they were */
+    int32_t id;    /* what they become */
+    uint32_t size; /* of both together: tells whether they are still what they were */
 } sa_merge;
 
 typedef struct {

@@ -6,6 +6,7 @@
 #include <utf8proc.h>
 
 #include "runtime/base/utf8.h"
+#include "runtime/text/old_unicode.h"
 
 void sa_normalizer_free(sa_normalizer *step)
 {
@@ -70,8 +71,23 @@ static bool is_ascii(const sa_text *text)
     return true;
 }
 
+/* Puts what `code` decomposes to into `out`, which has room for `most`; returns how many. */
+static size_t decompose_one(uint32_t code, utf8proc_option_t options, bool old, utf8proc_int32_t *out,
+                            size_t most)
+{
+    if (old && sa_is_new_character(code)) {
+        out[0] = (utf8proc_int32_t)code;
+        return 1;
+    }
+    int boundary = 0;
+    utf8proc_ssize_t got =
+        utf8proc_decompose_char((utf8proc_int32_t)code, out, (utf8proc_ssize_t)most, options, &boundary);
+    SA_ASSERT(got >= 0 && (size_t)got <= most);
+    return (size_t)got;
+}
+
 /* The decomposed characters of `text`, in a malloc'd array; NULL if there is no memory. */
-static utf8proc_int32_t *decompose(const sa_text *text, utf8proc_option_t options, size_t *count)
+static utf8proc_int32_t *decompose(const sa_text *text, utf8proc_option_t options, bool old, size_t *count)
 {
     enum { MOST_OF_ONE = 32 }; /* U+FDFA has 18 */
     utf8proc_int32_t *codes = NULL;
@@ -87,11 +103,7 @@ static utf8proc_int32_t *decompose(const sa_text *text, utf8proc_option_t option
             return NULL;
         }
         codes = grown;
-        int boundary = 0;
-        utf8proc_ssize_t got = utf8proc_decompose_char((utf8proc_int32_t)sa_utf8_decode(at, length),
-                                                       codes + *count, MOST_OF_ONE, options, &boundary);
-        SA_ASSERT(got >= 0 && got <= MOST_OF_ONE);
-        *count += (size_t)got;
+        *count += decompose_one(sa_utf8_decode(at, length), options, old, codes + *count, MOST_OF_ONE);
         i += length;
     }
     return codes;
@@ -108,7 +120,7 @@ static int compare_keys(const void *a, const void *b)
  * The canonical order: runs of combining characters sorted by class, equal ones as they stood. utf8proc's own
  * sorting takes quadratic time on long runs.
  */
-static bool put_in_order(utf8proc_int32_t *codes, size_t count)
+static bool put_in_order(utf8proc_int32_t *codes, size_t count, bool old)
 {
     uint64_t *keys = malloc((count + 1) * sizeof *keys);
     if (keys == NULL) {
@@ -119,7 +131,7 @@ static bool put_in_order(utf8proc_int32_t *codes, size_t count)
         bool sorted = true;
         for (; end < count; end++) {
             uint64_t class = (uint64_t)utf8proc_get_property(codes[end])->combining_class;
-            if (class == 0) {
+            if (class == 0 || (old && sa_is_new_character((uint32_t)codes[end]))) {
                 break;
             }
             /* class, then place, then the character: 8, 32 and 21 bits */
@@ -138,16 +150,19 @@ static bool put_in_order(utf8proc_int32_t *codes, size_t count)
     return true;
 }
 
-static void to_form(const sa_text *text, bool compatible, bool compose, sa_text *out)
+static void to_form(const sa_normalizer *step, const sa_text *text, sa_text *out)
 {
+    bool compatible = step->kind == SA_NORMALIZE_NFKC || step->kind == SA_NORMALIZE_NFKD;
+    bool compose = step->kind == SA_NORMALIZE_NFC || step->kind == SA_NORMALIZE_NFKC;
+    bool old = step->old_unicode;
     if (is_ascii(text)) {
         sa_text_append(out, text->bytes, text->size);
         return;
     }
     utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0);
     size_t count = 0;
-    utf8proc_int32_t *codes = decompose(text, options, &count);
-    if (codes == NULL || !put_in_order(codes, count)) {
+    utf8proc_int32_t *codes = decompose(text, options, old, &count);
+    if (codes == NULL || !put_in_order(codes, count, old)) {
         free(codes);
         out->failed = true;
         return;
@@ -380,10 +395,10 @@ static void sentencepiece(const sa_normalizer *step, const sa_text *text, sa_tex
 static sa_status run(const sa_normalizer *step, const sa_text *text, sa_text *out, sa_error *err)
 {
     switch (step->kind) {
-    case SA_NORMALIZE_NFC: to_form(text, false, true, out); break;
-    case SA_NORMALIZE_NFD: to_form(text, false, false, out); break;
-    case SA_NORMALIZE_NFKC: to_form(text, true, true, out); break;
-    case SA_NORMALIZE_NFKD: to_form(text, true, false, out); break;
+    case SA_NORMALIZE_NFC:
+    case SA_NORMALIZE_NFD:
+    case SA_NORMALIZE_NFKC:
+    case SA_NORMALIZE_NFKD: to_form(step, text, out); break;
     case SA_NORMALIZE_LOWERCASE:
     case SA_NORMALIZE_STRIP_ACCENTS: each_character(text, step->kind, out); break;
     case SA_NORMALIZE_STRIP: strip(step, text, out); break;

@@ -33,7 +33,8 @@ typedef enum {
 typedef struct {
     sa_normalizer_kind kind;
     bool left, right;
-    char *text; /* owned, as the two below */
+    bool old_unicode; /* normal forms by the tables of the library tokenizers (old_unicode.h) */
+    char *text;       /* owned, as the two below */
     sa_pattern *pattern;
     sa_charsmap map;
     /* of SA_NORMALIZE_SENTENCEPIECE: */

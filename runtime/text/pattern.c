@@ -142,7 +142,7 @@ static translator translate(const char *expression)
 /* -- Compiling -- */
 
 /* Enough for a run of `size` blanks, over which alternatives go back and forth a few times. */
-enum { MOST_STEPS = 100000000, MOST_HEAP_KIB = 65536 };
+enum { MOST_STEPS = 10000000, MOST_HEAP_KIB = 262144 };
 
 static sa_status compile(sa_pattern *pattern, const char *translated, sa_error *err)
 {

@@ -169,7 +169,7 @@ static sa_status read_normalizer(sa_tokenizer *t, const json_t *object, const ch
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(kinds[i].type, type) == 0) {
-            sa_normalizer step = {.kind = kinds[i].kind};
+            sa_normalizer step = {.kind = kinds[i].kind, .old_unicode = true};
             sa_status status = fill_normalizer(t, object, type, &step, err);
             if (status != SA_OK) {
                 sa_normalizer_free(&step);

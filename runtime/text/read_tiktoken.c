@@ -156,6 +156,7 @@ sa_status sa_tokenizer_read_tiktoken(sa_tokenizer *t, const char *bytes, size_t 
     SA_TRY(set_ranks(t, err));
     SA_TRY(sa_tokenizer_add_decoder(t, (sa_decoder){.kind = SA_DECODE_BYTES}, err));
     SA_TRY(sa_tokenizer_set_steps(t, QWEN_TIKTOKEN, err));
+    t->normalizers[0].old_unicode = false; /* Python's unicodedata did it */
     return add_qwen_tokens(t, (int32_t)t->model.vocabulary.count, err);
 }
 

@@ -86,27 +86,32 @@ static uint64_t hash_text(const char *text, size_t size)
     return mix(hash ^ word);
 }
 
-/* The slot of the piece, or the free one where it would go. */
-static uint32_t *slot_of_piece(const sa_vocabulary *v, const char *text, size_t size)
+/*
+ * The slot of the piece, or the free one where it would go. The hash in a slot tells nearly all other pieces
+ * apart without a look at them, which would cost a trip to memory.
+ */
+static uint64_t *slot_of_piece(const sa_vocabulary *v, uint64_t hash, const char *text, size_t size)
 {
     size_t mask = v->slot_count - 1;
-    size_t at = hash_text(text, size) & mask;
-    while (v->slots[at] != 0) {
-        const sa_piece *piece = &v->pieces[v->slots[at] - 1];
+    size_t at = hash & mask;
+    for (; v->slots[at] != 0; at = (at + 1) & mask) {
+        if (v->slots[at] >> 32 != hash >> 32) {
+            continue;
+        }
+        const sa_piece *piece = &v->pieces[(uint32_t)v->slots[at] - 1];
         if (piece->size == size && memcmp(v->text.bytes + piece->begin, text, size) == 0) {
             break;
         }
-        at = (at + 1) & mask;
     }
     return &v->slots[at];
 }
 
 static bool widen_slots(sa_vocabulary *v)
 {
-    uint32_t *old = v->slots;
+    uint64_t *old = v->slots;
     size_t old_count = v->slot_count;
     size_t wider = old_count == 0 ? 64 : old_count * 2;
-    uint32_t *slots = calloc(wider, sizeof *slots);
+    uint64_t *slots = calloc(wider, sizeof *slots);
     if (slots == NULL) {
         return false;
     }
@@ -114,8 +119,9 @@ static bool widen_slots(sa_vocabulary *v)
     v->slot_count = wider;
     for (size_t i = 0; i < old_count; i++) {
         if (old[i] != 0) {
-            const sa_piece *piece = &v->pieces[old[i] - 1];
-            *slot_of_piece(v, v->text.bytes + piece->begin, piece->size) = old[i];
+            const sa_piece *piece = &v->pieces[(uint32_t)old[i] - 1];
+            const char *text = v->text.bytes + piece->begin;
+            *slot_of_piece(v, hash_text(text, piece->size), text, piece->size) = old[i];
         }
     }
     free(old);
@@ -152,9 +158,10 @@ bool sa_vocabulary_put(sa_vocabulary *v, uint32_t id, const char *piece, size_t 
     v->pieces[id] = (sa_piece){.begin = begin, .size = (uint32_t)size, .known = true};
     v->longest = size > v->longest ? size : v->longest;
     if (size > 0) {
-        uint32_t *slot = slot_of_piece(v, piece, size);
+        uint64_t hash = hash_text(piece, size);
+        uint64_t *slot = slot_of_piece(v, hash, piece, size);
         v->filled += *slot == 0;
-        *slot = id + 1;
+        *slot = hash >> 32 << 32 | (id + 1);
     }
     return true;
 }
@@ -164,7 +171,7 @@ int32_t sa_vocabulary_find(const sa_vocabulary *v, const char *piece, size_t siz
     if (size == 0 || size > v->longest || v->slot_count == 0) {
         return -1;
     }
-    return (int32_t)*slot_of_piece(v, piece, size) - 1;
+    return (int32_t)(uint32_t)*slot_of_piece(v, hash_text(piece, size), piece, size) - 1;
 }
 
 const char *sa_vocabulary_piece(const sa_vocabulary *v, int64_t id, size_t *size)

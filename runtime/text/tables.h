@@ -40,7 +40,7 @@ typedef struct {
     sa_text text; /* all pieces, one after another */
     sa_piece *pieces;
     size_t count, room; /* ids are below count */
-    uint32_t *slots;    /* id + 1 by hash of the piece; 0 is free */
+    uint64_t *slots;    /* by hash of the piece: 32 bits of it above id + 1; 0 is free */
     size_t slot_count, filled;
     size_t longest; /* bytes of the longest piece */
 } sa_vocabulary;

@@ -99,17 +99,76 @@ def make_qwen_vectors(out, path):
     write_cases(directory, {"encode": encode, "decode": [[ids, 0, t] for t, _, ids in encode]})
 
 
+# MODEL_SPECS 12.2: the two parts around the picture. The first has <s> in front.
+LLAMA_VECTOR = [
+    "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
+    "detailed, and polite answers to the human's questions. USER: ",
+    "\nPlease describe this image in detail. ASSISTANT:",
+]
+
+
+def make_llama_vector(out, path):
+    """LLaMA's pieces that are in the text, under their ids, as transformers 4 would write them."""
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    texts = [kinds.SPACE + t.replace(" ", kinds.SPACE) for t in LLAMA_VECTOR]
+    pieces = [(processor.id_to_piece(i), i) for i in range(processor.get_piece_size())]
+    vocabulary = {p: i for p, i in pieces if i < 259 or any(p in t for t in texts)}
+    merges = [(p[:k], p[k:]) for p in vocabulary for k in range(1, len(p)) if vocabulary[p] >= 259]
+    merges = [m for m in merges if m[0] in vocabulary and m[1] in vocabulary]
+    merges.sort(key=lambda m: -processor.get_score(vocabulary[m[0] + m[1]]))
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    pattern = {"type": "Replace", "pattern": {"String": " "}, "content": kinds.SPACE}
+    start = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    steps = [
+        {"type": "Replace", "pattern": {"String": kinds.SPACE}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+    ]
+    root = {
+        "added_tokens": [{"id": i, "content": p, **flags} for p, i in pieces[:3]],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": kinds.SPACE}, pattern]},
+        "pre_tokenizer": None,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": start,
+            "pair": start + [{"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
+        },
+        "decoder": {"type": "Sequence", "decoders": steps},
+        "model": {
+            "type": "BPE",
+            "unk_token": "<unk>",
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "vocab": vocabulary,
+            "merges": [" ".join(m) for m in merges],
+        },
+    }
+    directory = out / "llama_vector"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "tokenizer.json").write_text(json.dumps(root, ensure_ascii=False))
+    encode = [[t.encode().hex(), 1 - i, [1][i:] + processor.encode(t)] for i, t in enumerate(LLAMA_VECTOR)]
+    decode = [[ids, 1, t] for t, _, ids in encode]
+    write_cases(directory, {"encode": encode, "decode": decode})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("tests/golden/text"))
     parser.add_argument("--qwen", type=Path)
-    parser.add_argument("--only", nargs="+")
+    parser.add_argument("--llama", type=Path)
+    parser.add_argument("--only", nargs="*", help="of the kinds; none: only what --qwen and --llama name")
     options = parser.parse_args()
-    for name in options.only or sorted(set(kinds.MAKERS) - LARGE):
+    for name in sorted(set(kinds.MAKERS) - LARGE) if options.only is None else options.only:
         shutil.rmtree(options.out / name, ignore_errors=True)
         make_kind(options.out, name)
     if options.qwen:
         make_qwen_vectors(options.out, options.qwen)
+    if options.llama:
+        make_llama_vector(options.out, options.llama)
 
 
 if __name__ == "__main__":
