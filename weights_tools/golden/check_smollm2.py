@@ -25,13 +25,14 @@ PROMPTS = [
     "List the steps to repair a flat bicycle tyre.",
 ]
 TEXT = """The old harbour town lay under a thin fog when the first boats came home. Nets hung over the
-railings, and along the quay women in rubber aprons sorted herring into wooden crates, talking loudly against the cries
-of the gulls. A boy of about ten sat on an upturned bucket and counted the boats: there had been eleven in the
-morning, and now there were only nine. Nobody said anything about it. The sea was calm, the radio had warned of
-nothing, and two boats could well have gone on to the northern banks. Still, whenever the fog opened for a
-moment, somebody looked up from the crates and out past the breakwater, where the water was the colour of lead.
-At noon the church bell rang twelve times, the fog lifted all at once, and far out, one behind the other, both
-missing boats came into sight, low in the water and followed by a white cloud of birds."""
+railings, and along the quay women in rubber aprons sorted herring into wooden crates, talking loudly
+against the cries of the gulls. A boy of about ten sat on an upturned bucket and counted the boats: there
+had been eleven in the morning, and now there were only nine. Nobody said anything about it. The sea was
+calm, the radio had warned of nothing, and two boats could well have gone on to the northern banks.
+Still, whenever the fog opened for a moment, somebody looked up from the crates and out past the
+breakwater, where the water was the colour of lead. At noon the church bell rang twelve times, the fog
+lifted all at once, and far out, one behind the other, both missing boats came into sight, low in the
+water and followed by a white cloud of birds."""
 
 
 def fetch(work):
