@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/base/file.h"
-
 typedef struct {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
@@ -79,13 +77,6 @@ int sa_command_weights(int argc, char **argv)
         return 0;
     }
     return refuse(argc, argv);
-}
-
-sa_status weights_read_config(const char *path, const sa_weights *weights, sa_sam_config *config,
-                              sa_error *err)
-{
-    return sa_file_is_directory(path) ? sa_sam_config_read(path, config, err)
-                                      : sa_sam_config_from_weights(weights, config, err);
 }
 
 /* -- inspect -- */

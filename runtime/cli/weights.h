@@ -3,19 +3,29 @@
 #define SA_CLI_WEIGHTS_H
 
 #include "runtime/cli/cli.h"
-#include "runtime/models/sam_config.h"
-#include "runtime/weights/weights.h"
+#include "runtime/models/llama_tensors.h"
+#include "runtime/models/sam_tensors.h"
 
 /* Each gets argv with its own name at argv[0] and returns the exit code. */
 int weights_inspect(int argc, char **argv);
 int weights_verify(int argc, char **argv);
 int weights_convert(int argc, char **argv);
 
+/* A model as its config describes it. */
+typedef struct {
+    const char *type; /* "sam", "llama", ...: model_type of config.json */
+    union {
+        sa_sam_config sam;
+        sa_llama_config llama;
+    } config;
+    sa_tensor_table table; /* points into config: the struct must stay where it is */
+} weights_model;
+
 /*
- * The config that belongs to `path`: config.json of a directory, or what the tensors of a file show.
- * SA_BAD_INPUT if the model is none that this program has.
+ * The model that `path` holds, by config.json of a directory, or by what the tensors of a file show.
+ * SA_BAD_INPUT if it is none that this program has.
  */
-sa_status weights_read_config(const char *path, const sa_weights *weights, sa_sam_config *config,
-                              sa_error *err);
+sa_status weights_read_model(const char *path, const sa_weights *weights, weights_model *model,
+                             sa_error *err);
 
 #endif

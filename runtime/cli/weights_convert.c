@@ -15,7 +15,6 @@
 
 #include "runtime/base/file.h"
 #include "runtime/cli/weights.h"
-#include "runtime/models/sam_tensors.h"
 
 static const char WEIGHTS[] = "model.safetensors", CONFIG[] = "config.json",
                   PREPROCESS[] = "preprocessor_config.json";
@@ -25,7 +24,7 @@ typedef struct {
     char temporary[512];
     const char *dtype; /* of --dtype */
     const sa_weights *weights;
-    sa_sam_config config;
+    weights_model model;
     const sa_tensor_want *wants;
     size_t count;
 } conversion;
@@ -88,7 +87,7 @@ static sa_status write_text(const conversion *c, const char *name,
     sa_file_writer writer;
     SA_TRY(sa_file_join(path, sizeof path, c->temporary, name, err));
     SA_TRY(sa_file_writer_open(&writer, path, err));
-    write(&c->config, writer.stream);
+    write(&c->model.config.sam, writer.stream);
     return sa_file_writer_commit(&writer, err);
 }
 
@@ -154,9 +153,12 @@ static sa_status convert(conversion *c, const char *in, sa_error *err)
 {
     sa_weights_report report = {0};
     sa_tensor_want *wants = NULL;
-    SA_TRY(weights_read_config(in, c->weights, &c->config, err));
-    sa_tensor_table table = sa_sam_tensor_table(&c->config);
-    SA_TRY(sa_tensor_table_plan(&table, &wants, &c->count, err));
+    SA_TRY(weights_read_model(in, c->weights, &c->model, err));
+    if (strcmp(c->model.type, "sam") != 0) {
+        return sa_fail(err, SA_BAD_INPUT, in, "the engine reads such a directory as it is",
+                       "only SAM models are converted, and this is model_type \"%s\"", c->model.type);
+    }
+    SA_TRY(sa_tensor_table_plan(&c->model.table, &wants, &c->count, err));
     sa_status status = sa_weights_match(c->weights, wants, c->count, NULL, &report, err);
     c->wants = wants;
     if (status == SA_OK) {

@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "runtime/cli/weights.h"
-#include "runtime/models/sam_tensors.h"
 
 typedef struct {
     sa_weights *weights;
+    const char *model;
     sa_weights_report report;
     json_t *nonfinite; /* array of {"name","count"} */
     sa_error misfit;   /* of the match; status SA_OK if all fit */
@@ -21,13 +21,14 @@ typedef struct {
 
 static sa_status match(verification *v, const char *path, sa_error *err)
 {
-    sa_sam_config config;
+    weights_model model;
     sa_tensor_want *wants = NULL;
     size_t count = 0;
-    SA_TRY(weights_read_config(path, v->weights, &config, err));
-    sa_tensor_table table = sa_sam_tensor_table(&config);
-    SA_TRY(sa_tensor_table_plan(&table, &wants, &count, err));
-    sa_status status = sa_weights_match(v->weights, wants, count, NULL, &v->report, &v->misfit);
+    SA_TRY(weights_read_model(path, v->weights, &model, err));
+    SA_TRY(sa_tensor_table_plan(&model.table, &wants, &count, err));
+    v->model = model.type;
+    sa_status status =
+        sa_weights_match(v->weights, wants, count, model.table.ignored, &v->report, &v->misfit);
     free(wants);
     if (status == SA_NO_ROOM) {
         *err = v->misfit;
@@ -92,7 +93,7 @@ static void write_report(const verification *v)
     sa_json_writer w = sa_json_writer_on(stdout);
     sa_json_begin_object(&w);
     sa_json_key(&w, "model");
-    sa_json_string(&w, "sam");
+    sa_json_string(&w, v->model);
     sa_json_key(&w, "ok");
     sa_json_bool(&w, is_fine(v));
     sa_json_key(&w, "missing");
@@ -142,8 +143,9 @@ static void print_items(const verification *v)
 static void print_report(const verification *v)
 {
     print_items(v);
-    printf("%s: sam, %zu tensors, %s names: %s\n", sa_weights_path(v->weights), sa_weights_count(v->weights),
-           v->report.original_names ? "original" : "Hugging Face", is_fine(v) ? "ok" : "not usable");
+    printf("%s: %s, %zu tensors, %s names: %s\n", sa_weights_path(v->weights), v->model,
+           sa_weights_count(v->weights), v->report.original_names ? "original" : "Hugging Face",
+           is_fine(v) ? "ok" : "not usable");
 }
 
 static sa_status verify(verification *v, sa_cli *cli, const char *path, sa_error *err)

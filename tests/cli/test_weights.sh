@@ -59,6 +59,23 @@ for model in window-pad head80 odd original/model.pth; do
 done
 works weights verify tests/golden/demo --json
 fields 'd' "{'model': 'sam', 'ok': True, 'missing': [], 'unexpected': [], 'mismatched': [], 'nonfinite': []}"
+for model in llama2 llama3 qwen2 mistral linear; do
+    works weights verify "tests/golden/llama/$model"
+    says ': ok$'
+done
+works weights verify tests/golden/llama/mistral --json
+fields 'd["model"], d["ok"], d["unexpected"]' "mistral True []"
+works weights inspect tests/golden/llama/llama3 --json
+fields 'len(d["files"]), d["format"], len(d["tensors"])' "2 safetensors 21"
+mkdir "$SCRATCH/llama"
+cp tests/golden/llama/llama2/model.safetensors "$SCRATCH/llama"
+sed 's/"vocab_size": 96/"vocab_size": 97/' tests/golden/llama/llama2/config.json >"$SCRATCH/llama/config.json"
+run weights verify "$SCRATCH/llama" --json
+fields '[m["name"] for m in d["mismatched"]]' "['model.embed_tokens.weight', 'lm_head.weight']"
+fields 'd["mismatched"][0]["expected"], d["mismatched"][0]["found"]' "f32|f16|bf16|f64 [97, 64] bf16 [96, 64]"
+refuses 2 'only SAM models are converted' weights convert tests/golden/llama/llama2 "$SCRATCH/llama-out"
+echo '{"model_type": "gemma"}' >"$SCRATCH/llama/config.json"
+refuses 2 'model_type "gemma" is not supported' weights verify "$SCRATCH/llama"
 refuses 2 'not a SAM' weights verify "$G/kinds.pth"
 
 # A copy of a model whose last bytes, values of one tensor, are not a number; and with one tensor renamed.
