@@ -3,7 +3,7 @@
 #define SA_CLI_WEIGHTS_H
 
 #include "runtime/cli/cli.h"
-#include "runtime/models/llama_tensors.h"
+#include "runtime/models/llava_tensors.h"
 #include "runtime/models/sam_tensors.h"
 
 /* Each gets argv with its own name at argv[0] and returns the exit code. */
@@ -17,7 +17,13 @@ typedef struct {
     union {
         sa_sam_config sam;
         sa_llama_config llama;
+        sa_clip_table_config clip;
+        struct {
+            sa_llava_config config;
+            sa_llava_table_config spelling;
+        } llava;
     } config;
+    bool original;         /* the names are the original release's, whatever the match says */
     sa_tensor_table table; /* points into config: the struct must stay where it is */
 } weights_model;
 

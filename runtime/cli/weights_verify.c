@@ -30,6 +30,7 @@ static sa_status match(verification *v, const char *path, sa_error *err)
     sa_status status =
         sa_weights_match(v->weights, wants, count, model.table.ignored, &v->report, &v->misfit);
     free(wants);
+    v->report.original_names |= model.original;
     if (status == SA_NO_ROOM) {
         *err = v->misfit;
         return status;

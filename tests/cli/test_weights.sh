@@ -76,6 +76,21 @@ fields 'd["mismatched"][0]["expected"], d["mismatched"][0]["found"]' "f32|f16|bf
 refuses 2 'only SAM models are converted' weights convert tests/golden/llama/llama2 "$SCRATCH/llama-out"
 echo '{"model_type": "gemma"}' >"$SCRATCH/llama/config.json"
 refuses 2 'model_type "gemma" is not supported' weights verify "$SCRATCH/llama"
+for model in huggingface full original original/tower; do
+    works weights verify "tests/golden/llava/$model"
+    says ': ok$'
+done
+works weights verify tests/golden/llava/original
+says 'llava, .* original names'
+works weights verify tests/golden/llava/original/tower --json
+fields 'd["model"], d["ok"], d["unexpected"]' "clip True []"
+works weights inspect tests/golden/llava/huggingface --json
+fields '"vision_tower.post_layernorm.weight" in [t["name"] for t in d["tensors"]]' "True"
+mkdir "$SCRATCH/llava"
+cp tests/golden/llava/huggingface/model.safetensors "$SCRATCH/llava"
+sed 's/"image_size": 32/"image_size": 40/' tests/golden/llava/huggingface/config.json >"$SCRATCH/llava/config.json"
+run weights verify "$SCRATCH/llava" --json
+fields '[m["name"] for m in d["mismatched"]]' "['vision_tower.embeddings.position_embedding.weight']"
 refuses 2 'not a SAM' weights verify "$G/kinds.pth"
 
 # A copy of a model whose last bytes, values of one tensor, are not a number; and with one tensor renamed.

@@ -31,7 +31,8 @@ import draw
 
 MEAN = [0.48145466, 0.4578275, 0.40821073]
 STD = [0.26862954, 0.26130258, 0.27577711]
-VOCABULARY, IMAGE = 96, 90  # the image's marker; -200 in the original's prompts
+VOCABULARY, IMAGE = 96, 90  # the image's marker
+ORIGINAL_IMAGE = -200  # the same in the original's prompts
 GREEDY = 64
 SMALLEST_GAP = 1e-3  # of the largest logit, between the chosen token and the next
 
@@ -114,8 +115,9 @@ def make_model(v):
                 value = (1.0 if name.endswith("weight") else 0.0) + 0.1 * noise
             elif "embed" in name and "patch" not in name:
                 value = 0.5 * noise
-            else:
-                value = noise * (1.5 / weight[0].numel() ** 0.5 if weight.dim() > 1 else 0.1)
+            else:  # attention not so sharp that roundings of bf16 turn it to another token
+                gain = 1.0 if "q_proj" in name or "k_proj" in name else 1.5
+                value = noise * (gain / weight[0].numel() ** 0.5 if weight.dim() > 1 else 0.1)
             weight.copy_(value.to(torch.bfloat16).float())
     return model
 
@@ -332,11 +334,11 @@ def features_of(model, pixels, v):
     return features, model.model.multi_modal_projector(features)
 
 
-def prompt_of(case, per_picture):
+def prompt_of(case, marker, per_picture):
     """Token ids with one marker a picture, and with as many as a picture has features."""
     marked, full = list(case["text"][0]), list(case["text"][0])
     for text in case["text"][1:]:
-        marked += [IMAGE] + text
+        marked += [marker] + text
         full += [IMAGE] * per_picture + text
     return marked, full
 
@@ -372,7 +374,8 @@ def run_case(model, case, index, v, out):
         features, embeddings = features_of(model, pixels, v)
         out[f"case{index}.features"] = features.flatten(0, 1)
         out[f"case{index}.embeddings"] = embeddings.flatten(0, 1)
-    marked, full = prompt_of(case, model.config.image_seq_length)
+    marker = ORIGINAL_IMAGE if v.get("linear") else IMAGE
+    marked, full = prompt_of(case, marker, model.config.image_seq_length)
     logits = logits_of(model, full, pixels)
     chosen, gap = greedy(model, full, pixels)
     out[f"case{index}.tokens"] = torch.tensor(marked, dtype=torch.int32)
