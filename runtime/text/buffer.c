@@ -55,6 +55,10 @@ void sa_text_free(sa_text *text)
 
 void sa_text_append_repaired(sa_text *text, const char *bytes, size_t size)
 {
+    if (size == 0) { /* then there may be no bytes at all */
+        sa_text_append(text, "", 0);
+        return;
+    }
     const unsigned char *at = (const unsigned char *)bytes;
     size_t begin = 0; /* of the sound text that is not yet copied */
     for (size_t i = 0; i < size;) {
