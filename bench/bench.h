@@ -167,6 +167,8 @@ typedef struct {
 sa_status sa_bench_sam(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
 /* The image encoder of a CLIP, as a LLaVA uses it: all layers but the last. */
 sa_status sa_bench_vit(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
+/* A decoder: prefill, and decoding at several batch sizes. */
+sa_status sa_bench_llm(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
 /* shapes "M,N,K" from the command line's --shape, or the usual ones. */
 sa_status sa_bench_gemms(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
 
