@@ -53,8 +53,8 @@ static double cache_share(const gemm_choice *tile, sa_dtype dtype)
 
 /*
  * Estimated time of a tile for a shape: the tiles that the busiest SM computes, times a tile's size, times
- * its time per element: k, of what is slowest, and a block's beginning and end. An exact GELU costs about as
- * much again as the rest of the end.
+ * its time per element: k, of what is slowest, and a block's beginning and end. A GELU of either kind costs
+ * about as much again as the rest of the end.
  */
 static double estimate(const gemm_choice *tile, const sa_gemm_args *args, size_t processors)
 {
@@ -63,7 +63,7 @@ static double estimate(const gemm_choice *tile, const sa_gemm_args *args, size_t
     size_t blocks = row_tiles * column_tiles, rounds = (blocks + processors - 1) / processors;
     double busy = blocks < processors ? (double)blocks / (double)processors : 1.0;
     double cache = cache_share(tile, args->dtype) * busy, own = tile->percent / 100.0;
-    double extra = tile->extra * (args->act == SA_ACT_GELU ? 2.0 : 1.0);
+    double extra = tile->extra * (args->act >= SA_ACT_GELU ? 2.0 : 1.0);
     return (double)rounds * tile->rows * tile->columns *
            ((double)args->k * (own > cache ? own : cache) + extra);
 }
