@@ -151,7 +151,7 @@ SA_INLINE void attend_block(sa_dtype dtype, const attend_keys *keys, const atten
         tile_rows(dtype, rows, vectors, k_steps, s->q, keys->head_dim * size,
                   keys->k + (first + j) / PANEL * k_steps * PANEL, s->scores + j, SCORE_LD);
     }
-    float scale = 1.44269504f / sqrtf((float)keys->head_dim);
+    float scale = LOG2_E / sqrtf((float)keys->head_dim);
     for (size_t i = 0; i < rows; i++) {
         float keep =
             attend_softmax_row(dtype, s->scores + i * SCORE_LD, count, scale, &s->peak[i], &s->total[i]);

@@ -136,6 +136,9 @@ static void finish(const sa_gemm_args *args, const float *sums, size_t first_row
     case SA_ACT_NONE: finish_block(args, SA_ACT_NONE, sums, first_row, rows, first_column, columns); break;
     case SA_ACT_RELU: finish_block(args, SA_ACT_RELU, sums, first_row, rows, first_column, columns); break;
     case SA_ACT_GELU: finish_block(args, SA_ACT_GELU, sums, first_row, rows, first_column, columns); break;
+    case SA_ACT_QUICK_GELU:
+        finish_block(args, SA_ACT_QUICK_GELU, sums, first_row, rows, first_column, columns);
+        break;
     }
 }
 

@@ -57,6 +57,7 @@ static void layernorm_task(void *context, size_t task, int worker)
         case SA_ACT_NONE: normalise_row(args, row, SA_ACT_NONE); break;
         case SA_ACT_RELU: normalise_row(args, row, SA_ACT_RELU); break;
         case SA_ACT_GELU: normalise_row(args, row, SA_ACT_GELU); break;
+        case SA_ACT_QUICK_GELU: normalise_row(args, row, SA_ACT_QUICK_GELU); break;
         }
     }
 }

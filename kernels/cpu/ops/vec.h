@@ -213,12 +213,32 @@ SA_INLINE vf vf_gelu(vf x)
     return vf_max((vf){0}, x) - z * vf_exp2_negative(q);
 }
 
+/*
+ * 1 / (1 + 2^-y), which is the logistic function of y / log2(e): from 2^-|y|, so that nothing overflows and
+ * both ends keep their digits. NaN stays NaN.
+ */
+SA_INLINE vf vf_sigmoid2(vf y)
+{
+    vf e = vf_exp2_negative(-vf_abs(y));
+    vf above = 1.0f / (1.0f + e);
+    return vf_select(y >= 0.0f, above, e * above);
+}
+
+#define LOG2_E 1.44269504f
+
+/* x / (1 + exp(-x)) */
+SA_INLINE vf vf_silu(vf x)
+{
+    return x * vf_sigmoid2(x * LOG2_E);
+}
+
 SA_INLINE vf vf_activate(vf x, sa_activation act)
 {
     switch (act) {
     case SA_ACT_NONE: return x;
     case SA_ACT_RELU: return vf_max((vf){0}, x);
     case SA_ACT_GELU: return vf_gelu(x);
+    case SA_ACT_QUICK_GELU: return x * vf_sigmoid2(x * (1.702f * LOG2_E));
     }
     return x;
 }
@@ -234,6 +254,22 @@ SA_INLINE vf vf_load_part(const float *from, size_t count)
 SA_INLINE void vf_store_part(float *to, vf v, size_t count)
 {
     memcpy(to, &v, count * sizeof(float));
+}
+
+/* VL values of `dtype`, f32 or bf16, from element `index` of `from` on; those past `count` read as 0. */
+SA_INLINE vf vf_load_as(const void *from, sa_dtype dtype, size_t index, size_t count)
+{
+    if (dtype == SA_F32) {
+        const float *at = (const float *)from + index;
+        return count >= VL ? vf_load(at) : vf_load_part(at, count);
+    }
+    const sa_bf16 *at = (const sa_bf16 *)from + index;
+    if (count >= VL) {
+        return vf_from_bf16(at);
+    }
+    sa_bf16 part[VL] = {0};
+    memcpy(part, at, count * sizeof(sa_bf16));
+    return vf_from_bf16(part);
 }
 
 /* Up to VL values stored as `dtype` at element `index` of `to`. */

@@ -1,0 +1,63 @@
+/*
+ * rope_append on the CPU. Contract in kernels.h. A task is a few rows: rotates their queries in place, and
+ * puts their keys, rotated, and values in the pages.
+ */
+#include "kernels/cpu/ops/vec.h"
+
+enum { ROWS_PER_TASK = 8 };
+
+/* One head: x and y at element `from` and `to` of their arrays; may be the same place. */
+SA_INLINE void rotate_head(sa_dtype dtype, size_t d, const float *table, const void *x, size_t from, void *y,
+                           size_t to)
+{
+    size_t half = d / 2;
+    for (size_t i = 0; i < half; i += VL) {
+        size_t left = half - i;
+        vf c = vf_load_as(table, SA_F32, i, left), s = vf_load_as(table, SA_F32, half + i, left);
+        vf low = vf_load_as(x, dtype, from + i, left), high = vf_load_as(x, dtype, from + half + i, left);
+        vf_store_as(y, dtype, to + i, low * c - high * s, left);
+        vf_store_as(y, dtype, to + half + i, high * c + low * s, left);
+    }
+}
+
+SA_INLINE void rope_row(sa_dtype dtype, const sa_rope_append_args *args, size_t row)
+{
+    size_t d = args->head_dim, size = sa_dtype_size(dtype);
+    size_t q = row * (args->heads + 2 * args->kv_heads) * d;
+    size_t k = q + args->heads * d, v = k + args->kv_heads * d;
+    const float *table = args->table + (size_t)args->position[row] * d;
+    size_t page = (size_t)args->slot[row] / SA_KV_PAGE, place = (size_t)args->slot[row] % SA_KV_PAGE;
+    for (size_t h = 0; h < args->heads; h++) {
+        rotate_head(dtype, d, table, args->qkv, q + h * d, args->qkv, q + h * d);
+    }
+    for (size_t h = 0; h < args->kv_heads; h++) {
+        size_t to = ((page * args->kv_heads + h) * SA_KV_PAGE + place) * d;
+        rotate_head(dtype, d, table, args->qkv, k + h * d, args->k_pages, to);
+        memcpy((unsigned char *)args->v_pages + to * size,
+               (const unsigned char *)args->qkv + (v + h * d) * size, d * size);
+    }
+}
+
+static void rope_task(void *context, size_t task, int worker)
+{
+    (void)worker;
+    const sa_rope_append_args *args = context;
+    size_t end = (task + 1) * ROWS_PER_TASK < args->rows ? (task + 1) * ROWS_PER_TASK : args->rows;
+    for (size_t row = task * ROWS_PER_TASK; row < end; row++) {
+        SA_ASSERT(args->position[row] >= 0 && args->slot[row] >= 0);
+        if (args->dtype == SA_F32) {
+            rope_row(SA_F32, args, row);
+        } else {
+            rope_row(SA_BF16, args, row);
+        }
+    }
+}
+
+void SA_CPU(rope_append)(sa_stream *stream, const sa_rope_append_args *args);
+void SA_CPU(rope_append)(sa_stream *stream, const sa_rope_append_args *args)
+{
+    SA_ASSERT(args->head_dim >= 2 && args->head_dim % 2 == 0 && args->head_dim <= 128);
+    SA_ASSERT(args->kv_heads >= 1 && args->heads % args->kv_heads == 0);
+    SA_ASSERT(args->dtype == SA_F32 || args->dtype == SA_BF16);
+    sa_pool_run(stream->pool, (args->rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, rope_task, (void *)args);
+}
