@@ -397,7 +397,8 @@ typedef struct {
  *   item, and always allowed): a backend may then read them once for both.
  *   out [.,H*d] T out, ld ldo, rows q_row..; out and qkv must not overlap.
  *   1 <= q_count <= k_count; even d, 16 <= d <= 128; workspace: attention_paged_workspace() bytes, 256-byte
- *   aligned.
+ *   aligned. What a page holds past the k_count of its items may be anything, NaN too; what it holds before
+ *   is finite.
  * One query's sums run over keys in tiles and splits of fixed length, counted from key 0, so that its bits
  * depend on its sequence alone: not on q_count (decoded or prefilled), on `shared`, on other items.
  * 4*d*H flops for each query-key pair; moves the sequences' keys and values once (shared pages once for all
@@ -427,11 +428,15 @@ typedef struct {
  *   shortest beginning whose sum is >= top_p (1: all); those with p >= min_p * the largest. The token is the
  *   first whose sum, counted from the first, is > u * the sum of those that stay.
  *   logits [rows,V] f32 in    choice [rows] in, host array; u in [0, 1), from runtime/base/philox.h
+ *   Each of the three cuts is made on the whole softmax, and at least one token stays. temperature 0 or >=
+ *   SA_SAMPLE_COLDEST, top_p > 0, 0 <= min_p <= 1.
  *   token [rows] i32 out; -1 if a logit is NaN or +inf or all are -inf
  *   logprob [rows] f32 out: log softmax(logits)[token], whatever the temperature; NaN where token is -1
  *   workspace: sample_workspace() bytes, 256-byte aligned.
  * Sums in f32 in an order that V alone decides. Moves about rows*V*4 bytes.
  */
+#define SA_SAMPLE_COLDEST 1e-6f /* so that 1 / temperature, times a logit, stays a number */
+
 typedef struct {
     float temperature, top_p, min_p, u;
     uint32_t top_k;

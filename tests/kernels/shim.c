@@ -432,6 +432,117 @@ static void shim_overlay(sa_stream *stream, const sa_overlay_args *given)
     finish(&c);
 }
 
+static void shim_embed(sa_stream *stream, const sa_embed_args *given)
+{
+    call c = call_on(stream);
+    sa_embed_args args = *given;
+    take(&c, &args.ids, args.rows * sizeof(int32_t), IN);
+    take(&c, &args.table, args.vocabulary * args.d * sa_dtype_size(args.dtype), IN);
+    take(&c, &args.y, args.rows * args.d * sizeof(float), OUT);
+    send(&c);
+    c.ops->embed(stream, &args);
+    finish(&c);
+}
+
+static void shim_rmsnorm(sa_stream *stream, const sa_rmsnorm_args *given)
+{
+    call c = call_on(stream);
+    sa_rmsnorm_args args = *given;
+    take(&c, &args.x, args.rows * args.d * sizeof(float), IN);
+    take(&c, &args.w, args.d * sizeof(float), IN);
+    take(&c, &args.y, args.rows * args.d * sa_dtype_size(args.y_dtype), OUT);
+    send(&c);
+    c.ops->rmsnorm(stream, &args);
+    finish(&c);
+}
+
+static void shim_gate(sa_stream *stream, const sa_gate_args *given)
+{
+    call c = call_on(stream);
+    sa_gate_args args = *given;
+    size_t bytes = args.rows * args.width * sa_dtype_size(args.dtype);
+    take(&c, &args.x, 2 * bytes, IN);
+    take(&c, &args.y, bytes, OUT);
+    send(&c);
+    c.ops->gate(stream, &args);
+    finish(&c);
+}
+
+/* One more than the largest of `count` numbers. */
+static size_t reach(const int32_t *numbers, size_t count)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < count; i++) {
+        most = larger(most, (size_t)numbers[i] + 1);
+    }
+    return most;
+}
+
+static void shim_rope_append(sa_stream *stream, const sa_rope_append_args *given)
+{
+    call c = call_on(stream);
+    sa_rope_append_args args = *given;
+    size_t size = sa_dtype_size(args.dtype), width = (args.heads + 2 * args.kv_heads) * args.head_dim;
+    size_t pages = (reach(given->slot, args.rows) + SA_KV_PAGE - 1) / SA_KV_PAGE;
+    size_t pool = pages * args.kv_heads * SA_KV_PAGE * args.head_dim * size;
+    take(&c, &args.table, reach(given->position, args.rows) * args.head_dim * sizeof(float), IN);
+    take(&c, &args.qkv, args.rows * width * size, OUT);
+    take(&c, &args.position, args.rows * sizeof(int32_t), IN);
+    take(&c, &args.slot, args.rows * sizeof(int32_t), IN);
+    take(&c, &args.k_pages, pool, OUT);
+    take(&c, &args.v_pages, pool, OUT);
+    send(&c);
+    c.ops->rope_append(stream, &args);
+    finish(&c);
+}
+
+static size_t shim_attention_paged_workspace(const sa_stream *stream, const sa_attention_paged_args *args)
+{
+    return sa_device_ops(stream->device)->attention_paged_workspace(stream, args);
+}
+
+static void shim_attention_paged(sa_stream *stream, const sa_attention_paged_args *given)
+{
+    call c = call_on(stream);
+    sa_attention_paged_args args = *given;
+    size_t hidden = args.heads * args.head_dim, rows = 0, listed = 0, pages = 0;
+    for (size_t i = 0; i < args.count; i++) {
+        const sa_attention_paged_item *item = &args.items[i];
+        size_t count = (item->k_count + SA_KV_PAGE - 1) / SA_KV_PAGE;
+        rows = larger(rows, (size_t)item->q_row + item->q_count);
+        listed = larger(listed, item->first_page + count);
+        pages = larger(pages, reach(given->pages + item->first_page, count));
+    }
+    size_t pool = pages * args.kv_heads * SA_KV_PAGE * args.head_dim * sa_dtype_size(args.dtype);
+    take(&c, &args.pages, listed * sizeof(int32_t), IN);
+    take(&c, &args.q, strided(rows, hidden, args.ldq, args.dtype), IN);
+    take(&c, &args.k_pages, pool, IN);
+    take(&c, &args.v_pages, pool, IN);
+    take(&c, &args.out, strided(rows, hidden, args.ldo, args.dtype), OUT);
+    take(&c, &args.workspace, c.ops->attention_paged_workspace(stream, given), SCRATCH);
+    send(&c);
+    c.ops->attention_paged(stream, &args);
+    finish(&c);
+}
+
+static size_t shim_sample_workspace(const sa_stream *stream, const sa_sample_args *args)
+{
+    return sa_device_ops(stream->device)->sample_workspace(stream, args);
+}
+
+static void shim_sample(sa_stream *stream, const sa_sample_args *given)
+{
+    call c = call_on(stream);
+    sa_sample_args args = *given;
+    take(&c, &args.logits, args.rows * args.vocabulary * sizeof(float), IN);
+    take(&c, &args.token, args.rows * sizeof(int32_t), OUT);
+    take(&c, &args.logprob, args.rows * sizeof(float), OUT);
+    take(&c, &args.workspace, c.ops->sample_workspace(stream, given), SCRATCH);
+    send(&c);
+    c.ops->sample(stream, &args);
+    finish(&c);
+}
+
 /* Sizes need no stream; on a build without CUDA nothing ever asks for them. */
 #ifdef SEGAGENT_CUDA
 #include "kernels/cuda/cuda.h"
@@ -475,4 +586,12 @@ const sa_ops shim_ops = {
     .mask_resize = shim_mask_resize,
     .mask_threshold = shim_mask_threshold,
     .overlay = shim_overlay,
+    .embed = shim_embed,
+    .rmsnorm = shim_rmsnorm,
+    .gate = shim_gate,
+    .rope_append = shim_rope_append,
+    .attention_paged_workspace = shim_attention_paged_workspace,
+    .attention_paged = shim_attention_paged,
+    .sample_workspace = shim_sample_workspace,
+    .sample = shim_sample,
 };

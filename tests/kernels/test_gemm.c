@@ -9,7 +9,7 @@
 #include "tests/kernels/tolerances.h"
 #include "tests/ref/ref_ops.h"
 
-enum { SEED = 20240601 };
+enum { SEED = 20240601, ACTIVATIONS = SA_ACT_QUICK_GELU + 1 };
 
 typedef enum { NO_RESIDUAL, OWN_RESIDUAL, CYCLED_RESIDUAL, ALIASED_RESIDUAL, RESIDUALS } residual_kind;
 
@@ -177,14 +177,14 @@ static void legalise(gemm_case *c)
 
 static void test_every_option(void **state)
 {
-    for (size_t i = 0; i < 2 * 2 * 2 * 3 * RESIDUALS * 3; i++) {
+    for (size_t i = 0; i < 2 * 2 * 2 * ACTIVATIONS * RESIDUALS * 3; i++) {
         size_t rest = i;
         gemm_case c = {
             .m = 7, .n = 19, .k = 10, .more_a = i % 3, .more_c = i % 5, .more_r = i % 2, .seed = SEED + i};
         c.dtype = rest % 2 == 0 ? SA_F32 : SA_BF16, rest /= 2;
         c.c_dtype = rest % 2 == 0 ? SA_F32 : SA_BF16, rest /= 2;
         c.bias = rest % 2 != 0, rest /= 2;
-        c.act = (sa_activation)(rest % 3), rest /= 3;
+        c.act = (sa_activation)(rest % ACTIVATIONS), rest /= ACTIVATIONS;
         c.residual = (residual_kind)(rest % RESIDUALS), rest /= RESIDUALS;
         c.source_dtype = (sa_dtype)rest;
         c.shift = i % 4;
@@ -216,7 +216,7 @@ static void test_hostile_shapes(void **state)
             .c_dtype = pick(SEED, at + 2, 2) == 0 ? SA_F32 : SA_BF16,
             .source_dtype = (sa_dtype)pick(SEED, at + 3, 3),
             .bias = pick(SEED, at + 4, 2) == 0,
-            .act = (sa_activation)pick(SEED, at + 5, 3),
+            .act = (sa_activation)pick(SEED, at + 5, ACTIVATIONS),
             .residual = (residual_kind)pick(SEED, at + 6, RESIDUALS),
             .more_a = pick(SEED, at + 7, 3),
             .more_c = pick(SEED, at + 8, 3),

@@ -33,7 +33,14 @@
  * the result.
  */
 #define GELU_ERROR (0.4e-7 + 3 * U32)
-/* GELU's steepest slope: what it does to an error of its input. */
+/*
+ * The logistic function s, as x * s: e = exp(-|y|) comes within 4 U32 (the coarsest: a GPU's approximation)
+ * and from an argument rounded twice, |y| 2 U32. That moves s by s (1 - s) times as much: with s (1 - s) <=
+ * 1/4 and s (1 - s) |y| <= 0.224 by (1 + 0.45) U32, per |x|. A GPU's division adds 2 ulps, products the rest.
+ */
+#define SIGMOID_ERROR (1.5 * U32)
+#define SIGMOID_RELATIVE (8 * U32)
+/* GELU's steepest slope: what it does to an error of its input. QuickGELU's is 1.10. */
 #define GELU_SLOPE 1.13
 
 typedef struct {
@@ -62,6 +69,10 @@ static inline tolerance tolerance_activated(tolerance t, sa_activation act)
         t.relative = t.relative * GELU_SLOPE + GELU_ERROR;
         t.absolute += PEAK * GELU_ERROR; /* x < 0: an error in proportion to |x|, not to the small result */
     }
+    if (act == SA_ACT_QUICK_GELU) {
+        t.absolute = t.absolute * GELU_SLOPE + PEAK * SIGMOID_ERROR;
+        t.relative = t.relative * GELU_SLOPE + SIGMOID_ERROR + SIGMOID_RELATIVE;
+    }
     return t;
 }
 
@@ -85,6 +96,9 @@ static inline tolerance tolerance_gemm(size_t k, double scale, sa_activation act
     t = tolerance_activated(t, act);
     if (act == SA_ACT_GELU) {
         t.absolute += GELU_ERROR * sum; /* the terms of a result that the residual has made small */
+    }
+    if (act == SA_ACT_QUICK_GELU) {
+        t.absolute += (SIGMOID_ERROR + SIGMOID_RELATIVE) * sum;
     }
     t.absolute += U32 * (sum + 2 * PEAK);
     return tolerance_stored(t, c_dtype);
@@ -123,7 +137,56 @@ static inline tolerance tolerance_attention(size_t d, size_t keys, double score,
     return tolerance_stored(t, dtype);
 }
 
-/* im2col moves bits. */
+/*
+ * attention_paged: the same, and `splits` merges of sums over parts of the keys. Each multiplies the earlier
+ * sums, numerator and denominator alike, by an exponential: an error of the weight of those keys.
+ */
+static inline tolerance tolerance_attention_paged(size_t d, size_t keys, double score, sa_dtype dtype)
+{
+    enum { SHORTEST_SPLIT = 64 };
+    double splits = ceil((double)keys / SHORTEST_SPLIT);
+    tolerance t = tolerance_attention(d, keys, score, dtype);
+    t.absolute += PEAK * 2.0 * splits * (EXP2_ERROR + 2.0 * U32);
+    return t;
+}
+
+/* rmsnorm: the mean of d squares, of which the root halves the error; then root, division and two products.
+ */
+static inline tolerance tolerance_rmsnorm(size_t d, sa_dtype dtype)
+{
+    return tolerance_stored((tolerance){0.0, U32 * (0.5 * sqrt((double)d) + 6.0)}, dtype);
+}
+
+/* gate: x * s(x) of a normal, times a normal. */
+static inline tolerance tolerance_gate(sa_dtype dtype)
+{
+    return tolerance_stored((tolerance){PEAK * PEAK * SIGMOID_ERROR, SIGMOID_RELATIVE}, dtype);
+}
+
+/* rope_append: two products of a normal with a cosine or a sine, and their sum. */
+static inline tolerance tolerance_rope(sa_dtype dtype)
+{
+    return tolerance_stored((tolerance){2.0 * U32 * PEAK, U32}, dtype);
+}
+
+/*
+ * sample: weights come within 4 U32, and 2 U32 of an argument of up to `range`; sums of them add
+ * U32 sqrt(V). So far may a share of the whole be off; and where u, top_p or min_p come nearer to a border
+ * than that, the token is not decided.
+ */
+static inline double tolerance_sample_share(size_t vocabulary, double range)
+{
+    return U32 * (4.0 * sqrt((double)vocabulary) + 4.0 * range + 16.0);
+}
+
+/* The log-probability: a share's error, the logarithm of up to V, and two subtractions. */
+static inline tolerance tolerance_sample_logprob(size_t vocabulary, double range)
+{
+    double error = tolerance_sample_share(vocabulary, range) + U32 * 2.0 * (log((double)vocabulary) + range);
+    return tolerance_stored((tolerance){error, U32}, SA_F32);
+}
+
+/* im2col moves bits, and so does embed, but for the step from bf16 to f32, which is exact. */
 static inline tolerance tolerance_im2col(void)
 {
     return (tolerance){0.0, 0.0};

@@ -15,6 +15,9 @@ double ref_activate(double x, sa_activation act)
     if (act == SA_ACT_RELU) {
         return x < 0.0 ? 0.0 : x;
     }
+    if (act == SA_ACT_QUICK_GELU) {
+        return x / (1.0 + exp(-1.702 * x));
+    }
     return act == SA_ACT_GELU ? ref_gelu(x) : x;
 }
 

@@ -51,6 +51,31 @@ void ref_mask_threshold(const sa_mask_threshold_args *args, uint8_t *want);
 void ref_overlay(const sa_overlay_args *args, const uint8_t color[3], double alpha, bool nearest,
                  uint8_t *want);
 
+/* table [V,D] and x as f32. */
+void ref_embed(const sa_embed_args *args, const float *table, float *want);
+void ref_rmsnorm(const sa_rmsnorm_args *args, float *want);
+void ref_gate(const sa_gate_args *args, const float *x, float *want);
+/*
+ * want_qkv [rows, (H+2*Hkv)*d]; k_pages and v_pages as f32, of which the rows' slots are written. Positions
+ * and slots are read from the arguments.
+ */
+void ref_rope_append(const sa_rope_append_args *args, const float *qkv, float *want_qkv, float *k_pages,
+                     float *v_pages);
+/* want has the layout of args->out, ldo included; rows that no item owns are left alone. */
+void ref_attention_paged(const sa_attention_paged_args *args, const float *q, const float *k_pages,
+                         const float *v_pages, float *want);
+
+/*
+ * What sample should choose for one row. `margin` says how near another choice was: the least distance of u,
+ * top_p and min_p, as shares of the whole, to where the result would change (1 if nothing is near).
+ */
+typedef struct {
+    int32_t token;
+    double logprob, margin;
+} ref_sampled;
+
+ref_sampled ref_sample(const float *logits, size_t vocabulary, const sa_sample_choice *choice);
+
 /*
  * Nearest bf16, ties to even, found by comparing the neighbours; as the bits of a bf16. Finite values only.
  */

@@ -31,6 +31,10 @@ void SA_CPU(embed)(sa_stream *, const sa_embed_args *);
 void SA_CPU(rmsnorm)(sa_stream *, const sa_rmsnorm_args *);
 void SA_CPU(gate)(sa_stream *, const sa_gate_args *);
 void SA_CPU(rope_append)(sa_stream *, const sa_rope_append_args *);
+size_t SA_CPU(attention_paged_workspace)(const sa_stream *, const sa_attention_paged_args *);
+void SA_CPU(attention_paged)(sa_stream *, const sa_attention_paged_args *);
+size_t SA_CPU(sample_workspace)(const sa_stream *, const sa_sample_args *);
+void SA_CPU(sample)(sa_stream *, const sa_sample_args *);
 
 extern const sa_ops SA_CPU(ops);
 const sa_ops SA_CPU(ops) = {
@@ -62,4 +66,8 @@ const sa_ops SA_CPU(ops) = {
     .rmsnorm = SA_CPU(rmsnorm),
     .gate = SA_CPU(gate),
     .rope_append = SA_CPU(rope_append),
+    .attention_paged_workspace = SA_CPU(attention_paged_workspace),
+    .attention_paged = SA_CPU(attention_paged),
+    .sample_workspace = SA_CPU(sample_workspace),
+    .sample = SA_CPU(sample),
 };
