@@ -1,7 +1,7 @@
 /*
- * Launcher of attention_paged. Items of few rows and items of many go in launches of their own, PAGED_ITEMS of
- * them at a time, inside the arguments; the former take a second launch, which combines, if any of them has
- * partial results. Launches use the same workspace, one after another.
+ * Launcher of attention_paged. Items of few rows and items of many go in launches of their own, PAGED_ITEMS
+ * of them at a time, inside the arguments; the former take a second launch, which combines, if any of them
+ * has partial results. Launches use the same workspace, one after another.
  */
 #include "kernels/cuda/attention_paged.h"
 

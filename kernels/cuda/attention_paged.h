@@ -59,7 +59,7 @@ typedef struct {
     int32_t pairs;  /* two neighbouring values of q and of out may be one access */
     int32_t dtype;
     int32_t whole; /* items of many rows: a block for each tile of rows, not for each split */
-    float scale; /* log2(e) / sqrt(d) */
+    float scale;   /* log2(e) / sqrt(d) */
     sa_paged_item items[PAGED_ITEMS];
 } sa_paged_launch;
 

@@ -2,8 +2,9 @@
  * attention_paged in f32. Contract in kernels.h; the loop stands in attention_f32.cuh, whose tiles of 32 keys
  * count from key 0 here: splits are whole tiles.
  *
- * Grid (blocks of all items, kv heads), block 256. A block takes 64 rows (in two rounds if d > 80) and a split
- * of keys, or all of them one after another. Shared pages are read anew for each item: f32 is for comparing.
+ * Grid (blocks of all items, kv heads), block 256. A block takes 64 rows (in two rounds if d > 80) and a
+ * split of keys, or all of them one after another. Shared pages are read anew for each item: f32 is for
+ * comparing.
  */
 #include "kernels/cuda/attention_f32.cuh"
 #include "kernels/cuda/attention_paged.cuh"
@@ -21,7 +22,8 @@ struct paged_f32_source {
         return (part == 1 ? k : v) + at;
     }
 
-    /* Row `row` of the round does not see keys behind its query: no weight, not even against the peak of none. */
+    /* Row `row` of the round does not see keys behind its query: no weight, not even against the peak of
+     * none. */
     __device__ __forceinline__ float start(int row, int key) const
     {
         return key > limit + (first_row + row) / group ? 2.0f * HIDDEN : 0.0f;
@@ -33,8 +35,7 @@ template <int D> struct paged_f32_sums {
     paged_merged row[f32_shape<D>::rows];
 };
 
-template <int D>
-SA_DEVICE void merge_split(paged_f32_sums<D> &sums, const f32_state<D> &state, float scale)
+template <int D> SA_DEVICE void merge_split(paged_f32_sums<D> &sums, const f32_state<D> &state, float scale)
 {
 #pragma unroll
     for (int r = 0; r < f32_shape<D>::rows; r++) {
@@ -52,8 +53,8 @@ SA_DEVICE void merge_split(paged_f32_sums<D> &sums, const f32_state<D> &state, f
 
 /* Thread (ty, tx)'s results of the rows from `first` on: into the output, or into the partials of `split`. */
 template <int D>
-SA_DEVICE void store_rows(const paged_f32_sums<D> &sums, const sa_paged_launch &args, const sa_paged_item &item,
-                          int first, int split)
+SA_DEVICE void store_rows(const paged_f32_sums<D> &sums, const sa_paged_launch &args,
+                          const sa_paged_item &item, int first, int split)
 {
     const int ty = threadIdx.x / 16, tx = threadIdx.x % 16, group = paged_group(args);
     const bool partial = !args.whole && paged_splits(item) > 1;
@@ -101,10 +102,12 @@ SA_DEVICE void attend_rows(f32_shared<D> &shared, const sa_paged_launch &args, c
                                      rows,
                                      paged_limit(item, 0),
                                      args.vector != 0};
-    const float *q = (const float *)args.q + item.q_row * args.ldq + (size_t)blockIdx.y * group * args.head_dim;
-    f32_copy<D>(shared.q[0], 4, f32_shape<D>::block, rows - first, args.head_dim, args.vector != 0, [&](int i) {
-        return q + (first + i) / group * args.ldq + (size_t)((first + i) % group) * args.head_dim;
-    });
+    const float *q =
+        (const float *)args.q + item.q_row * args.ldq + (size_t)blockIdx.y * group * args.head_dim;
+    f32_copy<D>(shared.q[0], 4, f32_shape<D>::block, rows - first, args.head_dim, args.vector != 0,
+                [&](int i) {
+                    return q + (first + i) / group * args.ldq + (size_t)((first + i) % group) * args.head_dim;
+                });
     paged_f32_sums<D> sums = {};
 #pragma unroll
     for (int r = 0; r < f32_shape<D>::rows; r++) {
@@ -114,7 +117,8 @@ SA_DEVICE void attend_rows(f32_shared<D> &shared, const sa_paged_launch &args, c
     for (int split = work.split; split < work.last; split++) {
         f32_state<D> state;
         f32_begin(state);
-        f32_range<D>(state, shared, source, split * PAGED_SPLIT, min((split + 1) * PAGED_SPLIT, end), args.scale);
+        f32_range<D>(state, shared, source, split * PAGED_SPLIT, min((split + 1) * PAGED_SPLIT, end),
+                     args.scale);
         merge_split<D>(sums, state, args.scale);
     }
     cp_async_wait<0>(); /* rows that see nothing here have queries under way */

@@ -31,4 +31,6 @@ const sa_ops sa_cuda_ops = {
     .rmsnorm = sa_cuda_rmsnorm,
     .gate = sa_cuda_gate,
     .rope_append = sa_cuda_rope_append,
+    .attention_paged_workspace = sa_cuda_attention_paged_workspace,
+    .attention_paged = sa_cuda_attention_paged,
 };
