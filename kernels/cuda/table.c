@@ -33,4 +33,6 @@ const sa_ops sa_cuda_ops = {
     .rope_append = sa_cuda_rope_append,
     .attention_paged_workspace = sa_cuda_attention_paged_workspace,
     .attention_paged = sa_cuda_attention_paged,
+    .sample_workspace = sa_cuda_sample_workspace,
+    .sample = sa_cuda_sample,
 };
