@@ -58,6 +58,7 @@ size_t sa_cuda_attention_paged_workspace(const sa_stream *stream, const sa_atten
 static sa_paged_launch begin_launch(const sa_attention_paged_args *args, bool whole)
 {
     size_t size = sa_dtype_size(args->dtype);
+    bool whole_units = args->head_dim * size % 16 == 0;
     return (sa_paged_launch){
         .q = args->q,
         .k_pages = args->k_pages,
@@ -70,11 +71,9 @@ static sa_paged_launch begin_launch(const sa_attention_paged_args *args, bool wh
         .heads = (int)args->heads,
         .kv_heads = (int)args->kv_heads,
         .head_dim = (int)args->head_dim,
-        .vector = args->head_dim * size % 16 == 0 && sa_cuda_aligned(args->k_pages, 16) &&
-                  sa_cuda_aligned(args->v_pages, 16) &&
-                  (args->dtype != SA_F32 || (args->ldq % 4 == 0 && sa_cuda_aligned(args->q, 16))),
-        .pairs = args->ldq % 2 == 0 && args->ldo % 2 == 0 && sa_cuda_aligned(args->q, 2 * size) &&
-                 sa_cuda_aligned(args->out, 2 * size),
+        .vector = whole_units && sa_cuda_aligned(args->k_pages, 16) && sa_cuda_aligned(args->v_pages, 16),
+        .vector_q = whole_units && args->ldq * size % 16 == 0 && sa_cuda_aligned(args->q, 16),
+        .pairs = args->ldo % 2 == 0 && sa_cuda_aligned(args->out, 2 * size),
         .dtype = (int)args->dtype,
         .whole = whole,
         .scale = 1.44269504f / sqrtf((float)args->head_dim),

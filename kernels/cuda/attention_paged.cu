@@ -313,11 +313,6 @@ SA_DEVICE int lane_anew(void)
     return lane;
 }
 
-SA_DEVICE uint32_t load_pair(const uint16_t *from, bool whole)
-{
-    return whole ? *(const uint32_t *)from : from[0] | (uint32_t)from[1] << 16;
-}
-
 SA_DEVICE void store_pair(uint16_t *to, uint32_t pair, bool whole)
 {
     if (whole) {
@@ -328,24 +323,20 @@ SA_DEVICE void store_pair(uint16_t *to, uint32_t pair, bool whole)
     }
 }
 
-/* Fragments of the warp's 16 rows, straight from memory: they are few. Zeros where there is no row. */
-template <int D>
-SA_DEVICE void load_rows(uint32_t (&q)[D / 16][4], const sa_paged_launch &args, const paged_row *rows)
+/* The warp's queries into 16 rows of shared memory at `to`, zeros where there is none; asynchronous at best.
+ */
+template <int D> SA_DEVICE void copy_queries(uint32_t to, const sa_paged_launch &args, const paged_row *rows)
 {
-    const int lane = lane_anew(), g = lane / 4, t = lane % 4,
-              left = args.head_dim - 2 * t; /* head_dim is even */
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-        const paged_row row = rows[g + 8 * r];
-        const uint16_t *from = (const uint16_t *)args.q + 2 * t;
-        if (row.item >= 0) {
+#pragma unroll 1
+    for (int i = lane_id(); i < 16 * (D / 8); i += 32) {
+        const paged_row row = rows[i / (D / 8)];
+        const int chunk = i % (D / 8), left = row.item >= 0 ? args.head_dim - chunk * 8 : 0;
+        const uint16_t *from = (const uint16_t *)args.q;
+        if (left > 0) {
             from += (args.items[row.item].q_row + (size_t)row.query) * args.ldq +
-                    (size_t)row.head * args.head_dim;
+                    (size_t)row.head * args.head_dim + chunk * 8;
         }
-#pragma unroll
-        for (int i = 0; i < 2 * (D / 16); i++) {
-            q[i / 2][i % 2 * 2 + r] = row.item >= 0 && i * 8 < left ? load_pair(from + i * 8, args.pairs) : 0;
-        }
+        load_chunk(to + tile_offset<D>(i / (D / 8), chunk), from, left, args.vector_q);
     }
 }
 
@@ -419,8 +410,12 @@ template <int D, bool WHOLE> SA_DEVICE void attend_paged(const sa_paged_launch &
     __syncthreads(); /* the rows are described */
     const int warp = threadIdx.x / 32;
     const paged_row *rows = shared->rows + warp * 16;
+    /* Queries pass through the last stage, which is the last to be filled. */
+    constexpr uint32_t last_stage = (range_shared<D>::stages - 1) * 2 * RANGE_KEYS * D * 2;
+    const uint32_t queries = shared_address(&shared->range) + last_stage + warp * 16 * D * 2;
+    copy_queries<D>(queries, args, rows);
+    cp_async_commit();
     uint32_t q[D / 16][4];
-    load_rows<D>(q, args, rows);
     attend_state<D, 1> state;
     attend_begin(state);
     float sums[D / 8][4] = {};
@@ -430,6 +425,11 @@ template <int D, bool WHOLE> SA_DEVICE void attend_paged(const sa_paged_launch &
         __syncthreads(); /* nobody reads the list or a stage any more */
         const int listed = list_pages<D>(shared, args, work, first, min(first + PAGED_SPAN, end));
         __syncthreads(); /* the list is there */
+        if (first == work.split * PAGED_SPLIT_PAGES) {
+            cp_async_wait<0>();
+            __syncwarp(); /* a warp's queries are copied by its own lanes */
+            load_queries<D>(q, queries);
+        }
         attend_pages<D, WHOLE>(sums, state, q, shared, args, rows, listed, first * SA_KV_PAGE,
                                warp * 16 < count);
     }

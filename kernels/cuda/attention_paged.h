@@ -55,8 +55,9 @@ typedef struct {
     const int32_t *pages;
     uint64_t ldq, ldo;
     int32_t count, heads, kv_heads, head_dim;
-    int32_t vector; /* rows of a head in the pools are whole and aligned units of 16 bytes */
-    int32_t pairs;  /* two neighbouring values of q and of out may be one access */
+    int32_t vector,
+        vector_q;  /* rows of a head in the pools and in q are whole and aligned units of 16 bytes */
+    int32_t pairs; /* two neighbouring values of out may be one access */
     int32_t dtype;
     int32_t whole; /* items of many rows: a block for each tile of rows, not for each split */
     float scale;   /* log2(e) / sqrt(d) */

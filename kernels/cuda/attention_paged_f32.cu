@@ -104,7 +104,7 @@ SA_DEVICE void attend_rows(f32_shared<D> &shared, const sa_paged_launch &args, c
                                      args.vector != 0};
     const float *q =
         (const float *)args.q + item.q_row * args.ldq + (size_t)blockIdx.y * group * args.head_dim;
-    f32_copy<D>(shared.q[0], 4, f32_shape<D>::block, rows - first, args.head_dim, args.vector != 0,
+    f32_copy<D>(shared.q[0], 4, f32_shape<D>::block, rows - first, args.head_dim, args.vector_q != 0,
                 [&](int i) {
                     return q + (first + i) / group * args.ldq + (size_t)((first + i) % group) * args.head_dim;
                 });
