@@ -419,11 +419,10 @@ template <int D, bool WHOLE> SA_DEVICE void attend_paged(const sa_paged_launch &
     attend_state<D, 1> state;
     attend_begin(state);
     float sums[D / 8][4] = {};
-    const int end = work.last * PAGED_SPLIT_PAGES;
 #pragma unroll 1
-    for (int first = work.split * PAGED_SPLIT_PAGES; first < end; first += PAGED_SPAN) {
+    for (int first = work.split * PAGED_SPLIT_PAGES; first < work.last_page; first += PAGED_SPAN) {
         __syncthreads(); /* nobody reads the list or a stage any more */
-        const int listed = list_pages<D>(shared, args, work, first, min(first + PAGED_SPAN, end));
+        const int listed = list_pages<D>(shared, args, work, first, min(first + PAGED_SPAN, work.last_page));
         __syncthreads(); /* the list is there */
         if (first == work.split * PAGED_SPLIT_PAGES) {
             cp_async_wait<0>();

@@ -67,6 +67,7 @@ typedef struct {
     int item, end;   /* a run of items */
     int tile;        /* of PAGED_ROWS rows of the item; 0 for a run */
     int split, last; /* splits [split, last) */
+    int last_page;   /* behind the last page that a row of the block sees */
 } paged_work;
 
 SA_DEVICE paged_work paged_work_of_block(const sa_paged_launch &args)
@@ -80,12 +81,15 @@ SA_DEVICE paged_work paged_work_of_block(const sa_paged_launch &args)
         work.tile = 0;
         work.split = block;
         work.last = block + 1;
+        work.last_page = work.last * PAGED_SPLIT_PAGES; /* of any item of a run */
     } else {
         /* The last tiles see most keys: they begin first. */
         work.tile = (rows + PAGED_ROWS - 1) / PAGED_ROWS - 1 - block;
         const int query = min((work.tile + 1) * PAGED_ROWS, rows) - 1;
         work.split = 0;
-        work.last = paged_limit(item, query / paged_group(args)) / PAGED_SPLIT + 1;
+        const int limit = paged_limit(item, query / paged_group(args));
+        work.last = limit / PAGED_SPLIT + 1;
+        work.last_page = limit / SA_KV_PAGE + 1;
     }
     return work;
 }
