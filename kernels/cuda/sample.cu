@@ -303,7 +303,7 @@ SA_DEVICE uint32_t tokens_to(const key_range &range, const border &b)
 {
     const weight each = range.sum / range.count;
     const weight missing = b.sum > range.sum_before ? b.sum - range.sum_before : 0;
-    const weight by_sum = (missing + each - 1) / each, by_count = b.count - range.before;
+    const weight by_sum = missing / each + (missing % each != 0), by_count = b.count - range.before;
     const weight fewer = by_sum < by_count ? by_sum : by_count;
     return (uint32_t)(fewer < 1 ? 1 : fewer < range.count ? fewer : range.count);
 }
