@@ -69,6 +69,15 @@ static const test_level *level_of(void **state)
     return &levels->level[0];
 }
 
+/* Zeros that begin where device memory would. */
+static void *zeros(size_t bytes)
+{
+    size_t whole = (bytes + 255) / 256 * 256;
+    void *block = aligned_alloc(256, whole);
+    assert_true(whole == 0 || block != NULL);
+    return memset(block, 0, whole);
+}
+
 /* ---- products ---- */
 
 typedef struct {
@@ -82,7 +91,7 @@ static const gemm_case gemm_cases[] = {
 static void check_gemm(const test_level *level, const gemm_case *c)
 {
     size_t a_bytes = c->m * c->k * 2, w_bytes = c->n * c->k * 2;
-    void *a = calloc(1, a_bytes), *w = calloc(1, w_bytes), *out = calloc(1, c->m * c->n * 2);
+    void *a = zeros(a_bytes), *w = zeros(w_bytes), *out = zeros(c->m * c->n * 2);
     look();
     level->ops->gemm(level->stream, &(sa_gemm_args){.m = c->m,
                                                     .n = c->n,
@@ -146,8 +155,7 @@ static double attend(const test_level *level, size_t kv_heads, size_t count, con
         keys += tokens[i] - (i > 0 ? shared * SA_KV_PAGE : 0);
     }
     size_t pool = fresh * kv_heads * SA_KV_PAGE * HEAD_DIM * 2, row = HEADS * HEAD_DIM;
-    void *q = calloc(count, row * 2), *k = calloc(1, pool), *v = calloc(1, pool),
-         *out = calloc(count, row * 2);
+    void *q = zeros(count * row * 2), *k = zeros(pool), *v = zeros(pool), *out = zeros(count * row * 2);
     sa_attention_paged_args args = {.count = count,
                                     .heads = HEADS,
                                     .kv_heads = kv_heads,
@@ -161,8 +169,7 @@ static double attend(const test_level *level, size_t kv_heads, size_t count, con
                                     .v_pages = v,
                                     .out = out,
                                     .ldo = row};
-    args.workspace =
-        aligned_alloc(256, level->ops->attention_paged_workspace(level->stream, &args) + 255 & ~255ul);
+    args.workspace = zeros(level->ops->attention_paged_workspace(level->stream, &args));
     look();
     level->ops->attention_paged(level->stream, &args);
     traffic t = look();
