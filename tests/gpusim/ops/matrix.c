@@ -233,6 +233,7 @@ static inline __attribute__((always_inline)) void multiply_fast(sim_warp *w, con
     vec a[GROUPS][MOST_K];
     float b[2 * 2 * SIM_LANES], c[2][PLACES], d[2][PLACES];
     load_b(b, w, i, pieces, type);
+    __asm__("" : "+m"(b)); /* or gcc takes every element out of the vectors that it has just stored */
     load_c(c, w, i, f->c);
     for (uint32_t group = 0; group < GROUPS; group++) {
         vecu even[4], odd[4];
