@@ -129,8 +129,10 @@ static inline void load_b(float *to, const sim_warp *w, const sim_inst *i, uint3
 static inline void load_a(vec *to, const sim_warp *w, const sim_inst *i, uint32_t pieces, uint32_t group,
                           ptx_type type)
 {
+#pragma GCC unroll 2
     for (uint32_t n = 0; n < pieces; n++) {
         vecu in[4], word[4];
+#pragma GCC unroll 4
         for (uint32_t v = 0; v < 4; v++) { /* rows 0-7 stand in register 2 n, rows 8-15 in the next */
             const uint32_t at = (4 * group + v) * WIDE;
             memcpy(&in[v], sim_matrix_a(w, i, 2 * n + at / SIM_LANES) + at % SIM_LANES, sizeof in[v]);
@@ -199,16 +201,21 @@ static __attribute__((noinline)) void add_noise(float d[2][PLACES], vec a[GROUPS
 static inline __attribute__((always_inline)) void multiply_rows(vecu even[4], vecu odd[4], const vec *a,
                                                                 const float *b, uint32_t k, ptx_type type)
 {
+    const uint32_t each = elements_of_word(type);
     vec sum[COLUMNS];
 #pragma GCC unroll 8
     for (uint32_t n = 0; n < COLUMNS; n++) {
         sum[n] = -(vec){0}; /* so that the first sum is the first product, a product of -0 included */
     }
-#pragma GCC unroll 16
-    for (uint32_t x = 0; x < k; x++) {
+#pragma GCC unroll 1 /* more of it, and the sums of AVX2 leave their registers */
+    for (uint32_t x = 0; x < k; x += each) {
+        const float *low = b + b_place(x, 0, type);
+#pragma GCC unroll 2
+        for (uint32_t half = 0; half < each; half++) {
 #pragma GCC unroll 8
-        for (uint32_t n = 0; n < COLUMNS; n++) {
-            sum[n] = multiply_add(a[x], b[b_place(x, n, type)], sum[n]);
+            for (uint32_t n = 0; n < COLUMNS; n++) {
+                sum[n] = multiply_add(a[x + half], low[b_place(half, n, type)], sum[n]);
+            }
         }
     }
     turn(even, (vecu[4]){(vecu)sum[0], (vecu)sum[2], (vecu)sum[4], (vecu)sum[6]});
@@ -235,10 +242,12 @@ static inline __attribute__((always_inline)) void multiply_fast(sim_warp *w, con
     load_b(b, w, i, pieces, type);
     __asm__("" : "+m"(b)); /* or gcc takes every element out of the vectors that it has just stored */
     load_c(c, w, i, f->c);
+#pragma GCC unroll 4 /* so that the places of registers are worked out once */
     for (uint32_t group = 0; group < GROUPS; group++) {
         vecu even[4], odd[4];
         load_a(a[group], w, i, pieces, group, type);
         multiply_rows(even, odd, a[group], b, k, type);
+#pragma GCC unroll 4
         for (uint32_t v = 0; v < 4; v++) {
             const uint32_t at = (4 * group + v) * WIDE;
             add_c(&d[0][at], even[v], &c[0][at]);
