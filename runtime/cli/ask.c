@@ -291,6 +291,21 @@ static sa_status run_question(sa_cli *cli, const sa_ask_options *options, sa_err
 
 /* ---- the command ---- */
 
+/* What the op sample takes, as the f32 that it gets (kernels.h). */
+static sa_status check_sampling(const sa_ask_options *o, sa_error *err)
+{
+    float temperature = (float)o->temperature;
+    if (temperature != 0.0f && temperature < SA_SAMPLE_COLDEST) {
+        return sa_fail(err, SA_BAD_USAGE, "--temperature", "use 0 for the likeliest token",
+                       "%g is too near to 0", o->temperature);
+    }
+    if (!((float)o->top_p > 0.0f)) {
+        return sa_fail(err, SA_BAD_USAGE, "--top-p", "use --temperature 0 for the likeliest token",
+                       "%g leaves no token to draw", o->top_p);
+    }
+    return SA_OK;
+}
+
 /* Exactly one of the modes, and nothing that belongs to another. */
 static sa_status check_options(const sa_cli *cli, const sa_ask_options *o, sa_error *err)
 {
@@ -317,7 +332,7 @@ static sa_status check_options(const sa_cli *cli, const sa_ask_options *o, sa_er
                            "goes with --text and --tokens-in only");
         }
     }
-    return SA_OK;
+    return check_sampling(o, err);
 }
 
 static int run_command(sa_cli *cli, const sa_ask_options *options)

@@ -75,6 +75,8 @@ refuses 2 'rows have' ask --model "$POLICY" --prompts "$SCRATCH/rows.jsonl" --im
 refuses 2 'none' ask --model "$SCRATCH/none" --text x
 refuses 2 'pictures are given' ask --model "$POLICY" --template plain --text "<image> what"
 refuses 2 'context' ask --model "$POLICY" --template plain --text "the red circle." --context 4
+refuses 2 'leaves no token' ask --model "$POLICY" --text x --temperature 1 --top-p 0
+refuses 2 'too near to 0' ask --model "$POLICY" --text x --temperature 1e-9
 refuses 2 'no_such' ask --model "$POLICY" --template no_such --text x
 echo '[1, "x"]' >"$SCRATCH/ids.json"
 refuses 2 'no token id' ask --model "$POLICY" --tokens-in "$SCRATCH/ids.json"
