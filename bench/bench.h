@@ -18,6 +18,7 @@
 #include "runtime/base/dtype.h"
 #include "runtime/base/status.h"
 #include "runtime/cli/cli.h"
+#include "runtime/image/image.h"
 
 enum { SA_BENCH_MOST_REPEATS = 1000, SA_BENCH_MOST_CASES = 64 };
 
@@ -125,6 +126,27 @@ sa_status sa_bench_gemm_pair_open(sa_bench_gemm_pair *pair, sa_device *device, s
                                   sa_bench_case *cases, size_t *count, sa_error *err);
 void sa_bench_gemm_pair_close(sa_bench_gemm_pair *pair);
 
+/* ---- what the benches of whole models share (bench_model.c) ---- */
+
+enum { SA_BENCH_MEMORY_BYTES = 256 << 20 }; /* that the ceiling of memory reads */
+
+/* The picture in a file, or, without one, 1280x960 random pixels: resizing is real work for any model. */
+sa_status sa_bench_picture(const sa_cli *cli, const char *file, sa_image *picture, sa_error *err);
+
+typedef struct {
+    sa_bench_gemm_pair gemms[4];
+    sa_bench_memory *memory; /* NULL where the host's memory is no ceiling of the device */
+} sa_bench_ceilings;
+
+/*
+ * Adds the ceilings of a transformer: the four products of a layer over `tokens` rows, and the reading of
+ * memory. Close it in every case.
+ */
+sa_status sa_bench_ceilings_open(sa_bench_ceilings *ceilings, sa_device *device, sa_stream *stream,
+                                 size_t tokens, size_t hidden, size_t mlp, sa_dtype precision,
+                                 sa_bench_case *cases, size_t *count, sa_error *err);
+void sa_bench_ceilings_close(sa_bench_ceilings *ceilings);
+
 /* ---- kernel by kernel (bench_kernels.c) ---- */
 
 /*
@@ -138,11 +160,15 @@ sa_status sa_bench_kernels(sa_device *device, const char *what, sa_dtype precisi
 /* ---- the measurements ---- */
 
 typedef struct {
-    const char *segmenter, *image; /* image may be NULL: random pixels */
+    const char *segmenter, *model, *image; /* image may be NULL: random pixels */
     size_t repeats;
 } sa_bench_options;
 
 sa_status sa_bench_sam(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
+/* The image encoder of a CLIP, as a LLaVA uses it: all layers but the last. */
+sa_status sa_bench_vit(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
+/* A decoder: prefill, and decoding at several batch sizes. */
+sa_status sa_bench_llm(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
 /* shapes "M,N,K" from the command line's --shape, or the usual ones. */
 sa_status sa_bench_gemms(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
 

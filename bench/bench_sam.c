@@ -17,8 +17,7 @@
 #include "runtime/models/sam_config.h"
 #include "runtime/models/segmenter.h"
 
-/* SIDE of the random picture: not the model's own, so that resizing is real work. */
-enum { CLICKS = 16, SIDE = 1280, SHAPES = 4, MEMORY_BYTES = 256 << 20 };
+enum { CLICKS = 16 };
 
 typedef struct {
     const sa_cli *cli;
@@ -42,8 +41,7 @@ typedef struct {
     uint64_t *device_bits;
     void *workspace;
     sa_mask resized_mask;
-    sa_bench_gemm_pair gemms[SHAPES];
-    sa_bench_memory *memory;
+    sa_bench_ceilings ceilings;
     sa_bench_case *cases;
     size_t count;
 } bench;
@@ -119,22 +117,6 @@ static sa_status run_postprocess(void *context, sa_error *err)
 }
 
 /* ---- setting up ---- */
-
-static sa_status make_picture(bench *b, sa_error *err)
-{
-    if (b->options->image != NULL) {
-        return sa_image_read(b->options->image, NULL, &b->image, err);
-    }
-    SA_TRY(sa_image_new(SIDE * 3 / 4, SIDE, &b->image, err));
-    size_t bytes = 3 * b->image.height * b->image.width;
-    for (size_t i = 0; i < bytes; i += 4) {
-        sa_philox block = sa_philox_block((uint64_t)b->cli->common.seed, i, 1);
-        for (size_t j = i; j < i + 4 && j < bytes; j++) {
-            b->image.pixels[j] = (uint8_t)(block.word[j - i] >> 24);
-        }
-    }
-    return SA_OK;
-}
 
 static sa_status make_queries(bench *b, sa_error *err)
 {
@@ -261,54 +243,26 @@ static void add_model(bench *b)
         (double)(b->image.height * b->image.width) / 8.0;
 }
 
-/* The four products of a layer, over the tokens of one picture. */
-static sa_status add_ceilings(bench *b, sa_error *err)
-{
-    const sa_sam_vision_config *v = &b->config.vision;
-    size_t grid = v->image_size / v->patch_size, m = grid * grid;
-    const struct {
-        const char *name;
-        size_t n, k;
-    } shapes[SHAPES] = {{"qkv", 3 * v->hidden, v->hidden},
-                        {"proj", v->hidden, v->hidden},
-                        {"mlp1", v->mlp_dim, v->hidden},
-                        {"mlp2", v->hidden, v->mlp_dim}};
-    for (size_t i = 0; i < SHAPES; i++) {
-        SA_TRY(sa_bench_gemm_pair_open(&b->gemms[i], b->device, b->stream, shapes[i].name, m, shapes[i].n,
-                                       shapes[i].k, b->precision, b->cases, &b->count, err));
-    }
-    if (!sa_device_reads_host(b->device)) {
-        return SA_OK; /* the host's memory is no ceiling of this device; it declares its own */
-    }
-    SA_TRY(sa_bench_memory_open(&b->memory, sa_device_pool(b->device), MEMORY_BYTES, err));
-    sa_bench_case *c = &b->cases[b->count++];
-    *c = sa_bench_case_new(SA_BENCH_CEILING_BYTES, "memory-read", "256 MiB", b->precision);
-    c->run = sa_bench_memory_run;
-    c->context = b->memory;
-    c->bytes = MEMORY_BYTES;
-    return SA_OK;
-}
-
 static sa_status set_up(bench *b, sa_error *err)
 {
     b->cases = calloc(SA_BENCH_MOST_CASES, sizeof *b->cases);
     if (b->cases == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the measurements");
     }
-    SA_TRY(make_picture(b, err));
+    SA_TRY(sa_bench_picture(b->cli, b->options->image, &b->image, err));
     SA_TRY(open_model(b, err));
     SA_TRY(make_queries(b, err));
     SA_TRY(make_ends(b, err));
     add_model(b);
-    return add_ceilings(b, err);
+    const sa_sam_vision_config *v = &b->config.vision;
+    size_t grid = v->image_size / v->patch_size;
+    return sa_bench_ceilings_open(&b->ceilings, b->device, b->stream, grid * grid, v->hidden, v->mlp_dim,
+                                  b->precision, b->cases, &b->count, err);
 }
 
 static void tear_down(bench *b)
 {
-    sa_bench_memory_close(b->memory);
-    for (size_t i = 0; i < SHAPES; i++) {
-        sa_bench_gemm_pair_close(&b->gemms[i]);
-    }
+    sa_bench_ceilings_close(&b->ceilings);
     if (b->on_device != NULL) {
         sa_device_free(b->device, b->on_device);
     }
@@ -363,7 +317,7 @@ static void print_start(const bench *b)
         "%.0f MB, of it %d MB for the ceilings\n",
         b->open_seconds, (double)costs.weight_bytes * 1e-6, (double)costs.activation_bytes * 1e-6,
         (double)costs.slot_bytes * 1e-6, (double)sa_machine_peak_memory() * 1e-6,
-        sa_device_reads_host(b->device) ? MEMORY_BYTES / 1000000 : 0);
+        sa_device_reads_host(b->device) ? SA_BENCH_MEMORY_BYTES / 1000000 : 0);
 }
 
 /* Where the time goes, on devices that can tell. */

@@ -9,8 +9,14 @@ static sa_status run_bench(const sa_cli *cli, const sa_bench_options *options, s
     if (strcmp(name, "gemm") == 0) {
         return sa_bench_gemms(cli, options, err);
     }
+    if (strcmp(name, "vit") == 0) {
+        return sa_bench_vit(cli, options, err);
+    }
+    if (strcmp(name, "llm") == 0) {
+        return sa_bench_llm(cli, options, err);
+    }
     if (strcmp(name, "sam") != 0) {
-        return sa_fail(err, SA_BAD_USAGE, name, "choose sam or gemm", "no such measurement");
+        return sa_fail(err, SA_BAD_USAGE, name, "choose sam, vit, llm or gemm", "no such measurement");
     }
     if (options->segmenter == NULL) {
         return sa_fail(err, SA_BAD_USAGE, "--segmenter", "give the directory of a SAM checkpoint", "missing");
@@ -24,8 +30,9 @@ int sa_command_bench(int argc, char **argv)
     int64_t repeats;
     const sa_option table[] = {
         {"segmenter", SA_OPTION_TEXT, &o.segmenter, "DIR", "sam: the model", NULL, 0, 0},
-        {"image", SA_OPTION_TEXT, &o.image, "FILE", "sam: the picture (default: random pixels, 1280x960)",
-         NULL, 0, 0},
+        {"model", SA_OPTION_TEXT, &o.model, "DIR", "vit: the CLIP; llm: the decoder", NULL, 0, 0},
+        {"image", SA_OPTION_TEXT, &o.image, "FILE",
+         "sam, vit: the picture (default: random pixels, 1280x960)", NULL, 0, 0},
         {"shape", SA_OPTION_LIST, NULL, "M,N,K", "gemm: a product to measure (default: those of SAM)", NULL,
          0, 0},
         {"repeats", SA_OPTION_INTEGER, &repeats, "N", "rounds; the median is reported", "5", 1,
@@ -34,7 +41,8 @@ int sa_command_bench(int argc, char **argv)
     const sa_syntax syntax = {
         .name = "bench",
         .summary = "Measures speed, beside what the machine can do in the same minute.",
-        .usage = "sam --segmenter DIR [OPTION]... | gemm [--shape M,N,K]... [OPTION]...",
+        .usage = "sam --segmenter DIR [OPTION]... | (vit|llm) --model DIR [OPTION]... | "
+                 "gemm [--shape M,N,K]... [OPTION]...",
         .example = "segagent bench sam --segmenter sam-vit-base --precision bf16 --repeats 7",
         .options = table,
         .count = sizeof table / sizeof table[0],

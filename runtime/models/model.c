@@ -1,3 +1,7 @@
+/*
+ * Loading: tensors of a file, checked and packed, one after another through one host buffer (and one device
+ * buffer, where the device cannot read the host's memory); and the ops on what was loaded.
+ */
 #include "runtime/models/model.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * Looking for added tokens: at each place of the text the longest one that begins there wins, and the search
+ * goes on behind it, as the Aho-Corasick matcher of the library tokenizers does it ("leftmost longest").
+ */
 #include "runtime/text/added.h"
 
 #include <stdlib.h>

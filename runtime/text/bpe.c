@@ -217,6 +217,7 @@ static bool remember_split(const encoding *e, int32_t id, size_t left_size)
     return sa_pair_table_put(&e->room->splits, (uint32_t)id, 0, (uint32_t)left_size, 0);
 }
 
+/* Puts the pair on the heap if it can be merged; -1 for "there is no neighbour". */
 static bool add_candidate(const encoding *e, int32_t left, int32_t right)
 {
     if (left < 0 || right < 0) {
@@ -231,6 +232,10 @@ static bool add_candidate(const encoding *e, int32_t left, int32_t right)
     return remember_split(e, merge.id, a->size) && push(e->room, merge);
 }
 
+/*
+ * Every pair of neighbours is looked at once in the beginning and again when a merge makes it new, so that no
+ * candidate is missed; those that a merge has made stale are told by their size when they come up.
+ */
 static bool merge_all(const encoding *e)
 {
     sa_model_room *room = e->room;
@@ -307,6 +312,7 @@ static bool append_segmented(const encoding *e, const sa_symbol *symbol, bool *a
     }
 }
 
+/* What is left of the list, from its first symbol, which never goes away. */
 static sa_status append_ids(const encoding *e, sa_tokens *out, sa_error *err)
 {
     bool after_unknown = false;

@@ -6,6 +6,7 @@
 
 static const char DAMAGED[] = "the file is damaged; get it again";
 
+/* The blob: four bytes with the trie's size, the trie, the replacements; little-endian. */
 sa_status sa_charsmap_read(sa_charsmap *map, const void *blob, size_t size, const char *file, sa_error *err)
 {
     *map = (sa_charsmap){0};

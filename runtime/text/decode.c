@@ -73,6 +73,7 @@ static void flush_characters(sa_detokenizer *s, sa_text *out)
     }
 }
 
+/* A piece of nothing but letters is the bytes that they stand for; any other piece is its own text. */
 static void push_letters(sa_detokenizer *s, const char *piece, size_t size, sa_text *out)
 {
     const unsigned char *at = (const unsigned char *)piece;
@@ -156,6 +157,7 @@ static sa_status push_fallback(sa_detokenizer *s, size_t step, const char *piece
 
 /* -- Steps on text -- */
 
+/* The normaliser's step does it, on a copy. */
 static sa_status push_replaced(sa_detokenizer *s, size_t step, const char *piece, size_t size, sa_text *out,
                                sa_error *err)
 {
@@ -257,6 +259,10 @@ static void append_unescaped(const char *piece, size_t size, sa_text *out)
     }
 }
 
+/*
+ * Byte pieces wait until their run is over; the blank in front of the text is dropped if the normaliser put
+ * it there.
+ */
 static void push_sentencepiece(sa_detokenizer *s, int32_t id, const char *piece, size_t size, sa_text *out)
 {
     const sa_tokenizer *t = s->tokenizer;

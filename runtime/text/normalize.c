@@ -1,3 +1,7 @@
+/*
+ * One function for each kind of step, all alike: read the text, append what becomes of it to another buffer.
+ * sa_normalize swaps the two between steps.
+ */
 #include "runtime/text/normalize.h"
 
 #include <stdlib.h>
@@ -150,6 +154,9 @@ static bool put_in_order(utf8proc_int32_t *codes, size_t count, bool old)
     return true;
 }
 
+/*
+ * Decompose, order, compose. ASCII is in every form already, which spares most texts the work.
+ */
 static void to_form(const sa_normalizer *step, const sa_text *text, sa_text *out)
 {
     bool compatible = step->kind == SA_NORMALIZE_NFKC || step->kind == SA_NORMALIZE_NFKD;
@@ -214,6 +221,7 @@ static void each_character(const sa_text *text, sa_normalizer_kind kind, sa_text
     }
 }
 
+/* White space off the ends, character by character. */
 static void strip(const sa_normalizer *step, const sa_text *text, sa_text *out)
 {
     const unsigned char *bytes = (const unsigned char *)text->bytes;
@@ -240,6 +248,7 @@ static void strip(const sa_normalizer *step, const sa_text *text, sa_text *out)
     sa_text_append(out, text->bytes + begin, end - begin);
 }
 
+/* Every match of the pattern by the text, which may be empty. */
 static sa_status replace(const sa_normalizer *step, const sa_text *text, sa_text *out, sa_error *err)
 {
     sa_matches matches = sa_matches_on(step->pattern, text->bytes, text->size);
@@ -351,6 +360,10 @@ static void drop_last_blanks(const sa_normalizer *step, sa_text *out)
     }
 }
 
+/*
+ * SentencePiece's whole normaliser: rules by the longest beginning, blanks in front, doubled and behind
+ * dropped if asked for, and the blank that is put in front of (or behind) every text.
+ */
 static void sentencepiece(const sa_normalizer *step, const sa_text *text, sa_text *out)
 {
     const char *piece = NULL;

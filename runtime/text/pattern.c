@@ -1,3 +1,8 @@
+/*
+ * Two parts: a translation of the pattern's text, which refuses what the two libraries understand
+ * differently, and PCRE2's compiler and matcher with bounds, since patterns come from files that nobody
+ * vouches for.
+ */
 #include "runtime/text/pattern.h"
 
 #include <pcre2.h>

@@ -135,6 +135,7 @@ static void add_eos(sa_tokenizer *t, int64_t id)
     }
 }
 
+/* bos_token, eos_token, ...: of tokenizer_config.json and of special_tokens_map.json. */
 static sa_status read_named(sa_tokenizer *t, const char *path, const json_t *object, sa_error *err)
 {
     int32_t eos = -1;

@@ -99,6 +99,10 @@ static bool get_halves(const json_t *merge, const char *halves[2], size_t sizes[
     return true;
 }
 
+/*
+ * The rank of a merge is its place in the list. What comes out is the piece that the two halves spell,
+ * without the mark that the second carries.
+ */
 static sa_status put_merge(sa_tokenizer *t, uint32_t rank, const char *halves[2], const size_t sizes[2],
                            sa_text *joined, sa_error *err)
 {
@@ -264,6 +268,7 @@ static sa_status read_model(sa_tokenizer *t, const json_t *model, sa_error *err)
 
 /* -- Added tokens -- */
 
+/* A token that the vocabulary has already keeps the id it has there, whatever this list says. */
 static sa_status read_added(sa_tokenizer *t, const json_t *entry, sa_error *err)
 {
     const char *content = NULL;

@@ -281,6 +281,7 @@ static sa_status set_ranks(reader *r)
     return SA_OK;
 }
 
+/* The unigram model: scores, what an unknown character costs, and the trie of what may be used. */
 static sa_status set_scores(reader *r)
 {
     sa_model *model = &r->tokenizer->model;
@@ -363,6 +364,7 @@ static int32_t find_control(const reader *r, int index, const char *usual)
     return id >= 0 && model->types[id] == SA_PIECE_CONTROL ? id : -1;
 }
 
+/* Once all pieces are known: the order of fields in the file means nothing. */
 static sa_status set_up(reader *r)
 {
     sa_tokenizer *t = r->tokenizer;

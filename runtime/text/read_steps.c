@@ -224,6 +224,7 @@ static sa_status read_split(sa_tokenizer *t, const json_t *object, sa_error *err
     return sa_tokenizer_add_splitter(t, step, err);
 }
 
+/* Up to three steps of ours: a blank in front, GPT-2's words, bytes as letters. */
 static sa_status read_byte_level(sa_tokenizer *t, const json_t *object, sa_error *err)
 {
     bool add_prefix = true;
@@ -424,6 +425,8 @@ static void prepend_tokens(sa_tokens *tokens, sa_tokens *front)
     *front = (sa_tokens){0};
 }
 
+/* What stands before the text and behind it; for a pair of texts, which we never have, there is another list.
+ */
 static sa_status read_template(sa_tokenizer *t, const json_t *object, sa_tokens *front, sa_error *err)
 {
     const json_t *single = json_object_get(object, "single");

@@ -97,6 +97,7 @@ static sa_status read_line(sa_tokenizer *t, size_t number, const char *line, siz
                : sa_tokenizer_no_room(t, err);
 }
 
+/* Empty lines are passed over; the last needs no newline. */
 static sa_status read_lines(sa_tokenizer *t, const char *bytes, size_t size, sa_error *err)
 {
     sa_text piece = {0};

@@ -1,3 +1,7 @@
+/*
+ * Each step either cuts a part into ranges and hands them on to the next step, or rewrites it and hands on
+ * the whole. Parts are handed on depth first, so that nothing but the ranges of one part per step is kept.
+ */
 #include "runtime/text/split.h"
 
 #include <stdlib.h>
@@ -107,6 +111,7 @@ static size_t join_to_next(sa_range *ranges, size_t count)
     return count - first;
 }
 
+/* Ranges, joined as the behaviour asks for it; those that are left go to the next step. */
 static sa_status cut(const splitting *s, size_t depth, const char *text, size_t size, bool at_origin,
                      sa_error *err)
 {
@@ -137,6 +142,7 @@ static bool begins_with(const char *text, size_t size, const char *beginning)
     return size >= length && memcmp(text, beginning, length) == 0;
 }
 
+/* The mark goes in front unless the part begins with it, or with a blank, which becomes it. */
 static void put_metaspace(const sa_splitter *step, const char *text, size_t size, bool at_origin,
                           sa_text *out)
 {

@@ -1,3 +1,4 @@
+/* Hash tables with open addressing, at most half full; nothing is ever taken out of them. */
 #include "runtime/text/tables.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * A prompt is written message by message; pictures end one text part and begin the next, so that whoever
+ * encodes it puts a picture's features between two lists of ids.
+ */
 #include "runtime/text/template.h"
 
 #include <stdio.h>

@@ -1,3 +1,7 @@
+/*
+ * Where the parts come together: which file of a directory is read and by whom, and the way of a text through
+ * added tokens, normalisers, pre-tokenizers and model.
+ */
 #include "runtime/text/tokenizer.h"
 
 #include <dirent.h>
@@ -64,6 +68,7 @@ sa_status sa_tokenizer_no_room(const sa_tokenizer *tokenizer, sa_error *err)
     return sa_fail(err, SA_NO_ROOM, tokenizer->file, NULL, "no memory for a tokenizer or its text");
 }
 
+/* Bounds that no real file comes near; they keep every array of steps a plain one. */
 static sa_status too_many(const sa_tokenizer *t, const char *what, size_t most, sa_error *err)
 {
     return sa_fail(err, SA_BAD_INPUT, t->file, "use a tokenizer of the standard kind",
@@ -386,12 +391,14 @@ typedef struct {
     sa_tokens *out;
 } encoder;
 
+/* The end of sa_split: one part becomes ids. */
 static sa_status take_part(void *context, const char *part, size_t size, sa_error *err)
 {
     encoder *e = context;
     return sa_model_encode(&e->tokenizer->model, part, size, &e->model, e->out, err);
 }
 
+/* Normalised text between added tokens goes through the pre-tokenizers, and each part into the model. */
 static sa_status split_stretch(encoder *e, const char *text, size_t size, bool at_origin, sa_error *err)
 {
     const sa_tokenizer *t = e->tokenizer;
@@ -424,6 +431,7 @@ static sa_status encode_stretch(encoder *e, const char *text, size_t size, bool 
     return SA_OK;
 }
 
+/* The whole text: tokens that are looked for in it as it came, and the stretches between them. */
 static sa_status encode_text(encoder *e, const char *text, size_t size, sa_error *err)
 {
     const sa_tokenizer *t = e->tokenizer;

@@ -107,6 +107,10 @@ static sa_status append_ids(const sa_model *model, const char *part, const sa_be
     return SA_OK;
 }
 
+/*
+ * Forward over the text, each piece offered to the place where it ends; every character can be crossed, if by
+ * the unknown token, so that there is always a way to the end.
+ */
 sa_status sa_unigram_encode(const sa_model *model, const char *part, size_t size, sa_model_room *room,
                             sa_tokens *out, sa_error *err)
 {

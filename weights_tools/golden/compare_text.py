@@ -176,7 +176,9 @@ def compare(name, peer, reference, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--peer", required=True, help="the program text_peer of a build")
     parser.add_argument("--count", type=int, default=1000, help="strings for each tokenizer")
     parser.add_argument("--size", type=int, default=2000, help="pieces of each vocabulary, about")
@@ -189,7 +191,11 @@ def main():
     options = parser.parse_args()
     total = differences = 0
     with tempfile.TemporaryDirectory() as temporary:
-        chosen = {options.directory.name: None} if options.directory else {n: kinds.MAKERS[n] for n in options.only}
+        chosen = (
+            {options.directory.name: None}
+            if options.directory
+            else {n: kinds.MAKERS[n] for n in options.only}
+        )
         for name, maker in chosen.items():
             directory = options.directory or Path(temporary) / name
             if maker is not None:
@@ -203,7 +209,9 @@ def main():
             peer = Peer(options.peer, directory)
             count = compare(name, peer, reference, options)
             peer.close()
-            print(f"{name}: {count.encoded} encoded, {count.decoded} decoded, {count.differences} differences")
+            print(
+                f"{name}: {count.encoded} encoded, {count.decoded} decoded, {count.differences} differences"
+            )
             total += count.encoded
             differences += count.differences
     print(f"all: {total} strings, {differences} differences")

@@ -38,8 +38,8 @@ SMALLEST_GAP = 1e-3  # of the largest logit, between the chosen token and the ne
 
 # image size, patch, feature layer, strategy, activation, how the picture becomes square, linear projector, tied head
 VARIANTS = {
-    "huggingface": dict(image=32, patch=8, layer=-2, keep=False, act="quick_gelu", pad=False, seed=7),
-    "full": dict(image=30, patch=8, layer=-1, keep=True, act="gelu", pad=True, tied=True, bias=False, seed=1),
+    "huggingface": dict(image=32, patch=8, layer=-2, keep=False, act="quick_gelu", pad=False, seed=14),
+    "full": dict(image=30, patch=8, layer=-1, keep=True, act="gelu", pad=True, tied=True, bias=False, seed=4),
     "original": dict(
         image=24, patch=6, layer=-2, keep=False, act="quick_gelu", pad=True, linear=True, seed=28
     ),

@@ -129,7 +129,10 @@ def make_llama_vector(out, path):
     ]
     root = {
         "added_tokens": [{"id": i, "content": p, **flags} for p, i in pieces[:3]],
-        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": kinds.SPACE}, pattern]},
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [{"type": "Prepend", "prepend": kinds.SPACE}, pattern],
+        },
         "pre_tokenizer": None,
         "post_processor": {
             "type": "TemplateProcessing",
@@ -156,7 +159,9 @@ def make_llama_vector(out, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("tests/golden/text"))
     parser.add_argument("--qwen", type=Path)
     parser.add_argument("--llama", type=Path)

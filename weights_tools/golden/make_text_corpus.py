@@ -45,17 +45,26 @@ def write(name, file, data):
 def tokenizer_files():
     vocabulary = {"[UNK]": 0, "a": 1, "b": 2, "ab": 3, SPACE: 4, SPACE + "a": 5, "<0x41>": 6, "é": 7}
     merges = [("a", "b"), (SPACE, "a")]
-    bpe = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="[UNK]", fuse_unk=True, byte_fallback=True))
+    bpe = Tokenizer(
+        models.BPE(vocab=vocabulary, merges=merges, unk_token="[UNK]", fuse_unk=True, byte_fallback=True)
+    )
     bpe.normalizer = normalizers.Sequence(
         [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE), normalizers.Replace(Regex("x+"), "b")]
     )
-    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    steps = [
+        decoders.Replace(SPACE, " "),
+        decoders.ByteFallback(),
+        decoders.Fuse(),
+        decoders.Strip(" ", 1, 0),
+    ]
     bpe.decoder = decoders.Sequence(steps)
     bpe.post_processor = processors.TemplateProcessing(single="[UNK] $A", special_tokens=[("[UNK]", 0)])
     bpe.add_special_tokens([AddedToken("<s>", lstrip=True, rstrip=True)])
     bpe.add_tokens([AddedToken("aab", single_word=True)])
     write("tokenizer_json", "bpe.json", bpe.to_str())
-    letters = Tokenizer(models.BPE(vocab={"a": 0, "Ġ": 1, "Ġa": 2, "Ã": 3, "©": 4}, merges=[("Ġ", "a")], ignore_merges=True))
+    letters = Tokenizer(
+        models.BPE(vocab={"a": 0, "Ġ": 1, "Ġa": 2, "Ã": 3, "©": 4}, merges=[("Ġ", "a")], ignore_merges=True)
+    )
     letters.normalizer = normalizers.NFC()
     letters.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -95,7 +104,9 @@ def tokenizer_files():
 
 def other_files():
     lines = [base64.b64encode(bytes([b])) + b" %d" % b for b in range(256)]
-    lines += [base64.b64encode(p) + b" %d" % (256 + i) for i, p in enumerate([b"ab", b" a", b"aab", b"\xc3\xa9"])]
+    lines += [
+        base64.b64encode(p) + b" %d" % (256 + i) for i, p in enumerate([b"ab", b" a", b"aab", b"\xc3\xa9"])
+    ]
     write("tiktoken", "qwen.tiktoken", b"\n".join(lines))
     write("tiktoken", "short.tiktoken", b"IQ== 0\nIg== 1\n")
     vocabulary = json.dumps({"a": 0, "b": 1, "Ġ": 2, "ab": 3, "Ġa": 4})
@@ -103,7 +114,14 @@ def other_files():
     write("merges", "gpt2", vocabulary + " \0a b\r\nĠ a")
     write("merges", "unknown", vocabulary + "\0a c\n")
     usual = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)]
-    learnt = [(SPACE, -1.0, 1), ("a", -2.0, 1), ("b", -3.0, 1), ("ab", -1.0, 1), (SPACE + "a", -0.5, 5), ("aab", 0.0, 4)]
+    learnt = [
+        (SPACE, -1.0, 1),
+        ("a", -2.0, 1),
+        ("b", -3.0, 1),
+        ("ab", -1.0, 1),
+        (SPACE + "a", -0.5, 5),
+        ("aab", 0.0, 4),
+    ]
     octets = [(f"<0x{b:02X}>", 0.0, 6) for b in range(256)]
     plain = field(3, 1) + field(4, 0) + field(5, 1)
     write("sentencepiece", "unigram.model", sentencepiece(usual + learnt, field(3, 1), plain))
@@ -129,12 +147,25 @@ def other_files():
     rules.unlink()
     write("sentencepiece", "map.model", model.getvalue())
     token = {"content": "<y>", "special": True, "lstrip": True, "normalized": False}
-    config = {"added_tokens_decoder": {"7": token}, "add_bos_token": True, "add_eos_token": True, "bos_token": "<s>"}
-    write("tokenizer_config", "config", b"\0" + json.dumps({**config, "eos_token": {"content": "</s>"}}).encode())
+    config = {
+        "added_tokens_decoder": {"7": token},
+        "add_bos_token": True,
+        "add_eos_token": True,
+        "bos_token": "<s>",
+    }
+    write(
+        "tokenizer_config",
+        "config",
+        b"\0" + json.dumps({**config, "eos_token": {"content": "</s>"}}).encode(),
+    )
     named = {"bos_token": "<s>", "pad_token": "a", "additional_special_tokens": ["<x>", "b"]}
     write("tokenizer_config", "named", b"\1" + json.dumps(named).encode())
     write("tokenizer_config", "added", b"\2" + json.dumps({"<z>": 9}).encode())
-    write("tokenizer_config", "generation", b"\3" + json.dumps({"eos_token_id": [4, 2, 99], "pad_token_id": 1}).encode())
+    write(
+        "tokenizer_config",
+        "generation",
+        b"\3" + json.dumps({"eos_token_id": [4, 2, 99], "pad_token_id": 1}).encode(),
+    )
 
 
 if __name__ == "__main__":

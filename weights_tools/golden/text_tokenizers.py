@@ -86,7 +86,9 @@ def of_transformers(directory):
     def encode(data, flags):
         text = data.decode("utf-8", "replace")
         parse = bool(flags & PARSE_SPECIAL)
-        return tokenizer.encode(text, add_special_tokens=bool(flags & ADD_SPECIAL), split_special_tokens=not parse)
+        return tokenizer.encode(
+            text, add_special_tokens=bool(flags & ADD_SPECIAL), split_special_tokens=not parse
+        )
 
     def decode(ids, skip):
         return tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False)
@@ -148,7 +150,9 @@ def save(tokenizer, directory):
 def add_odd_tokens(tokenizer):
     """Added tokens with every flag."""
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>", AddedToken("<mask>", lstrip=True)])
-    tokenizer.add_special_tokens([AddedToken("<r>", rstrip=True), AddedToken("<both>", lstrip=True, rstrip=True)])
+    tokenizer.add_special_tokens(
+        [AddedToken("<r>", rstrip=True), AddedToken("<both>", lstrip=True, rstrip=True)]
+    )
     tokenizer.add_tokens([AddedToken("word", single_word=True), "<image>", "<image>s", "café", "  two"])
     tokenizer.add_tokens([AddedToken("raw", normalized=False), AddedToken("É", normalized=False)])
 
@@ -247,9 +251,7 @@ def pieces_bpe(size):
     tokens += sorted((t for t in learnt["vocab"] if t not in tokens), key=learnt["vocab"].get)
     merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in learnt["merges"]]
     vocabulary = {t: i for i, t in enumerate(tokens)}
-    return models.BPE(
-        vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True
-    )
+    return models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
 
 
 def finish_llama(tokenizer, directory):
@@ -266,18 +268,14 @@ def finish_llama(tokenizer, directory):
 def llama_v4(directory, size):
     """As transformers 4 writes LLaMA 2."""
     tokenizer = Tokenizer(pieces_bpe(size))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
-    )
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
     return finish_llama(tokenizer, directory)
 
 
 def llama_v5(directory, size):
     """As transformers 5 writes it."""
     tokenizer = Tokenizer(pieces_bpe(size))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(
-        replacement=SPACE, prepend_scheme="first", split=False
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="first", split=False)
     return finish_llama(tokenizer, directory)
 
 
@@ -289,7 +287,10 @@ def clip(directory, size):
     )
     words = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(words), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(words), "removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|startoftext|>", "<|endoftext|>"]
@@ -344,7 +345,9 @@ def splits(directory, size):
 
 def unigram(directory, size):
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
     trainer = trainers.UnigramTrainer(

@@ -1,0 +1,250 @@
+/*
+ * segagent bench llm: a decoder of the LLaMA family. Prefill of one prompt, and decoding of one token for 1,
+ * 8 and 16 sequences that have that prompt behind them, beside the ceilings at the model's own shapes.
+ *
+ * Decoding reads all weights and every sequence's keys and values once: "bytes". Its arithmetic grows with
+ * the sequences, so that with enough of them the ceiling of products is the lower one.
+ */
+#include <stdlib.h>
+
+#include "bench/bench.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/philox.h"
+#include "runtime/cli/machine.h"
+#include "runtime/models/llama.h"
+
+enum { PROMPT = 640, CASES = 3 };
+static const size_t batches[CASES] = {1, 8, 16};
+
+typedef struct bench bench;
+
+/* One token for `count` sequences. */
+typedef struct {
+    bench *of;
+    size_t count;
+} decoding;
+
+struct bench {
+    const sa_cli *cli;
+    const sa_bench_options *options;
+    sa_device *device;
+    sa_stream *stream; /* of the ceilings; the model has its own */
+    sa_llama *llama;
+    sa_dtype precision;
+    double open_seconds;
+    size_t prompt, sequences, pages; /* pages of one sequence */
+    int32_t *tokens, *lists;         /* [prompt + 1], [sequences, pages] */
+    sa_llama_item *items;            /* [sequences] */
+    sa_sample_choice *choices;
+    int32_t *drawn;
+    float *logprobs;
+    decoding decode[CASES];
+    sa_bench_ceilings ceilings;
+    sa_bench_case *cases;
+    size_t count;
+};
+
+/* ---- what is measured ---- */
+
+static sa_status forward(bench *b, size_t count, size_t start, size_t tokens, sa_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        b->items[i] = (sa_llama_item){.start = start,
+                                      .count = tokens,
+                                      .tokens = b->tokens + start,
+                                      .pages = b->lists + i * b->pages,
+                                      .logits = 1};
+    }
+    SA_TRY(sa_llama_forward(b->llama, b->items, count, err));
+    return sa_llama_sample(b->llama, b->choices, b->drawn, b->logprobs, err);
+}
+
+static sa_status run_prefill(void *context, sa_error *err)
+{
+    bench *b = context;
+    return forward(b, 1, 0, b->prompt, err);
+}
+
+static sa_status run_decode(void *context, sa_error *err)
+{
+    const decoding *d = context;
+    return forward(d->of, d->count, d->of->prompt, 1, err);
+}
+
+/* ---- setting up ---- */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static sa_status open_model(bench *b, sa_error *err)
+{
+    sa_llama_config config;
+    if (b->options->model == NULL) {
+        return sa_fail(err, SA_BAD_USAGE, "--model", "give the directory of a decoder", "missing");
+    }
+    SA_TRY(sa_llama_config_read(b->options->model, &config, err));
+    SA_TRY(sa_cli_open_device(b->cli, &b->device, err));
+    SA_TRY(sa_cli_choose_precision(b->cli, b->device, &b->precision, err));
+    SA_TRY(sa_stream_open(&b->stream, b->device, err));
+    b->prompt = least(PROMPT, config.positions - 1);
+    b->pages = (b->prompt + 1 + SA_KV_PAGE - 1) / SA_KV_PAGE;
+    b->sequences = batches[CASES - 1];
+    const sa_llama_options options = {.precision = b->precision,
+                                      .context = b->prompt + 1,
+                                      .pages = b->sequences * b->pages,
+                                      .rows = b->prompt,
+                                      .items = b->sequences,
+                                      .logit_rows = b->sequences};
+    double start = sa_clock_seconds();
+    SA_TRY(sa_llama_open(&b->llama, b->device, b->options->model, &options, err));
+    b->open_seconds = sa_clock_seconds() - start;
+    return SA_OK;
+}
+
+/* Random tokens; every sequence has pages of its own. */
+static sa_status make_sequences(bench *b, sa_error *err)
+{
+    size_t vocabulary = sa_llama_get_config(b->llama)->vocabulary;
+    b->tokens = calloc(b->prompt + 1, sizeof *b->tokens);
+    b->lists = calloc(b->sequences * b->pages, sizeof *b->lists);
+    b->items = calloc(b->sequences, sizeof *b->items);
+    b->choices = calloc(b->sequences, sizeof *b->choices);
+    b->drawn = calloc(b->sequences, sizeof *b->drawn);
+    b->logprobs = calloc(b->sequences, sizeof *b->logprobs);
+    if (b->tokens == NULL || b->lists == NULL || b->items == NULL || b->choices == NULL || b->drawn == NULL ||
+        b->logprobs == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a measurement");
+    }
+    for (size_t i = 0; i <= b->prompt; i++) {
+        sa_philox block = sa_philox_block((uint64_t)b->cli->common.seed, i, 2);
+        b->tokens[i] = (int32_t)(block.word[0] % vocabulary);
+    }
+    for (size_t i = 0; i < b->sequences * b->pages; i++) {
+        b->lists[i] = (int32_t)i;
+    }
+    return SA_OK;
+}
+
+/* Decoding shall not read zeros: every sequence gets the prompt's keys and values. */
+static sa_status fill_pages(bench *b, sa_error *err)
+{
+    SA_TRY(forward(b, 1, 0, b->prompt, err));
+    for (size_t i = b->pages; i < b->sequences * b->pages; i++) {
+        sa_llama_copy_page(b->llama, (int32_t)(i % b->pages), (int32_t)i);
+    }
+    return SA_OK;
+}
+
+static sa_bench_case *add(bench *b, const char *name, const char *shape, void *context,
+                          sa_status (*run)(void *context, sa_error *err))
+{
+    sa_bench_case *c = &b->cases[b->count++];
+    *c = sa_bench_case_new(SA_BENCH_WORK, name, shape, b->precision);
+    c->run = run;
+    c->context = context;
+    return c;
+}
+
+static void add_model(bench *b)
+{
+    const sa_llama_config *config = sa_llama_get_config(b->llama);
+    const sa_llama_memory memory = sa_llama_get_memory(b->llama);
+    size_t t = sa_dtype_size(b->precision);
+    /* the embedding is not streamed, but for the rows of the tokens, unless it is the head, too */
+    double embedding = config->tied ? 0.0 : (double)(config->vocabulary * config->hidden * t);
+    double weights = (double)memory.weight_bytes - embedding;
+    char shape[160], name[32];
+    snprintf(shape, sizeof shape, "%zu tokens, hidden %zu, %zu layers", b->prompt, config->hidden,
+             config->layers);
+    sa_bench_case *prefill = add(b, "prefill", shape, b, run_prefill);
+    for (size_t i = 0; i < b->prompt; i++) {
+        prefill->flops += sa_llama_flops(b->llama, i, i + 1 == b->prompt);
+    }
+    prefill->bytes = weights;
+    for (size_t i = 0; i < CASES; i++) {
+        double n = (double)batches[i];
+        b->decode[i] = (decoding){b, batches[i]};
+        snprintf(name, sizeof name, "decode%zu", batches[i]);
+        snprintf(shape, sizeof shape, "%zu sequences behind %zu tokens", batches[i], b->prompt);
+        sa_bench_case *c = add(b, name, shape, &b->decode[i], run_decode);
+        c->flops = n * sa_llama_flops(b->llama, b->prompt, true);
+        c->bytes = weights + n * (double)(b->pages * memory.page_bytes);
+    }
+}
+
+static sa_status set_up(bench *b, sa_error *err)
+{
+    b->cases = calloc(SA_BENCH_MOST_CASES, sizeof *b->cases);
+    if (b->cases == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the measurements");
+    }
+    SA_TRY(open_model(b, err));
+    SA_TRY(make_sequences(b, err));
+    SA_TRY(fill_pages(b, err));
+    add_model(b);
+    const sa_llama_config *c = sa_llama_get_config(b->llama);
+    return sa_bench_ceilings_open(&b->ceilings, b->device, b->stream, b->prompt, c->hidden, c->mlp_dim,
+                                  b->precision, b->cases, &b->count, err);
+}
+
+static void tear_down(bench *b)
+{
+    sa_bench_ceilings_close(&b->ceilings);
+    free(b->tokens);
+    free(b->lists);
+    free(b->items);
+    free(b->choices);
+    free(b->drawn);
+    free(b->logprobs);
+    sa_llama_close(b->llama);
+    if (b->stream != NULL) {
+        sa_stream_close(b->stream);
+    }
+    if (b->device != NULL) {
+        sa_device_close(b->device);
+    }
+    free(b->cases);
+}
+
+/* ---- saying it ---- */
+
+static sa_status print(bench *b, sa_error *err)
+{
+    const sa_llama_memory memory = sa_llama_get_memory(b->llama);
+    sa_bench_frame frame = {.device = sa_device_name(b->device),
+                            .threads = sa_pool_threads(sa_device_pool(b->device))};
+    sa_bench_find_ceilings(b->device, b->cases, b->count, b->precision, &frame);
+    if (b->cli->common.json) {
+        sa_bench_print_json(b->cases, b->count, &frame, stdout);
+    } else {
+        sa_bench_print_table(b->cases, b->count, &frame, stdout);
+        printf(
+            "model opened in %.2f s; weights %.0f MB, activations %.0f MB, KV pages %.0f MB; peak resident "
+            "memory %.0f MB\n",
+            b->open_seconds, (double)memory.weight_bytes * 1e-6, (double)memory.activation_bytes * 1e-6,
+            (double)memory.kv_bytes * 1e-6, (double)sa_machine_peak_memory() * 1e-6);
+    }
+    bool json = b->cli->common.json;
+    SA_TRY(sa_bench_kernels(b->device, "prefill", b->precision, json, run_prefill, b, err));
+    return sa_bench_kernels(b->device, "decode1", b->precision, json, run_decode, &b->decode[0], err);
+}
+
+sa_status sa_bench_llm(const sa_cli *cli, const sa_bench_options *options, sa_error *err)
+{
+    bench b = {.cli = cli, .options = options};
+    sa_log log = cli->log;
+    sa_status status = set_up(&b, err);
+    if (status == SA_OK) {
+        long long total = (long long)(b.count * options->repeats);
+        sa_progress progress = sa_progress_start(&log, "bench", sa_device_name(b.device), total);
+        status = sa_bench_measure(b.cases, b.count, options->repeats, &progress, err);
+        sa_progress_end(&progress, total);
+    }
+    if (status == SA_OK) {
+        status = print(&b, err);
+    }
+    tear_down(&b);
+    return status;
+}
