@@ -53,6 +53,9 @@ run ask --model "$POLICY" --template plain --prompts "$SCRATCH/bad.jsonl"
 check "bad rows: exit code 1" test $CODE -eq 1
 check "five rows" test "$(wc -l <"$SCRATCH/out")" -eq 5
 check "four of them errors" test "$(grep -c '^{"error":{"file":' "$SCRATCH/out")" -eq 4
+check "each names its row" test \
+    "$(grep -oE '^\{"error":\{"file":"[^"]*bad\.jsonl:[1345]",' "$SCRATCH/out" | wc -l)" -eq 4
+check "and the picture that is missing" grep -q 'bad.jsonl:3","reason":"[^"]*none.png: ' "$SCRATCH/out"
 check "the good one is answered" cmp -s <(sed -n 2p "$SCRATCH/three" | without_seconds) \
     <(sed -n 2p "$SCRATCH/out" | without_seconds)
 
