@@ -122,16 +122,11 @@ void sa_ask_write_result(sa_json_writer *w, const sa_ask_engine *engine, const s
                          const sa_generate_answer *answer, double vision_seconds)
 {
     static const char *const reasons[] = {"eos", "stop", "length"};
-    char *text = calloc(answer->text.size + 1, 1); /* a string, which ends before what stopped it */
     sa_json_begin_object(w);
     write_ids(w, "prompt_tokens", prompt);
     write_ids(w, "tokens", &answer->tokens);
     sa_json_key(w, "text");
-    if (text != NULL && answer->text.size > 0) {
-        memcpy(text, answer->text.bytes, answer->text.size);
-    }
-    sa_json_string(w, text);
-    free(text);
+    sa_json_text(w, answer->text.bytes, answer->text.size);
     sa_json_key(w, "logprobs");
     sa_json_begin_array(w);
     for (size_t i = 0; i < answer->tokens.count; i++) {
