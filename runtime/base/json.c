@@ -490,20 +490,20 @@ static void put_ascii(FILE *stream, unsigned char c)
     }
 }
 
-static void put_quoted(FILE *stream, const char *text)
+static void put_quoted(FILE *stream, const char *text, size_t size)
 {
     putc('"', stream);
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
-        size_t length = sa_utf8_length(at, 4); /* the zero byte at the end stops it */
+    for (size_t i = 0; i < size;) {
+        const unsigned char *at = (const unsigned char *)text + i;
+        size_t length = sa_utf8_length(at, size - i);
         if (length == 0) {
             fputs("\xef\xbf\xbd", stream); /* U+FFFD */
-            at++;
         } else if (length == 1) {
-            put_ascii(stream, *at++);
+            put_ascii(stream, *at);
         } else {
             fwrite(at, 1, length, stream);
-            at += length;
         }
+        i += length == 0 ? 1 : length;
     }
     putc('"', stream);
 }
@@ -515,7 +515,7 @@ void sa_json_key(sa_json_writer *w, const char *key)
         putc(',', w->stream);
     }
     w->need_comma[w->depth - 1] = true;
-    put_quoted(w->stream, key);
+    put_quoted(w->stream, key, strlen(key));
     putc(':', w->stream);
     w->after_key = true;
 }
@@ -526,8 +526,13 @@ void sa_json_string(sa_json_writer *w, const char *text)
         sa_json_null(w);
         return;
     }
+    sa_json_text(w, text, strlen(text));
+}
+
+void sa_json_text(sa_json_writer *w, const char *bytes, size_t size)
+{
     before_value(w);
-    put_quoted(w->stream, text);
+    put_quoted(w->stream, bytes, size);
     after_value(w);
 }
 

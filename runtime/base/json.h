@@ -62,6 +62,8 @@ void sa_json_begin_array(sa_json_writer *w);
 void sa_json_end_array(sa_json_writer *w);
 void sa_json_key(sa_json_writer *w, const char *key);
 void sa_json_string(sa_json_writer *w, const char *text); /* NULL writes null */
+/* Text that may hold zero bytes, and need not end with one; NULL if size is 0. */
+void sa_json_text(sa_json_writer *w, const char *bytes, size_t size);
 void sa_json_int(sa_json_writer *w, int64_t value);
 void sa_json_f32(sa_json_writer *w, float value);
 void sa_json_f64(sa_json_writer *w, double value);

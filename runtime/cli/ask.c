@@ -122,16 +122,11 @@ void sa_ask_write_result(sa_json_writer *w, const sa_ask_engine *engine, const s
                          const sa_generate_answer *answer, double vision_seconds)
 {
     static const char *const reasons[] = {"eos", "stop", "length"};
-    char *text = calloc(answer->text.size + 1, 1); /* a string, which ends before what stopped it */
     sa_json_begin_object(w);
     write_ids(w, "prompt_tokens", prompt);
     write_ids(w, "tokens", &answer->tokens);
     sa_json_key(w, "text");
-    if (text != NULL && answer->text.size > 0) {
-        memcpy(text, answer->text.bytes, answer->text.size);
-    }
-    sa_json_string(w, text);
-    free(text);
+    sa_json_text(w, answer->text.bytes, answer->text.size);
     sa_json_key(w, "logprobs");
     sa_json_begin_array(w);
     for (size_t i = 0; i < answer->tokens.count; i++) {
@@ -291,6 +286,21 @@ static sa_status run_question(sa_cli *cli, const sa_ask_options *options, sa_err
 
 /* ---- the command ---- */
 
+/* What the op sample takes, as the f32 that it gets (kernels.h). */
+static sa_status check_sampling(const sa_ask_options *o, sa_error *err)
+{
+    float temperature = (float)o->temperature;
+    if (temperature != 0.0f && temperature < SA_SAMPLE_COLDEST) {
+        return sa_fail(err, SA_BAD_USAGE, "--temperature", "use 0 for the likeliest token",
+                       "%g is too near to 0", o->temperature);
+    }
+    if (!((float)o->top_p > 0.0f)) {
+        return sa_fail(err, SA_BAD_USAGE, "--top-p", "use --temperature 0 for the likeliest token",
+                       "%g leaves no token to draw", o->top_p);
+    }
+    return SA_OK;
+}
+
 /* Exactly one of the modes, and nothing that belongs to another. */
 static sa_status check_options(const sa_cli *cli, const sa_ask_options *o, sa_error *err)
 {
@@ -317,7 +327,7 @@ static sa_status check_options(const sa_cli *cli, const sa_ask_options *o, sa_er
                            "goes with --text and --tokens-in only");
         }
     }
-    return SA_OK;
+    return check_sampling(o, err);
 }
 
 static int run_command(sa_cli *cli, const sa_ask_options *options)

@@ -19,8 +19,8 @@ enum { ROWS_FILE_LIMIT = 1 << 30, PATH_ROOM = 1024, MOST_ROW_IMAGES = 8 };
 
 /* One row of a wave. */
 typedef struct {
-    char name[PATH_ROOM]; /* "prompts.jsonl:12" */
-    json_t *value;        /* owns the texts */
+    char name[512]; /* "prompts.jsonl:12"; fits sa_error.file, so that the two can be compared */
+    json_t *value;  /* owns the texts */
     sa_tokens prompt;
     sa_image images[MOST_ROW_IMAGES];
     const sa_image *pictures[MOST_ROW_IMAGES];
@@ -97,13 +97,18 @@ static void free_row(row *at)
     *at = (row){0};
 }
 
-static void write_error(run *r, const sa_error *why)
+/* An error may speak of a picture, of the template or of the model: the row is named in any case. */
+static void write_error(run *r, const char *name, const sa_error *why)
 {
     sa_json_writer w = sa_json_writer_on(stdout);
-    sa_log_error(&r->cli->log, why);
+    sa_error named;
+    bool of_another = why->file[0] != '\0' && strcmp(why->file, name) != 0;
+    sa_fail(&named, why->status, name, why->hint, "%s%s%s", of_another ? why->file : "",
+            of_another ? ": " : "", why->reason);
+    sa_log_error(&r->cli->log, &named);
     sa_json_begin_object(&w);
     sa_json_key(&w, "error");
-    sa_cli_write_error(&w, why);
+    sa_cli_write_error(&w, &named);
     sa_json_end_object(&w);
     sa_json_end_line(&w);
     r->failed++;
@@ -118,7 +123,7 @@ static size_t read_wave(run *r)
     size_t size, count = 0;
     while (count < r->batch && sa_lines_next(&r->lines, &line, &size)) {
         row *at = &r->wave[count++];
-        snprintf(at->name, sizeof at->name, "%.900s:%zu", r->options->prompts, r->lines.number);
+        snprintf(at->name, sizeof at->name, "%.480s:%zu", r->options->prompts, r->lines.number);
         at->status = read_row(r, at, line, size, &at->error);
     }
     return count;
@@ -135,11 +140,7 @@ static sa_status write_wave(run *r, size_t count, double vision, sa_error *err)
             sa_json_writer w = sa_json_writer_on(stdout);
             sa_ask_write_result(&w, &r->engine, &at->prompt, answer, vision);
         } else {
-            sa_error why = answer != NULL ? answer->error : at->error;
-            if (why.file[0] == '\0') {
-                snprintf(why.file, sizeof why.file, "%.500s", at->name);
-            }
-            write_error(r, &why);
+            write_error(r, at->name, answer != NULL ? &answer->error : &at->error);
         }
     }
     r->done += count;

@@ -2,9 +2,9 @@
  * The book of the KV pages: which page holds which tokens of which sequence. Metadata alone; the keys and
  * values stand in the model's pools (kernels.h, SA_KV_PAGE), and this file never touches a device.
  *
- *   create -> append (new tokens get their places) -> [ the model's forward writes them ] -> truncate,
- * release
+ *   create -> append (new tokens get their places) -> [ the model's forward writes them ] -> truncate
  *          -> share (the beginning of another sequence), fork (all of it): pages with more than one owner
+ *          -> release
  *
  * A page is never written while another sequence may read what is overwritten: appending behind a place in
  * the middle of a shared page gives that page's owner a copy of its own first (copy on write). Full shared

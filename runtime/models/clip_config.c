@@ -23,8 +23,9 @@ static sa_status bad_sizes(const sa_config_reader *r, const char *what)
 
 static sa_status check_sizes(const sa_config_reader *r, const sa_clip_config *c)
 {
-    if (c->image_size > 8192 || c->patch_size > c->image_size || c->image_size / c->patch_size > 512) {
-        return bad_sizes(r, "image_size must be at most 8192, and 1 to 512 times patch_size");
+    if (c->image_size < SA_CLIP_LEAST_SIDE || c->image_size > 8192 || c->patch_size > c->image_size ||
+        c->image_size / c->patch_size > 512) {
+        return bad_sizes(r, "image_size must be from 8 to 8192, and 1 to 512 times patch_size");
     }
     if (c->hidden % c->heads != 0 || c->hidden / c->heads > 128) {
         return bad_sizes(r, "hidden_size must be a multiple of num_attention_heads, at most 128 for each");

@@ -9,7 +9,10 @@
 #include "runtime/image/resize.h"
 #include "runtime/models/config.h"
 
-enum { SA_CLIP_MOST_LAYERS = 128 };
+enum {
+    SA_CLIP_MOST_LAYERS = 128,
+    SA_CLIP_LEAST_SIDE = 8, /* of image_size: sa_clip_picture_measure() holds from here on */
+};
 
 typedef struct {
     size_t image_size, patch_size; /* pixels; what is left of image_size / patch_size is not looked at */

@@ -8,7 +8,6 @@
 enum {
     STRIP_BYTES = 4 << 20,
     STRIP_ROWS = 256,
-    NARROW = 7, /* wider pictures are as wide as a window of taps, and are not copied to be padded */
 };
 
 static size_t most(size_t a, size_t b)
@@ -68,6 +67,15 @@ static size_t strip_rows(size_t padded)
     return most(least(least(STRIP_BYTES / (padded * 3), STRIP_ROWS), padded), 1);
 }
 
+/*
+ * The widest picture that is copied to be as wide as a window of taps (resize.c), and so needs memory that no
+ * wider one does: windows have 3 taps (bilinear) or 5 (bicubic), rounded up to 4 or 8.
+ */
+static size_t narrow(const sa_clip_preprocess *preprocess)
+{
+    return preprocess->filter == SA_RESIZE_BILINEAR ? 3 : 7;
+}
+
 static sa_status add_workspace(sa_resize_u8_args args, size_t *bytes, sa_error *err)
 {
     size_t more;
@@ -88,16 +96,19 @@ sa_status sa_clip_picture_measure(sa_clip_picture *p, const sa_clip_preprocess *
                            .shown = config->image_size / config->patch_size * config->patch_size,
                            .max_pixels = max_pixels,
                            .max_side = max_side};
+    size_t thin = narrow(preprocess);
     square = least(square, longest);
+    longest += longest == preprocess->edge; /* what keeps its size needs less than what is a little smaller */
+    square += square == preprocess->edge;
     SA_TRY(add_workspace(whole_picture(p, NULL, square, square, NULL), &p->workspace_bytes, err));
     if (preprocess->pad) {
         p->strip_bytes = most(STRIP_BYTES, longest * 3);
         p->column_bytes = longest * p->shown * 3;
         SA_TRY(add_workspace(strip_across(p, longest, strip_rows(longest)), &p->workspace_bytes, err));
-        SA_TRY(add_workspace(strip_across(p, NARROW, NARROW), &p->workspace_bytes, err));
+        SA_TRY(add_workspace(strip_across(p, thin, thin), &p->workspace_bytes, err));
         return add_workspace(column_down(p, longest, NULL), &p->workspace_bytes, err);
     }
-    return add_workspace(whole_picture(p, NULL, longest, NARROW, NULL), &p->workspace_bytes, err);
+    return add_workspace(whole_picture(p, NULL, longest, thin, NULL), &p->workspace_bytes, err);
 }
 
 void sa_clip_picture_plan(sa_clip_picture *p, sa_arena *arena)

@@ -437,7 +437,8 @@ static size_t item_of(const llama_step *step, size_t logit_row, size_t *first_ro
 
 /*
  * The last forward once more, stopped behind every layer: where do the numbers end? It writes into the pages
- * what stands there already.
+ * what stands there already. Where they ended in an earlier forward of the same sequence (a prompt in
+ * pieces), it is the layer after that one that reads what is left in the pages, and is named.
  */
 static void find_layer(sa_llama *llama, size_t item, size_t first_row)
 {

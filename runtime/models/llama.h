@@ -71,8 +71,8 @@ sa_status sa_llama_forward(sa_llama *llama, const sa_llama_item *items, size_t c
 
 /*
  * The next token of each of the last forward's rows of logits, and its log-probability (the op sample);
- * choices, tokens and logprobs [rows]. Logits that are no numbers are SA_BAD_INPUT, naming the item and the
- * layer that they come from.
+ * choices, tokens and logprobs [rows]. Logits that are no numbers are SA_BAD_INPUT, naming the first such
+ * row's item and the layer that they come from; such rows have the token -1, and the others theirs.
  */
 sa_status sa_llama_sample(sa_llama *llama, const sa_sample_choice *choices, int32_t *tokens, float *logprobs,
                           sa_error *err);

@@ -106,17 +106,27 @@ static void refuse_window(sa_config_reader *r, const family *kind, size_t positi
 static sa_config_reader rope_section(sa_config_reader *r, const json_t *empty)
 {
     const char *key =
-        json_is_object(json_object_get(r->object, "rope_parameters")) ? "rope_parameters" : "rope_scaling";
+        asks(json_object_get(r->object, "rope_parameters")) ? "rope_parameters" : "rope_scaling";
     return sa_config_section(r->object, key, r->file, empty, r->err);
 }
 
-static const char *rope_type(const sa_config_reader *rope)
+/*
+ * A section that scales must say how: without a type its factor would be passed over in silence, and so would
+ * all of transformers 5's form that has a section for each kind of layer.
+ */
+static const char *rope_type(sa_config_reader *rope)
 {
-    const char *type = json_string_value(json_object_get(rope->object, "rope_type"));
-    if (type == NULL) {
-        type = json_string_value(json_object_get(rope->object, "type"));
+    const char *key = json_object_get(rope->object, "rope_type") != NULL ? "rope_type" : "type";
+    const char *type = sa_config_text(rope, key, "");
+    const char *name;
+    const json_t *value;
+    json_object_foreach((json_t *)rope->object, name, value) {
+        if (type[0] == '\0' && (json_is_object(value) || strcmp(name, "factor") == 0)) {
+            refuse(rope, "use a model with one kind of RoPE", name,
+                   "stands in a section without a rope_type");
+        }
     }
-    return type != NULL ? type : "default";
+    return type[0] != '\0' ? type : "default";
 }
 
 /* A number above 0 that has to be there. */

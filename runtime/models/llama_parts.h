@@ -51,8 +51,8 @@ typedef struct {
 typedef struct {
     const sa_llama_item *items;
     size_t count, rows, logit_rows;
-    size_t stride,
-        list_length; /* of `integers`: the next part begins `stride` behind; length of page lists */
+    size_t stride;      /* from one part of `integers` to the next */
+    size_t list_length; /* of all page lists */
 } llama_step;
 
 /* Looks for the place where numbers stop being numbers; only after a forward that gave none. */

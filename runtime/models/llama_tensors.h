@@ -27,7 +27,7 @@ typedef struct {
 } sa_llama_names;
 
 extern const sa_llama_names sa_llama_plain_names;
-/* Tensors of older files that nobody needs: what sa_rope_table() computes. NULL-terminated. */
+/* Tensors of older files that nobody needs: what llama_rope_table() computes. NULL-terminated. */
 extern const char *const sa_llama_ignored[];
 
 /* The walk, for models that contain a decoder. */

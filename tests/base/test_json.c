@@ -367,6 +367,20 @@ static void test_strings(void **state)
 #undef BAD
 }
 
+/* Zero bytes inside, none at the end, a character cut off by the end. */
+static void test_text(void **state)
+{
+    (void)state;
+    memory m;
+    memory_open(&m);
+    sa_json_text(&m.writer, "a\0b\xc3\xa9", 4);
+    sa_json_end_line(&m.writer);
+    sa_json_text(&m.writer, NULL, 0);
+    sa_json_end_line(&m.writer);
+    assert_string_equal(m.text, "\"a\\u0000b\xef\xbf\xbd\"\n\"\"\n");
+    memory_close(&m);
+}
+
 /* Every string of two bytes: whatever is written can be read again. */
 static void test_all_pairs_of_bytes(void **state)
 {
@@ -476,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_comma_locale),
         cmocka_unit_test(test_writer),
         cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_text),
         cmocka_unit_test(test_all_pairs_of_bytes),
         cmocka_unit_test(test_writer_bugs_abort),
     };

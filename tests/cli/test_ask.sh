@@ -53,6 +53,9 @@ run ask --model "$POLICY" --template plain --prompts "$SCRATCH/bad.jsonl"
 check "bad rows: exit code 1" test $CODE -eq 1
 check "five rows" test "$(wc -l <"$SCRATCH/out")" -eq 5
 check "four of them errors" test "$(grep -c '^{"error":{"file":' "$SCRATCH/out")" -eq 4
+check "each names its row" test \
+    "$(grep -oE '^\{"error":\{"file":"[^"]*bad\.jsonl:[1345]",' "$SCRATCH/out" | wc -l)" -eq 4
+check "and the picture that is missing" grep -q 'bad.jsonl:3","reason":"[^"]*none.png: ' "$SCRATCH/out"
 check "the good one is answered" cmp -s <(sed -n 2p "$SCRATCH/three" | without_seconds) \
     <(sed -n 2p "$SCRATCH/out" | without_seconds)
 
@@ -75,6 +78,8 @@ refuses 2 'rows have' ask --model "$POLICY" --prompts "$SCRATCH/rows.jsonl" --im
 refuses 2 'none' ask --model "$SCRATCH/none" --text x
 refuses 2 'pictures are given' ask --model "$POLICY" --template plain --text "<image> what"
 refuses 2 'context' ask --model "$POLICY" --template plain --text "the red circle." --context 4
+refuses 2 'leaves no token' ask --model "$POLICY" --text x --temperature 1 --top-p 0
+refuses 2 'too near to 0' ask --model "$POLICY" --text x --temperature 1e-9
 refuses 2 'no_such' ask --model "$POLICY" --template no_such --text x
 echo '[1, "x"]' >"$SCRATCH/ids.json"
 refuses 2 'no token id' ask --model "$POLICY" --tokens-in "$SCRATCH/ids.json"

@@ -3,6 +3,7 @@
  * them; prompts that fail beside others that do not. The model is a tiny random LLaMA, the tokenizer names
  * token i "<i>".
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +231,95 @@ static void test_too_few_pages_for_one(void **state)
     open_generator(w, &options);
 }
 
+/* -- Embeddings in place of tokens -- */
+
+enum { PICTURES = 6 };
+
+/* What of a prompt is given as rows: two runs, where it is long enough. */
+static bool is_replaced(size_t count, size_t t)
+{
+    return count > 12 && ((t >= 1 && t < 6) || t >= count - 4);
+}
+
+/* The prompt's copy with tokens replaced by the model's own embeddings of them, on the device. */
+static void replace_tokens(world *w, const sa_weights *weights, size_t index, int32_t *words, void **rows)
+{
+    const sa_tensor *table = sa_weights_find(weights, "model.embed_tokens.weight");
+    size_t width = sa_llama_get_config(w->llama)->hidden, count = w->prompts[index].count, replaced = 0;
+    float *host = malloc(MOST_PROMPT * width * sizeof *host);
+    sa_stream *stream;
+    sa_error err;
+    for (size_t t = 0; t < count; t++) {
+        words[t] = w->words[index][t];
+        if (is_replaced(count, t)) {
+            sa_tensor_read_f32(table, (size_t)words[t] * width, width, host + replaced++ * width);
+            words[t] = SA_LLAMA_EMBEDDING;
+        }
+    }
+    size_t bytes = replaced * width * sizeof *host;
+    must(sa_device_alloc(w->device, bytes + 1, "rows", rows, &err), &err);
+    must(sa_stream_open(&stream, w->device, &err), &err);
+    sa_stream_upload(stream, *rows, host, bytes);
+    must(sa_stream_wait(stream, &err), &err);
+    sa_stream_close(stream);
+    free(host);
+}
+
+/* Answers prompts with rows, in pieces and with few pages, so that rows are found again after a restart. */
+static void answer_replaced(world *w, bool spoil_first, sa_generate_answer *answers)
+{
+    static int32_t words[PICTURES][MOST_PROMPT];
+    sa_generate_prompt prompts[PICTURES];
+    void *rows[PICTURES];
+    sa_weights *weights;
+    sa_error err;
+    sa_llama_options options = wide();
+    options.pages = 9;
+    options.rows = 7;
+    open_generator(w, &options);
+    must(sa_weights_open(&weights, MODEL, &err), &err);
+    for (size_t i = 0; i < PICTURES; i++) {
+        replace_tokens(w, weights, i, words[i], &rows[i]);
+        prompts[i] = w->prompts[i];
+        prompts[i].tokens = words[i];
+        prompts[i].embeddings = rows[i];
+    }
+    if (spoil_first) { /* the device is the CPU: its memory is here */
+        assert_true(prompts[0].count > 12);
+        *(float *)rows[0] = (float)NAN;
+    }
+    sa_generate_options greedy = some(0.0f);
+    memset(answers, 0, PICTURES * sizeof *answers);
+    must(sa_generate(w->generator, prompts, PICTURES, &greedy, NULL, answers, &err), &err);
+    for (size_t i = 0; i < PICTURES; i++) {
+        sa_device_free(w->device, rows[i]);
+    }
+    sa_weights_close(weights);
+    options = wide();
+    open_generator(w, &options);
+}
+
+static void test_embeddings(void **state)
+{
+    world *w = *state;
+    sa_generate_answer want[PICTURES], got[PICTURES], spoilt[PICTURES];
+    answer_all(w, 0, PICTURES, 0.0f, want);
+    answer_replaced(w, false, got);
+    answer_replaced(w, true, spoilt);
+    assert_int_equal(spoilt[0].status, SA_BAD_INPUT);
+    assert_non_null(strstr(spoilt[0].error.reason, "not finite"));
+    for (size_t i = 0; i < PICTURES; i++) {
+        expect_equal(&got[i], &want[i]);
+        if (i >
+            0) { /* what is no number stays with the prompt that brought it, in its pages' next life, too */
+            expect_equal(&spoilt[i], &want[i]);
+        }
+    }
+    free_all(want, PICTURES);
+    free_all(got, PICTURES);
+    free_all(spoilt, PICTURES);
+}
+
 typedef struct {
     char text[4096];
     size_t size;
@@ -334,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_few_pages),
         cmocka_unit_test(test_failures_stay_alone),
         cmocka_unit_test(test_too_few_pages_for_one),
+        cmocka_unit_test(test_embeddings),
         cmocka_unit_test(test_stop_text),
         cmocka_unit_test(test_watcher_sees_the_text),
         cmocka_unit_test(test_interrupt),

@@ -314,6 +314,42 @@ static void test_squares_of_any_size(void **state)
     }
 }
 
+/*
+ * The memory of any limits is enough for any picture within them (the run asserts it): limits as small as two
+ * pictures need them, sides that the resize leaves as they are, pictures narrower than a window of taps.
+ */
+static void test_any_limits(void **state)
+{
+    (void)state;
+    enum { LIMITS = 4000, SIDE = 20, MOST = 60 };
+    uint8_t pixels[MOST * MOST * 3] = {0}, square[SIDE * SIDE * 3];
+    for (uint32_t i = 0; i < LIMITS; i++) {
+        sa_image pictures[2] = {{0}};
+        size_t side = SA_CLIP_LEAST_SIDE + pick(31, i, SIDE - SA_CLIP_LEAST_SIDE + 1);
+        size_t most_pixels = 0, most_side = 0;
+        for (uint32_t k = 0; k < 2; k++) {
+            size_t narrow = 1 + pick(32 + k, i, 8), wide = 1 + pick(34 + k, i, MOST);
+            size_t other = pick(36 + k, i, 2) == 0 ? narrow : pick(38 + k, i, 2) == 0 ? side : wide;
+            bool tall = pick(40 + k, i, 2) == 0;
+            pictures[k] = (sa_image){tall ? wide : other, tall ? other : wide, pixels};
+            most_pixels = wide * other > most_pixels ? wide * other : most_pixels;
+            most_side = wide > most_side ? wide : most_side;
+            most_side = other > most_side ? other : most_side;
+        }
+        const sa_clip_config config = {.image_size = side, .patch_size = 1 + pick(42, i, side)};
+        const sa_clip_preprocess way = {.pad = pick(43, i, 3) == 0,
+                                        .stretch = pick(43, i, 3) == 1,
+                                        .edge = side + (pick(43, i, 3) == 1 ? 0 : pick(44, i, 3)),
+                                        .filter =
+                                            pick(45, i, 2) == 0 ? SA_RESIZE_BILINEAR : SA_RESIZE_BICUBIC};
+        void *memory;
+        sa_clip_picture p = make_picture_way(&way, &config, most_pixels, most_side, &memory);
+        sa_clip_picture_run(&p, &pictures[0], square, NULL);
+        sa_clip_picture_run(&p, &pictures[1], square, NULL);
+        free(memory);
+    }
+}
+
 static void test_picture_beyond_limits(void **state)
 {
     (void)state;
@@ -434,6 +470,7 @@ static void test_config(void **state)
         {"{\"layer_norm_eps\": 0}", "layer_norm_eps"},
         {"{\"model_type\": \"siglip_vision_model\"}", "siglip"},
         {"{\"image_size\": 100000}", "image_size"},
+        {"{\"image_size\": 7, \"patch_size\": 7}", "image_size"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(read_config(bad[i][0], &config, &err), SA_BAD_INPUT);
@@ -497,15 +534,11 @@ static void test_preprocess(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_preprocess),
-        cmocka_unit_test(test_golden_squares),
-        cmocka_unit_test(test_squares_of_any_size),
-        cmocka_unit_test(test_picture_beyond_limits),
-        cmocka_unit_test(test_golden_f32),
-        cmocka_unit_test(test_golden_bf16),
-        cmocka_unit_test(test_planted_fault),
-        cmocka_unit_test(test_invariance),
+        cmocka_unit_test(test_config),         cmocka_unit_test(test_preprocess),
+        cmocka_unit_test(test_golden_squares), cmocka_unit_test(test_squares_of_any_size),
+        cmocka_unit_test(test_any_limits),     cmocka_unit_test(test_picture_beyond_limits),
+        cmocka_unit_test(test_golden_f32),     cmocka_unit_test(test_golden_bf16),
+        cmocka_unit_test(test_planted_fault),  cmocka_unit_test(test_invariance),
         cmocka_unit_test(test_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
