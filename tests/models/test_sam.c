@@ -39,6 +39,7 @@ static const char *const variants[][2] = {
     {"tests/golden/sam/head80", "tests/golden/sam/head80"},
     {"tests/golden/sam/odd", "tests/golden/sam/odd"},
     {"tests/golden/sam/original", "tests/golden/sam/original/model.pth"},
+    {"tests/golden/sam/agent", "weights_tools/tiny/agent/segmenter"},
 };
 
 static void must(sa_status status, const sa_error *err)
