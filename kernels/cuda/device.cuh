@@ -281,6 +281,31 @@ SA_DEVICE float gelu(float x)
     return fmaf(-z, exp2_fast(q), max_nan(x, 0.0f));
 }
 
+/*
+ * 1 / (1 + exp(-x)), off by at most 2^-21 of itself, from the exponential of a negative number, which can't
+ * overflow. The product with log2(e) is kept in two parts: rounded to one its error would grow with |x|.
+ * Beyond 100 the exponential is 0; NaN passes.
+ */
+SA_DEVICE float sigmoid(float x)
+{
+    const float log2_e = 1.44269504f, log2_e_low = 1.92596299e-8f;
+    float z = max_nan(-fabsf(x), -100.0f), whole = z * log2_e;
+    float rest = fmaf(z, log2_e_low, fmaf(z, log2_e, -whole));
+    float e = exp2_fast(whole);
+    e = fmaf(e, rest * 0.693147181f, e);
+    return __fdividef(x < 0.0f ? e : 1.0f, 1.0f + e);
+}
+
+SA_DEVICE float silu(float x)
+{
+    return x * sigmoid(x);
+}
+
+SA_DEVICE float quick_gelu(float x)
+{
+    return x * sigmoid(1.702f * x);
+}
+
 SA_DEVICE float relu(float x)
 {
     return max_nan(x, 0.0f);

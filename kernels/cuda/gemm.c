@@ -45,16 +45,18 @@ GEMM_TILES_F32(CHECK_F32)
  * in units of the tensor cores' time: 2540 flops a clock that an H100's SM gets from mma.sync, over 28 bytes
  * a clock from that cache. In f32 multiply-adds are ten times slower, and the cache does not matter.
  */
-static double cache_share(const gemm_choice *tile, sa_dtype dtype)
+static double cache_share(const gemm_choice *tile, const sa_gemm_args *args)
 {
-    double fetched = (double)(tile->rows + tile->columns) / ((double)tile->rows * tile->columns);
-    return dtype == SA_F32 ? 0.0 : fetched * 2540.0 / 28.0;
+    double rows =
+        args->m < tile->rows ? (double)args->m : (double)tile->rows; /* rows past m are not fetched */
+    double fetched = (rows + tile->columns) / ((double)tile->rows * tile->columns);
+    return args->dtype == SA_F32 ? 0.0 : fetched * 2540.0 / 28.0;
 }
 
 /*
  * Estimated time of a tile for a shape: the tiles that the busiest SM computes, times a tile's size, times
- * its time per element: k, of what is slowest, and a block's beginning and end. An exact GELU costs about as
- * much again as the rest of the end.
+ * its time per element: k, of what is slowest, and a block's beginning and end. A GELU of either kind costs
+ * about as much again as the rest of the end.
  */
 static double estimate(const gemm_choice *tile, const sa_gemm_args *args, size_t processors)
 {
@@ -62,8 +64,8 @@ static double estimate(const gemm_choice *tile, const sa_gemm_args *args, size_t
     size_t column_tiles = (args->n + tile->columns - 1) / tile->columns;
     size_t blocks = row_tiles * column_tiles, rounds = (blocks + processors - 1) / processors;
     double busy = blocks < processors ? (double)blocks / (double)processors : 1.0;
-    double cache = cache_share(tile, args->dtype) * busy, own = tile->percent / 100.0;
-    double extra = tile->extra * (args->act == SA_ACT_GELU ? 2.0 : 1.0);
+    double cache = cache_share(tile, args) * busy, own = tile->percent / 100.0;
+    double extra = tile->extra * (args->act >= SA_ACT_GELU ? 2.0 : 1.0);
     return (double)rounds * tile->rows * tile->columns *
            ((double)args->k * (own > cache ? own : cache) + extra);
 }

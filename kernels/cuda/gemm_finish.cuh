@@ -67,6 +67,11 @@ template <int N> SA_DEVICE void gemm_activate(const sa_gemm_tile_args &args, con
         for (int j = 0; j < N; j++) {
             v[j] = relu(v[j]);
         }
+    } else if (args.act == SA_ACT_QUICK_GELU) {
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            v[j] = quick_gelu(v[j]);
+        }
     }
 }
 

@@ -33,6 +33,14 @@ size_t sa_cuda_mask_resize_workspace(const sa_stream *stream, const sa_mask_resi
 void sa_cuda_mask_resize(sa_stream *stream, const sa_mask_resize_args *args);
 void sa_cuda_mask_threshold(sa_stream *stream, const sa_mask_threshold_args *args);
 void sa_cuda_overlay(sa_stream *stream, const sa_overlay_args *args);
+void sa_cuda_embed(sa_stream *stream, const sa_embed_args *args);
+void sa_cuda_rmsnorm(sa_stream *stream, const sa_rmsnorm_args *args);
+void sa_cuda_gate(sa_stream *stream, const sa_gate_args *args);
+void sa_cuda_rope_append(sa_stream *stream, const sa_rope_append_args *args);
+size_t sa_cuda_attention_paged_workspace(const sa_stream *stream, const sa_attention_paged_args *args);
+void sa_cuda_attention_paged(sa_stream *stream, const sa_attention_paged_args *args);
+size_t sa_cuda_sample_workspace(const sa_stream *stream, const sa_sample_args *args);
+void sa_cuda_sample(sa_stream *stream, const sa_sample_args *args);
 
 enum { SA_CUDA_MOST_YZ = 65535 }; /* blocks of a grid in y and in z */
 

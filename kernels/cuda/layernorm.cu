@@ -57,7 +57,10 @@ SA_DEVICE float sum_over(float x, unsigned lanes)
 
 SA_DEVICE float activate(int act, float x)
 {
-    return act == SA_ACT_NONE ? x : act == SA_ACT_RELU ? relu(x) : gelu(x);
+    return act == SA_ACT_NONE   ? x
+           : act == SA_ACT_RELU ? relu(x)
+           : act == SA_ACT_GELU ? gelu(x)
+                                : quick_gelu(x);
 }
 
 /*

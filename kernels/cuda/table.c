@@ -27,4 +27,12 @@ const sa_ops sa_cuda_ops = {
     .mask_resize = sa_cuda_mask_resize,
     .mask_threshold = sa_cuda_mask_threshold,
     .overlay = sa_cuda_overlay,
+    .embed = sa_cuda_embed,
+    .rmsnorm = sa_cuda_rmsnorm,
+    .gate = sa_cuda_gate,
+    .rope_append = sa_cuda_rope_append,
+    .attention_paged_workspace = sa_cuda_attention_paged_workspace,
+    .attention_paged = sa_cuda_attention_paged,
+    .sample_workspace = sa_cuda_sample_workspace,
+    .sample = sa_cuda_sample,
 };

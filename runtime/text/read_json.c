@@ -1,5 +1,6 @@
 /* A whole tokenizer.json: its model and added tokens; read_steps.c has the rest. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,38 @@ static sa_status read_words(sa_tokenizer *t, const json_t *model, sa_error *err)
     return read_unknown(t, model, err);
 }
 
+/*
+ * The number as the library tokenizers reads it: its JSON reader takes the digits as one integer and divides
+ * by a power of ten, which is off by a last bit for one number in eight. Scores that tie decide by that bit.
+ */
+static double score_as_read(double value)
+{
+    char text[32];
+    uint64_t digits = 0; /* at most 17 */
+    int exponent = 0;
+    bool behind_point = false;
+    sa_json_format_f64(text, sizeof text, value); /* the digits that the file had, if a program wrote it */
+    const char *c = text + (text[0] == '-');
+    for (; *c != '\0' && *c != 'e'; c++) {
+        if (*c == '.') {
+            behind_point = true;
+        } else {
+            digits = digits * 10 + (uint64_t)(*c - '0');
+            exponent -= behind_point;
+        }
+    }
+    exponent += *c == 'e' ? atoi(c + 1) : 0;
+    double result = (double)digits;
+    for (; exponent < -308; exponent += 308) { /* 1e308 is the largest power */
+        result /= 1e308;
+    }
+    char power[16];
+    snprintf(power, sizeof power, "1e%d", abs(exponent));
+    double factor = strtod(power, NULL);
+    result = exponent < 0 ? result / factor : result * factor;
+    return text[0] == '-' ? -result : result;
+}
+
 /* [["piece", score], ...]; the id is the place. Of equal pieces the last counts. */
 static sa_status read_scores(sa_tokenizer *t, const json_t *list, sa_error *err)
 {
@@ -219,7 +252,7 @@ static sa_status read_scores(sa_tokenizer *t, const json_t *list, sa_error *err)
         if (!sa_trie_put(&t->model.trie, piece, strlen(piece), (uint32_t)i)) {
             return sa_tokenizer_no_room(t, err);
         }
-        t->model.scores[i] = json_number_value(score);
+        t->model.scores[i] = score_as_read(json_number_value(score));
         least = t->model.scores[i] < least ? t->model.scores[i] : least;
     }
     t->model.unknown_score = least - 10.0;

@@ -5,12 +5,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_parts(const sa_prompt *prompt, size_t images)
+static void check_parts(const sa_chat_text *prompt, size_t images)
 {
     size_t covered = 0;
     size_t seen = 0;
     for (size_t i = 0; i < prompt->count; i++) {
-        const sa_prompt_part *part = &prompt->parts[i];
+        const sa_chat_part *part = &prompt->parts[i];
         if (part->image) {
             SA_ASSERT(part->number == seen++);
         } else {
@@ -24,14 +24,14 @@ static void check_parts(const sa_prompt *prompt, size_t images)
 static void render(const sa_template *t, const char *text, size_t images)
 {
     const sa_message messages[] = {{SA_ROLE_USER, text, images}, {SA_ROLE_ASSISTANT, "answer", 0}};
-    sa_prompt prompt = {0};
+    sa_chat_text prompt = {0};
     sa_error err = {0};
     if (sa_template_render(t, messages, 2, true, &prompt, &err) == SA_OK) {
         check_parts(&prompt, images);
     } else {
         SA_ASSERT(err.reason[0] != '\0' && prompt.count == 0);
     }
-    sa_prompt_free(&prompt);
+    sa_chat_text_free(&prompt);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -19,13 +19,13 @@ static void check_prompt(const char *name, const sa_message *messages, size_t co
                          const char *want)
 {
     sa_template *t = open_good(name);
-    sa_prompt prompt = {0};
+    sa_chat_text prompt = {0};
     sa_text got = {0};
     sa_error err;
     assert_int_equal(sa_template_render(t, messages, count, generate, &prompt, &err), SA_OK);
     sa_text_append(&got, "", 0);
     for (size_t i = 0; i < prompt.count; i++) {
-        const sa_prompt_part *part = &prompt.parts[i];
+        const sa_chat_part *part = &prompt.parts[i];
         char number[32];
         snprintf(number, sizeof number, "[%zu]", part->number);
         if (part->image) {
@@ -36,7 +36,7 @@ static void check_prompt(const char *name, const sa_message *messages, size_t co
     }
     assert_string_equal(got.bytes, want);
     sa_text_free(&got);
-    sa_prompt_free(&prompt);
+    sa_chat_text_free(&prompt);
     sa_template_close(t);
 }
 
@@ -96,7 +96,7 @@ static void check_refused_images(const char *name, sa_role role, const char *tex
 {
     sa_template *t = open_good(name);
     sa_message message = {role, text, images};
-    sa_prompt prompt = {0};
+    sa_chat_text prompt = {0};
     sa_error err;
     assert_int_equal(sa_template_render(t, &message, 1, true, &prompt, &err), SA_BAD_INPUT);
     assert_non_null(strstr(err.reason, part));

@@ -95,6 +95,14 @@ def random_text(rng):
 
 
 def random_bytes(rng):
+    """Without characters that this Python does not know: the libraries' tables are of different years."""
+    while True:
+        data = any_random_bytes(rng)
+        if all(assigned(ord(c)) for c in data.decode("utf-8", "replace")):
+            return data
+
+
+def any_random_bytes(rng):
     data = random_text(rng).encode("utf-8")
     if rng.random() < 0.2:  # broken UTF-8
         data = bytearray(data)

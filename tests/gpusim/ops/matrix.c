@@ -19,184 +19,216 @@
 #include <immintrin.h>
 #endif
 
-typedef float vec8 __attribute__((vector_size(32)));
-typedef uint32_t vec8u __attribute__((vector_size(32)));
-/* Elements of a and b (from 8 on) by number. */
-#if defined(__clang__)
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vec8u){__VA_ARGS__})
-#endif
-
-enum { ROWS = 16, COLUMNS = 8, MOST_K = 16 };
-
-/*
- * Columns stand in the order 0 2 4 6 1 3 5 7: so a row of C is four lanes of register 0 and four of register
- * 1, and two rows of B, which lie one behind the other in a register, need no exchange of vector halves.
- */
+enum { ROWS = 16, COLUMNS = 8, MOST_K = 16, PLACES = ROWS * COLUMNS / 2 /* of two registers of C */ };
 
 /* ---- the fast product ---- */
 
-static inline vec8 multiply_add(float a, vec8 b, vec8 sum)
+/* Rows of A and C that a vector holds. */
+#if defined(__AVX512F__)
+#define WIDE 16
+#define EACH_LANE(f) f(0), f(4), f(8), f(12)
+#elif defined(__AVX2__)
+#define WIDE 8
+#define EACH_LANE(f) f(0), f(4)
+#else
+#define WIDE 4
+#define EACH_LANE(f) f(0)
+#endif
+enum { GROUPS = ROWS / WIDE };
+
+typedef float vec __attribute__((vector_size(4 * WIDE)));
+typedef uint32_t vecu __attribute__((vector_size(4 * WIDE)));
+/* Elements of a and b (from WIDE on) by number, the same of every 128 bits: they do not cross these. */
+#if defined(__clang__)
+#define SHUFFLE(a, b, pick) __builtin_shufflevector(a, b, EACH_LANE(pick))
+#else
+#define SHUFFLE(a, b, pick) __builtin_shuffle(a, b, (vecu){EACH_LANE(pick)})
+#endif
+#define LOW_WORDS(q) (q), WIDE + (q), (q) + 1, WIDE + (q) + 1
+#define HIGH_WORDS(q) (q) + 2, WIDE + (q) + 2, (q) + 3, WIDE + (q) + 3
+#define LOW_PAIRS(q) (q), (q) + 1, WIDE + (q), WIDE + (q) + 1
+#define HIGH_PAIRS(q) (q) + 2, (q) + 3, WIDE + (q) + 2, WIDE + (q) + 3
+
+/*
+ * Four vectors, each of WIDE / 4 rows with four words, to four words of WIDE rows, and back: a 4x4 matrix is
+ * turned in every 128 bits. Lane 4 j + i of the turned ones is row j of vector i; which row that is matters
+ * to no product, since C's columns are turned back the same way.
+ */
+static inline void turn(vecu to[4], const vecu in[4])
 {
-#if defined(__FMA__)
-    return (vec8)_mm256_fmadd_ps(_mm256_set1_ps(a), (__m256)b, (__m256)sum);
+    const vecu a = SHUFFLE(in[0], in[1], LOW_WORDS), b = SHUFFLE(in[2], in[3], LOW_WORDS);
+    const vecu c = SHUFFLE(in[0], in[1], HIGH_WORDS), d = SHUFFLE(in[2], in[3], HIGH_WORDS);
+    to[0] = SHUFFLE(a, b, LOW_PAIRS);
+    to[1] = SHUFFLE(a, b, HIGH_PAIRS);
+    to[2] = SHUFFLE(c, d, LOW_PAIRS);
+    to[3] = SHUFFLE(c, d, HIGH_PAIRS);
+}
+
+/* The lane that row `row` of a group of WIDE has in a turned vector. */
+static inline uint32_t lane_of(uint32_t row)
+{
+    return row % (WIDE / 4) * 4 + row / (WIDE / 4);
+}
+
+static inline vec multiply_add(vec a, float b, vec sum)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_fmadd_ps((__m512)a, _mm512_set1_ps(b), (__m512)sum);
+#elif defined(__FMA__)
+    return (vec)_mm256_fmadd_ps((__m256)a, _mm256_set1_ps(b), (__m256)sum);
 #else
     return sum + a * b;
 #endif
 }
 
-/* A row of 8 or 4 elements of a piece to f32. */
-static inline void widen_row(float *to, const uint32_t *row, ptx_type type)
+/* Element `half` of each word, exactly; of tf32 the only one. */
+static inline vec widen(vecu word, uint32_t half, ptx_type type)
 {
-    const uint16_t *halves = (const uint16_t *)(const void *)row;
     if (type == PTX_TF32) {
-        for (uint32_t x = 0; x < 4; x++) {
-            to[x] = sim_from_tf32(row[x]);
-        }
-    } else if (type == PTX_BF16) {
-        for (uint32_t x = 0; x < 8; x++) {
-            to[x] = sim_from_bf16(halves[x]);
-        }
-    } else {
-#if defined(__F16C__)
-        _mm256_storeu_ps(to, _mm256_cvtph_ps(_mm_loadu_si128((const void *)halves)));
-#else
-        for (uint32_t x = 0; x < 8; x++) {
-            to[x] = sim_from_f16(halves[x]);
-        }
-#endif
+        return (vec)(word & 0xffffe000u);
     }
+    if (type == PTX_BF16) {
+        return (vec)(half ? word & 0xffff0000u : word << 16);
+    }
+    /* f16 by its bits: the exponent is mended by a product, which makes denormals right as well; infinity and
+     * NaN get the largest exponent. */
+    const vecu bits = half ? word >> 16 : word & 0xffffu;
+    const vec size = (vec)((bits & 0x7fffu) << 13) * 0x1p112f;
+    const vecu special = (vecu)((bits & 0x7c00u) == 0x7c00u) & 0x7f800000u;
+    return (vec)((vecu)size | special | (bits & 0x8000u) << 16);
 }
 
-static inline vec8 widen_half(vec8u bits, ptx_type type)
+static inline uint32_t elements_of_word(ptx_type type)
 {
-    vec8 r;
-    if (type == PTX_F16) {
-        for (uint32_t x = 0; x < 8; x++) {
-            r[x] = sim_from_f16(bits[x]);
-        }
-        return r;
-    }
-    bits <<= 16;
-    memcpy(&r, &bits, sizeof r);
-    return r;
+    return type == PTX_TF32 ? 1 : 2;
 }
 
-/* A piece of B (8 columns, each with 4 words along k) to rows of k: one for each word of tf32, two of pairs.
- */
-static inline void turn_piece(vec8 *to, const uint32_t *piece, ptx_type type)
+/* Where (x, column) of B stands once widened: pieces of 4 words along k, of each first all low elements. */
+static inline uint32_t b_place(uint32_t x, uint32_t column, ptx_type type)
 {
-    vec8u in[4], u[4], word[4];
-    memcpy(in, piece, sizeof in); /* columns 2n and 2n + 1 */
-    u[0] = SHUFFLE(in[0], in[1], 0, 8, 1, 9, 4, 12, 5, 13);
-    u[1] = SHUFFLE(in[2], in[3], 0, 8, 1, 9, 4, 12, 5, 13);
-    u[2] = SHUFFLE(in[0], in[1], 2, 10, 3, 11, 6, 14, 7, 15);
-    u[3] = SHUFFLE(in[2], in[3], 2, 10, 3, 11, 6, 14, 7, 15);
-    for (uint32_t n = 0; n < 2; n++) {
-        word[2 * n] = SHUFFLE(u[2 * n], u[2 * n + 1], 0, 1, 8, 9, 4, 5, 12, 13);
-        word[2 * n + 1] = SHUFFLE(u[2 * n], u[2 * n + 1], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-    for (uint32_t n = 0; n < 4; n++) {
-        if (type == PTX_TF32) {
-            word[n] &= 0xffffe000u;
-            memcpy(&to[n], &word[n], sizeof word[n]);
-        } else if (type == PTX_BF16) {
-            const vec8u upper = word[n] & 0xffff0000u;
-            to[2 * n] = widen_half(word[n], type);
-            memcpy(&to[2 * n + 1], &upper, sizeof upper);
-        } else {
-            to[2 * n] = widen_half(word[n] & 0xffffu, type);
-            to[2 * n + 1] = widen_half(word[n] >> 16, type);
+    const uint32_t each = elements_of_word(type), piece = x / (4 * each), word = x / each % 4;
+    return (piece * each + x % each) * SIM_LANES + 4 * column + word;
+}
+
+static inline void load_b(float *to, const sim_warp *w, const sim_inst *i, uint32_t pieces, ptx_type type)
+{
+    for (uint32_t n = 0; n < pieces; n++) {
+        const uint32_t *piece = sim_matrix_b(w, i, n);
+        for (uint32_t at = 0; at < SIM_LANES; at += WIDE) {
+            vecu word;
+            memcpy(&word, piece + at, sizeof word);
+            for (uint32_t half = 0; half < elements_of_word(type); half++) {
+                const vec r = widen(word, half, type);
+                memcpy(to + (n * elements_of_word(type) + half) * SIM_LANES + at, &r, sizeof r);
+            }
         }
     }
 }
 
-/* Row r of C or D of f32: four lanes of one register, four of the next. */
-static inline void load_row(vec8 *to, const uint32_t *even, const uint32_t *odd, uint32_t row)
+/* Columns of A, one for each place along k, of one group of WIDE rows. */
+static inline void load_a(vec *to, const sim_warp *w, const sim_inst *i, uint32_t pieces, uint32_t group,
+                          ptx_type type)
 {
-    memcpy((float *)to, even + 4 * row, 16);
-    memcpy((float *)to + 4, odd + 4 * row, 16);
+#pragma GCC unroll 2
+    for (uint32_t n = 0; n < pieces; n++) {
+        vecu in[4], word[4];
+#pragma GCC unroll 4
+        for (uint32_t v = 0; v < 4; v++) { /* rows 0-7 stand in register 2 n, rows 8-15 in the next */
+            const uint32_t at = (4 * group + v) * WIDE;
+            memcpy(&in[v], sim_matrix_a(w, i, 2 * n + at / SIM_LANES) + at % SIM_LANES, sizeof in[v]);
+        }
+        turn(word, in);
+        for (uint32_t t = 0; t < 4; t++) {
+            for (uint32_t half = 0; half < elements_of_word(type); half++) {
+                to[(4 * n + t) * elements_of_word(type) + half] = widen(word[t], half, type);
+            }
+        }
+    }
 }
 
-static inline void store_row(uint32_t *even, uint32_t *odd, uint32_t row, const vec8 *from)
-{
-    memcpy(even + 4 * row, from, 16);
-    memcpy(odd + 4 * row, (const float *)from + 4, 16);
-}
-
-static void load_c(vec8 *c, const sim_warp *w, const sim_inst *i, ptx_type type)
+/* C: [0] even columns, [1] odd ones, row by row: as registers of f32 hold them. */
+static inline void load_c(float c[2][PLACES], const sim_warp *w, const sim_inst *i, ptx_type type)
 {
     for (uint32_t half = 0; half < 2; half++) {
-        const uint32_t *even = sim_matrix_c(w, i, type == PTX_F32 ? 2 * half : half);
-        const uint32_t *odd = type == PTX_F32 ? sim_matrix_c(w, i, 2 * half + 1) : NULL;
-        for (uint32_t row = 0; row < 8; row++) {
-            if (odd) {
-                load_row(&c[8 * half + row], even, odd, row);
+        for (uint32_t odd = 0; odd < 2; odd++) {
+            const uint32_t *from = sim_matrix_c(w, i, type == PTX_F32 ? 2 * half + odd : half);
+            float *to = &c[odd][half * SIM_LANES];
+            if (type == PTX_F32) {
+                memcpy(to, from, 4 * SIM_LANES);
                 continue;
             }
-            for (uint32_t t = 0; t < 4; t++) {
-                c[8 * half + row][t] = sim_from_f16(even[4 * row + t] & 0xffff);
-                c[8 * half + row][4 + t] = sim_from_f16(even[4 * row + t] >> 16);
+            for (uint32_t l = 0; l < SIM_LANES; l++) {
+                to[l] = sim_from_f16(odd ? from[l] >> 16 : from[l] & 0xffff);
             }
         }
     }
 }
 
-static void store_d(sim_warp *w, const sim_inst *i, ptx_type type, const vec8 *d)
+static inline void store_d(sim_warp *w, const sim_inst *i, ptx_type type, float d[2][PLACES])
 {
     for (uint32_t half = 0; half < 2; half++) {
-        uint32_t *even = sim_matrix_d(w, i, type == PTX_F32 ? 2 * half : half);
-        uint32_t *odd = type == PTX_F32 ? sim_matrix_d(w, i, 2 * half + 1) : NULL;
-        for (uint32_t row = 0; row < 8; row++) {
-            const vec8 *from = &d[8 * half + row];
-            if (odd) {
-                store_row(even, odd, row, from);
-                continue;
-            }
-            for (uint32_t t = 0; t < 4; t++) {
-                even[4 * row + t] = sim_to_f16((*from)[t]) | (sim_to_f16((*from)[4 + t]) << 16);
-            }
+        const float *even = &d[0][half * SIM_LANES], *odd = &d[1][half * SIM_LANES];
+        if (type == PTX_F32) {
+            memcpy(sim_matrix_d(w, i, 2 * half), even, 4 * SIM_LANES);
+            memcpy(sim_matrix_d(w, i, 2 * half + 1), odd, 4 * SIM_LANES);
+            continue;
+        }
+        uint32_t *to = sim_matrix_d(w, i, half);
+        for (uint32_t l = 0; l < SIM_LANES; l++) {
+            to[l] = sim_to_f16(even[l]) | (sim_to_f16(odd[l]) << 16);
         }
     }
 }
 
-static void add_noise(vec8 *d, const float *a, const vec8 *b, const vec8 *c, uint32_t k)
+static __attribute__((noinline)) void add_noise(float d[2][PLACES], vec a[GROUPS][MOST_K], const float *b,
+                                                float c[2][PLACES], uint32_t k, ptx_type type)
 {
     for (uint32_t row = 0; row < ROWS; row++) {
         for (uint32_t n = 0; n < COLUMNS; n++) {
-            float column[MOST_K];
+            float line[MOST_K], column[MOST_K];
             for (uint32_t x = 0; x < k; x++) {
-                column[x] = b[x][n];
+                line[x] = a[row / WIDE][x][lane_of(row % WIDE)];
+                column[x] = b[b_place(x, n, type)];
             }
-            const float scale = sim_matrix_scale(a + row * k, column, k, c[row][n]);
-            d[row][n] = sim_matrix_noise(d[row][n], c[row][n], scale);
+            float *to = &d[n % 2][4 * row + n / 2];
+            const float before = c[n % 2][4 * row + n / 2];
+            *to = sim_matrix_noise(*to, before, sim_matrix_scale(line, column, k, before));
         }
     }
 }
 
-/* Eight rows of d = a b + c; the sums stay in vector registers. */
-static inline __attribute__((always_inline)) void multiply_rows(vec8 *d, const float *a, const vec8 *b,
-                                                                const vec8 *c, uint32_t k)
+/* WIDE rows of a b, turned back to the order of registers: `even` and `odd` columns. */
+static inline __attribute__((always_inline)) void multiply_rows(vecu even[4], vecu odd[4], const vec *a,
+                                                                const float *b, uint32_t k, ptx_type type)
 {
-    vec8 sum[8];
+    const uint32_t each = elements_of_word(type);
+    vec sum[COLUMNS];
 #pragma GCC unroll 8
-    for (uint32_t row = 0; row < 8; row++) {
-        sum[row] = a[row * k] * b[0];
+    for (uint32_t n = 0; n < COLUMNS; n++) {
+        sum[n] = -(vec){0}; /* so that the first sum is the first product, a product of -0 included */
     }
-#pragma GCC unroll 1 /* more of them, and the sums leave their registers */
-    for (uint32_t x = 1; x < k; x++) {
+#pragma GCC unroll 1 /* more of it, and the sums of AVX2 leave their registers */
+    for (uint32_t x = 0; x < k; x += each) {
+        const float *low = b + b_place(x, 0, type);
+#pragma GCC unroll 2
+        for (uint32_t half = 0; half < each; half++) {
 #pragma GCC unroll 8
-        for (uint32_t row = 0; row < 8; row++) {
-            sum[row] = multiply_add(a[row * k + x], b[x], sum[row]);
+            for (uint32_t n = 0; n < COLUMNS; n++) {
+                sum[n] = multiply_add(a[x + half], low[b_place(half, n, type)], sum[n]);
+            }
         }
     }
-#pragma GCC unroll 8
-    for (uint32_t row = 0; row < 8; row++) {
-        const vec8 r = sum[row] + c[row];
-        const vec8u number = (vec8u)(r == r);
-        d[row] = (vec8)(((vec8u)r & number) | (0x7fffffffu & ~number));
-    }
+    turn(even, (vecu[4]){(vecu)sum[0], (vecu)sum[2], (vecu)sum[4], (vecu)sum[6]});
+    turn(odd, (vecu[4]){(vecu)sum[1], (vecu)sum[3], (vecu)sum[5], (vecu)sum[7]});
+}
+
+static inline void add_c(float *d, vecu sum, const float *c)
+{
+    vec before;
+    memcpy(&before, c, sizeof before);
+    const vec r = (vec)sum + before;
+    const vecu number = (vecu)(r == r), bits = ((vecu)r & number) | (0x7fffffffu & ~number);
+    memcpy(d, &bits, sizeof bits);
 }
 
 /* The body of the fast handlers; type and the pieces along k are constants. */
@@ -204,26 +236,28 @@ static inline __attribute__((always_inline)) void multiply_fast(sim_warp *w, con
                                                                 uint32_t pieces)
 {
     const sim_matrix_form *f = i->extra;
-    const uint32_t width = type == PTX_TF32 ? 4 : 8, k = width * pieces;
-    float a[ROWS * MOST_K] __attribute__((aligned(32)));
-    vec8 b[MOST_K], c[ROWS], d[ROWS];
-    for (uint32_t n = 0; n < 2 * pieces; n++) {
-        const uint32_t *piece = sim_matrix_a(w, i, n);
-#pragma GCC unroll 8
-        for (uint32_t row = 0; row < 8; row++) {
-            widen_row(a + (n % 2 * 8 + row) * k + n / 2 * width, piece + 4 * row, type);
+    const uint32_t k = 4 * elements_of_word(type) * pieces;
+    vec a[GROUPS][MOST_K];
+    float b[2 * 2 * SIM_LANES], c[2][PLACES], d[2][PLACES];
+    load_b(b, w, i, pieces, type);
+    __asm__("" : "+m"(b)); /* or gcc takes every element out of the vectors that it has just stored */
+    load_c(c, w, i, f->c);
+#pragma GCC unroll 4 /* so that the places of registers are worked out once */
+    for (uint32_t group = 0; group < GROUPS; group++) {
+        vecu even[4], odd[4];
+        load_a(a[group], w, i, pieces, group, type);
+        multiply_rows(even, odd, a[group], b, k, type);
+#pragma GCC unroll 4
+        for (uint32_t v = 0; v < 4; v++) {
+            const uint32_t at = (4 * group + v) * WIDE;
+            add_c(&d[0][at], even[v], &c[0][at]);
+            add_c(&d[1][at], odd[v], &c[1][at]);
         }
     }
-    for (uint32_t n = 0; n < pieces; n++) {
-        turn_piece(b + n * width, sim_matrix_b(w, i, n), type);
-    }
-    load_c(c, w, i, f->c);
-    multiply_rows(d, a, b, c, k);
-    multiply_rows(d + 8, a + 8 * k, b, c + 8, k);
     if (sim_options.noise) {
-        add_noise(d, a, b, c, k);
+        add_noise(d, a, b, c, k, type);
     }
-    store_d(w, i, f->d, d);
+    store_d(w, i, f->d, d); /* behind all loads: registers of D may be those of A, B or C */
     sim_matrix_count(w, f);
 }
 
