@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "runtime/base/file.h"
-
 sa_activation sa_clip_read_activation(sa_config_reader *r, const char *key, const char *otherwise)
 {
     const char *name = sa_config_text(r, key, otherwise);
@@ -190,12 +188,8 @@ sa_status sa_clip_preprocess_read(const char *directory, const sa_clip_config *c
     };
     char path[SA_CONFIG_PATH];
     json_t *json = NULL;
-    SA_TRY(sa_file_join(path, sizeof path, directory, "preprocessor_config.json", err));
-    if (sa_file_exists(path)) {
-        SA_TRY(sa_config_open(directory, "preprocessor_config.json", path, &json, err));
-    } else {
-        json = json_object(); /* every key takes its default */
-    }
+    SA_TRY(sa_config_open_preprocess(directory, path, &json, err));
+    json = json != NULL ? json : json_object(); /* every key takes its default */
     sa_config_reader r = {.object = json, .file = path, .part = "", .err = err, .status = SA_OK};
     sa_status status = read_preprocess(&r, config, preprocess);
     json_decref(json);

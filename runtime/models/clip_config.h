@@ -50,7 +50,7 @@ sa_status sa_clip_config_open(const char *directory, sa_clip_config *config, sa_
 sa_status sa_clip_feature_layer(const sa_clip_config *config, int64_t layer, const char *file,
                                 const char *key, sa_clip_feature *feature, sa_error *err);
 
-/* DIRECTORY/preprocessor_config.json; without one, or without a key, as the original release does it. */
+/* sa_config_open_preprocess(); without a file, or without a key, as the original release does it. */
 sa_status sa_clip_preprocess_read(const char *directory, const sa_clip_config *config,
                                   sa_clip_preprocess *preprocess, sa_error *err);
 

@@ -22,6 +22,26 @@ sa_status sa_config_open(const char *directory, const char *name, char path[SA_C
     return SA_OK;
 }
 
+/* *json stays NULL if there is no such file. */
+static sa_status open_optional(const char *directory, const char *name, char path[SA_CONFIG_PATH],
+                               json_t **json, sa_error *err)
+{
+    *json = NULL;
+    SA_TRY(sa_file_join(path, SA_CONFIG_PATH, directory, name, err));
+    return sa_file_exists(path) ? sa_config_open(directory, name, path, json, err) : SA_OK;
+}
+
+sa_status sa_config_open_preprocess(const char *directory, char path[SA_CONFIG_PATH], json_t **json,
+                                    sa_error *err)
+{
+    json_t *whole;
+    SA_TRY(open_optional(directory, "processor_config.json", path, &whole, err));
+    json_t *part = json_object_get(whole, "image_processor");
+    *json = json_is_object(part) ? json_incref(part) : NULL;
+    json_decref(whole);
+    return *json != NULL ? SA_OK : open_optional(directory, "preprocessor_config.json", path, json, err);
+}
+
 /* Keeps the failure of a getter of json.h, with the section's name and a way out. */
 static void keep(sa_config_reader *r, sa_status status, const sa_error *why)
 {

@@ -24,6 +24,14 @@ typedef struct {
 sa_status sa_config_open(const char *directory, const char *name, char path[SA_CONFIG_PATH], json_t **json,
                          sa_error *err);
 
+/*
+ * What DIRECTORY says of a picture's way to the model, and the file it stands in: "image_processor" of
+ * processor_config.json, where transformers 5 writes it and looks first, or preprocessor_config.json; NULL if
+ * there is neither. The caller calls json_decref.
+ */
+sa_status sa_config_open_preprocess(const char *directory, char path[SA_CONFIG_PATH], json_t **json,
+                                    sa_error *err);
+
 /* A section of the configuration; an absent one is read from `empty`, so that every key takes its default. */
 sa_config_reader sa_config_section(const json_t *config, const char *key, const char *file,
                                    const json_t *empty, sa_error *err);

@@ -159,7 +159,9 @@ static sa_status find_tower(const sa_config_reader *r, const char *directory, co
 
 static sa_status read_original(sa_config_reader *r, const char *directory, sa_llava_config *c)
 {
-    static const char *const lacked[] = {"mm_resampler_type", "tune_mm_vision_resampler", "s2"};
+    /* the tokens around a picture of mm_use_im_start_end are LLaVA-1.0's, and no template writes them */
+    static const char *const lacked[] = {"mm_resampler_type", "tune_mm_vision_resampler", "s2",
+                                         "mm_use_im_start_end"};
     const char *type = sa_config_text(r, "model_type", "llava");
     bool mistral = strcmp(type, "llava_mistral") == 0;
     c->original = true;

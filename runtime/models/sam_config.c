@@ -3,7 +3,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "runtime/base/file.h"
 #include "runtime/models/config.h"
 
 enum { MOST_SIZE = 1 << 16 };
@@ -204,11 +203,10 @@ static sa_status read_preprocess(const char *directory, sa_sam_config *config, s
     char path[SA_CONFIG_PATH];
     json_t *json = NULL;
     config->preprocess = usual_preprocess();
-    SA_TRY(sa_file_join(path, sizeof path, directory, "preprocessor_config.json", err));
-    if (!sa_file_exists(path)) {
+    SA_TRY(sa_config_open_preprocess(directory, path, &json, err));
+    if (json == NULL) {
         return SA_OK;
     }
-    SA_TRY(sa_config_open(directory, "preprocessor_config.json", path, &json, err));
     sa_config_reader r = {.object = json, .file = path, .part = "", .err = err, .status = SA_OK};
     sa_config_triple(&r, "image_mean", config->preprocess.mean);
     sa_config_triple(&r, "image_std", config->preprocess.std);

@@ -479,17 +479,45 @@ static void test_config(void **state)
     }
 }
 
-static sa_status read_preprocess(const char *text, sa_clip_preprocess *p, sa_error *err)
+/* From preprocessor_config.json and, if not NULL, processor_config.json. */
+static sa_status read_both(const char *text, const char *newer, sa_clip_preprocess *p, sa_error *err)
 {
-    char directory[] = "/tmp/segagent_test_clip_XXXXXX", path[64];
+    char directory[] = "/tmp/segagent_test_clip_XXXXXX", path[2][64];
     const sa_clip_config config = {.image_size = 336, .patch_size = 14};
     assert_non_null(mkdtemp(directory));
-    snprintf(path, sizeof path, "%s/preprocessor_config.json", directory);
-    must(sa_file_write(path, text, strlen(text), err), err);
+    snprintf(path[0], sizeof path[0], "%s/preprocessor_config.json", directory);
+    snprintf(path[1], sizeof path[1], "%s/processor_config.json", directory);
+    must(sa_file_write(path[0], text, strlen(text), err), err);
+    if (newer != NULL) {
+        must(sa_file_write(path[1], newer, strlen(newer), err), err);
+    }
     sa_status status = sa_clip_preprocess_read(directory, &config, p, err);
-    remove(path);
+    remove(path[0]);
+    remove(path[1]);
     remove(directory);
     return status;
+}
+
+static sa_status read_preprocess(const char *text, sa_clip_preprocess *p, sa_error *err)
+{
+    return read_both(text, NULL, p, err);
+}
+
+/* Where transformers 5 puts it; older directories have a file of that name without it. */
+static void test_processor_config(void **state)
+{
+    (void)state;
+    sa_error err;
+    sa_clip_preprocess p;
+    must(read_both("{}", "{\"image_processor\": {\"do_pad\": true, \"resample\": 2}, \"patch_size\": 14}", &p,
+                   &err),
+         &err);
+    assert_true(p.pad && p.filter == SA_RESIZE_BILINEAR);
+    must(read_both("{\"do_pad\": true}", "{\"patch_size\": 14}", &p, &err), &err);
+    assert_true(p.pad);
+    assert_int_equal(read_both("{}", "{\"image_processor\": {\"size\": 224}}", &p, &err), SA_BAD_INPUT);
+    assert_non_null(strstr(err.file, "/processor_config.json"));
+    assert_int_equal(read_both("{}", "[]", &p, &err), SA_BAD_INPUT);
 }
 
 static void test_preprocess(void **state)
@@ -534,11 +562,17 @@ static void test_preprocess(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),         cmocka_unit_test(test_preprocess),
-        cmocka_unit_test(test_golden_squares), cmocka_unit_test(test_squares_of_any_size),
-        cmocka_unit_test(test_any_limits),     cmocka_unit_test(test_picture_beyond_limits),
-        cmocka_unit_test(test_golden_f32),     cmocka_unit_test(test_golden_bf16),
-        cmocka_unit_test(test_planted_fault),  cmocka_unit_test(test_invariance),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_preprocess),
+        cmocka_unit_test(test_processor_config),
+        cmocka_unit_test(test_golden_squares),
+        cmocka_unit_test(test_squares_of_any_size),
+        cmocka_unit_test(test_any_limits),
+        cmocka_unit_test(test_picture_beyond_limits),
+        cmocka_unit_test(test_golden_f32),
+        cmocka_unit_test(test_golden_bf16),
+        cmocka_unit_test(test_planted_fault),
+        cmocka_unit_test(test_invariance),
         cmocka_unit_test(test_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

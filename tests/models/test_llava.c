@@ -570,6 +570,7 @@ static void test_config(void **state)
         {2, "{\"mm_projector_type\": \"mlp2x_gelu_new\"}", "mm_projector_type"},
         {2, "{\"mm_projector_type\": \"mlp9x_gelu\"}", "mm_projector_type"},
         {2, "{\"mm_resampler_type\": \"perceiver\"}", "mm_resampler_type"},
+        {2, "{\"mm_use_im_start_end\": true}", "mm_use_im_start_end"},
         {2, "{\"image_aspect_ratio\": \"anyres\"}", "anyres"},
         {2, "{\"mm_vision_tower\": \"openai/another\"}", "openai/another"},
         {2, "{\"mm_vision_tower\": \"\"}", "mm_vision_tower"},
