@@ -67,13 +67,16 @@ static inline float sim_noise(uint32_t bits)
     return (float)(int32_t)(x >> 32) * 0x1p-31f;
 }
 
-/* r[l] off by up to `relative` of itself, or `absolute` if that is more; zeros, infinities and NaN stay. */
+/*
+ * r[l] off by up to `relative` of itself, or `absolute` if that is more. Zeros, infinities and NaN stay, and
+ * so do results of a zero, which the PTX ISA's tables give exactly: ex2(0) and cos(0) are 1.
+ */
 static inline void sim_perturb(float *r, const float *operand, float relative, float absolute)
 {
     for (uint32_t l = 0; l < SIM_LANES; l++) {
         const float own = relative * __builtin_fabsf(r[l]);
         const float by = sim_noise(sim_bits(operand[l])) * (own > absolute ? own : absolute);
-        r[l] = r[l] != 0.0f && r[l] - r[l] == 0.0f ? r[l] + by : r[l];
+        r[l] = r[l] != 0.0f && r[l] - r[l] == 0.0f && operand[l] != 0.0f ? r[l] + by : r[l];
     }
 }
 
