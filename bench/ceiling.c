@@ -7,6 +7,10 @@
 #include "runtime/base/checked.h"
 #include "runtime/base/philox.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 struct sa_bench_gemm {
     sa_device *device;
     sa_stream *stream;
@@ -194,7 +198,11 @@ void sa_bench_gemm_pair_close(sa_bench_gemm_pair *pair)
 
 /* ---- memory ---- */
 
-enum { MEMORY_PIECE = 1 << 20 }; /* bytes of one task: many per thread, so that a slow thread gets fewer */
+enum {
+    MEMORY_PIECE = 1 << 20, /* bytes of one task: many per thread, so that a slow thread gets fewer */
+    HUGE_PAGE = 2 << 20,
+    FETCH_LINES = 128, /* how far ahead to fetch, in cache lines */
+};
 
 struct sa_bench_memory {
     sa_pool *pool;
@@ -212,6 +220,10 @@ static void read_piece(void *context, size_t task, int worker)
     lanes a = {0}, b = {0}, c = {0}, d = {0};
     (void)worker;
     for (size_t i = 0; i < MEMORY_PIECE / sizeof *at; i += 4) {
+        for (size_t line = 0; line < 4;
+             line++) { /* the fastest way to read: faster than the processor's own guess */
+            __builtin_prefetch(&at[i + line + FETCH_LINES]);
+        }
         a += at[i];
         b += at[i + 1];
         c += at[i + 2];
@@ -230,11 +242,14 @@ sa_status sa_bench_memory_open(sa_bench_memory **memory, sa_pool *pool, size_t b
     }
     m->pool = pool;
     m->pieces = bytes / MEMORY_PIECE;
-    m->bytes = aligned_alloc(4096, m->pieces * MEMORY_PIECE);
+    m->bytes = aligned_alloc(HUGE_PAGE, m->pieces * MEMORY_PIECE);
     m->sums = calloc(m->pieces, sizeof *m->sums);
     if (m->bytes == NULL || m->sums == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory to measure its speed with");
     }
+#if defined(__linux__)
+    madvise(m->bytes, m->pieces * MEMORY_PIECE, MADV_HUGEPAGE); /* as weights have them */
+#endif
     memset(m->bytes, 1, m->pieces * MEMORY_PIECE); /* real pages, not the shared page of zeros */
     return SA_OK;
 }

@@ -2,17 +2,26 @@
  * gemm on the CPU: c = act(a w^T + bias) + residual. Contract in kernels.h, micro-kernel in tile.h.
  *
  * w is packed once into panels of PANEL columns. A task is a block of BLOCK_ROWS rows times a run of panels.
- * Within it a panel is taken BLOCK_STEPS steps at a time, small enough to stay in the first-level cache while
- * all rows of the block pass over it; the sums wait in a scratch tile of f32. Blocking k this way changes no
- * sum: each continues where it was.
+ * Within it a panel is taken some steps at a time, few enough to stay in a cache while all rows of the block
+ * pass over them, TILE_ROWS at once; the sums wait in a scratch tile of f32. Blocking k this way changes no
+ * sum: each continues where it was. Meanwhile the steps that come next are fetched, so that few rows (a
+ * decoded batch) run at the memory's speed: without that only the first pass over a block would wait for
+ * memory, and memory for all the others.
  */
 #include "kernels/cpu/ops/pack.h"
 
 enum {
     BLOCK_ROWS = 96,   /* a's block (96 x 768 bf16 = 147 kB) stays in the second-level cache */
     BLOCK_STEPS = 192, /* 192 steps x 256 bytes = 48 kB of a panel: streams from the second-level cache */
-    TASK_FLOPS =
-        64000000, /* a third of a millisecond: small beside a gemm, large beside the hand-out of a task */
+    SMALL_STEPS = 64,  /* of few rows: 16 kB of a panel and the next 16 kB stay in the first-level cache */
+    FEW_ROWS = 64,
+    FETCH_STEPS = 32, /* one pass: how far ahead to fetch, in steps: memory's latency times its speed */
+    /*
+     * A task: a third of a millisecond of arithmetic, or 1 MB of w where that takes longer; small beside a
+     * gemm, large beside the hand-out of a task.
+     */
+    TASK_FLOPS = 64000000,
+    TASK_BYTES = 1 << 20,
 };
 
 static size_t panels_of(size_t n)
@@ -142,6 +151,23 @@ static void finish(const sa_gemm_args *args, const float *sums, size_t first_row
     }
 }
 
+/*
+ * One block of rows times `steps` steps of a full panel, in passes of about equal height; two passes fetch
+ * what comes next, half each (the others repeat it: cheaper than to ask).
+ */
+SA_INLINE void block_times_steps(sa_dtype dtype, size_t rows, size_t steps, const unsigned char *a,
+                                 size_t a_stride, const unsigned char *w, float *sums)
+{
+    size_t passes = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    const unsigned char *next = w + (passes == 1 ? FETCH_STEPS : steps) * tile_step_bytes();
+    for (size_t pass = 0, i = 0; pass < passes; pass++) {
+        size_t part = (rows - i + passes - pass - 1) / (passes - pass);
+        tile_full(dtype, (int)part, steps, a + i * a_stride, a_stride, w, sums + i * PANEL, PANEL,
+                  next + pass % 2 * TILE_FETCH);
+        i += part;
+    }
+}
+
 /* One block of rows times one panel, all of k. */
 SA_INLINE void block_times_panel(const gemm_plan *plan, sa_dtype dtype, size_t first_row, size_t rows,
                                  size_t panel, float *sums)
@@ -154,10 +180,15 @@ SA_INLINE void block_times_panel(const gemm_plan *plan, sa_dtype dtype, size_t f
     const unsigned char *a = (const unsigned char *)args->a + first_row * a_stride;
     const unsigned char *w = (const unsigned char *)args->w + panel * plan->steps * tile_step_bytes();
     memset(sums, 0, rows * PANEL * sizeof(float));
-    for (size_t step = 0; step < plan->steps; step += BLOCK_STEPS) {
-        size_t run = plan->steps - step < BLOCK_STEPS ? plan->steps - step : BLOCK_STEPS;
-        tile_rows(dtype, rows, vectors, run, a + step * 4, a_stride, w + step * tile_step_bytes(), sums,
-                  PANEL);
+    size_t block = rows <= TILE_ROWS ? plan->steps : rows <= FEW_ROWS ? SMALL_STEPS : BLOCK_STEPS;
+    for (size_t step = 0; step < plan->steps; step += block) {
+        size_t run = plan->steps - step < block ? plan->steps - step : block;
+        const unsigned char *from = w + step * tile_step_bytes();
+        if (vectors == TILE_VECTORS) {
+            block_times_steps(dtype, rows, run, a + step * 4, a_stride, from, sums);
+        } else {
+            tile_rows(dtype, rows, vectors, run, a + step * 4, a_stride, from, sums, PANEL);
+        }
     }
     finish(args, sums, first_row, rows, first_column, columns);
 }
@@ -197,8 +228,9 @@ void SA_CPU(gemm)(sa_stream *stream, const sa_gemm_args *args)
         .panels = panels_of(args->n),
     };
     size_t block_rows = args->m < BLOCK_ROWS ? args->m : BLOCK_ROWS;
-    size_t panel_flops = 2 * block_rows * PANEL * args->k;
-    size_t fill = TASK_FLOPS / panel_flops + 1;
+    size_t panel_flops = 2 * block_rows * PANEL * args->k, panel_bytes = plan.steps * tile_step_bytes();
+    size_t fill = TASK_FLOPS / panel_flops + 1, read = TASK_BYTES / panel_bytes + 1;
+    fill = fill < read ? fill : read;
     /* Few rows: spread the panels over all threads instead. */
     size_t threads = (size_t)sa_pool_threads(stream->pool);
     size_t share = (plan.panels * plan.row_blocks + threads - 1) / threads;

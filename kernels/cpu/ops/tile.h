@@ -25,6 +25,8 @@ enum {
     TILE_VECTORS = 2,
 #endif
     PANEL = TILE_VECTORS * VL,
+    CACHE_LINE = 64,
+    TILE_FETCH = PANEL * 4 > CACHE_LINE ? PANEL * 4 / 2 : CACHE_LINE, /* half a step, a line at least */
 };
 
 /* k values that go into one step, and elements of b that a step takes. */
@@ -58,9 +60,14 @@ SA_INLINE vf dot_pair(vf c, vf a, vf b)
 #endif
 }
 
-/* rows and vectors are constants wherever this is inlined, so c stays in registers. */
+/*
+ * rows and vectors are constants wherever this is inlined, so c stays in registers. `ahead` is where b will
+ * be read soon: of each of its steps TILE_FETCH bytes are fetched. It may point anywhere, or be a constant
+ * NULL.
+ */
 SA_INLINE void tile_body(int rows, int vectors, sa_dtype dtype, size_t steps, const unsigned char *a,
-                         size_t a_stride, const unsigned char *b, float *c, size_t ldc)
+                         size_t a_stride, const unsigned char *b, float *c, size_t ldc,
+                         const unsigned char *ahead)
 {
     vf sum[TILE_ROWS][TILE_VECTORS];
 #pragma GCC unroll 6
@@ -72,6 +79,13 @@ SA_INLINE void tile_body(int rows, int vectors, sa_dtype dtype, size_t steps, co
     }
     for (size_t step = 0; step < steps; step++) {
         vf column[TILE_VECTORS];
+        if (ahead != NULL) {
+#pragma GCC unroll 2
+            for (int line = 0; line < TILE_FETCH; line += CACHE_LINE) {
+                __builtin_prefetch(ahead + line);
+            }
+            ahead += PANEL * 4;
+        }
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) {
             column[j] = vf_load((const float *)b + (size_t)j * VL);
@@ -99,15 +113,15 @@ SA_INLINE void tile_body(int rows, int vectors, sa_dtype dtype, size_t steps, co
 
 /* Full width: any number of rows up to TILE_ROWS. */
 SA_INLINE void tile_full(sa_dtype dtype, int rows, size_t steps, const void *a, size_t a_stride,
-                         const void *b, float *c, size_t ldc)
+                         const void *b, float *c, size_t ldc, const unsigned char *ahead)
 {
     switch (rows) {
-    case 6: tile_body(6, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc); break;
-    case 5: tile_body(5, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc); break;
-    case 4: tile_body(4, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc); break;
-    case 3: tile_body(3, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc); break;
-    case 2: tile_body(2, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc); break;
-    case 1: tile_body(1, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc); break;
+    case 6: tile_body(6, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc, ahead); break;
+    case 5: tile_body(5, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc, ahead); break;
+    case 4: tile_body(4, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc, ahead); break;
+    case 3: tile_body(3, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc, ahead); break;
+    case 2: tile_body(2, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc, ahead); break;
+    case 1: tile_body(1, TILE_VECTORS, dtype, steps, a, a_stride, b, c, ldc, ahead); break;
     default: break;
     }
 }
@@ -118,10 +132,10 @@ SA_INLINE void tile_narrow(sa_dtype dtype, int vectors, int rows, size_t steps, 
 {
     if (rows == 6) {
         switch (vectors) {
-        case 1: tile_body(6, 1, dtype, steps, a, a_stride, b, c, ldc); return;
+        case 1: tile_body(6, 1, dtype, steps, a, a_stride, b, c, ldc, NULL); return;
 #if VL == 16
-        case 2: tile_body(6, 2, dtype, steps, a, a_stride, b, c, ldc); return;
-        case 3: tile_body(6, 3, dtype, steps, a, a_stride, b, c, ldc); return;
+        case 2: tile_body(6, 2, dtype, steps, a, a_stride, b, c, ldc, NULL); return;
+        case 3: tile_body(6, 3, dtype, steps, a, a_stride, b, c, ldc, NULL); return;
 #endif
         default: return;
         }
@@ -130,10 +144,10 @@ SA_INLINE void tile_narrow(sa_dtype dtype, int vectors, int rows, size_t steps, 
         const unsigned char *row = a + (size_t)i * a_stride;
         float *to = c + (size_t)i * ldc;
         switch (vectors) {
-        case 1: tile_body(1, 1, dtype, steps, row, a_stride, b, to, ldc); break;
+        case 1: tile_body(1, 1, dtype, steps, row, a_stride, b, to, ldc, NULL); break;
 #if VL == 16
-        case 2: tile_body(1, 2, dtype, steps, row, a_stride, b, to, ldc); break;
-        case 3: tile_body(1, 3, dtype, steps, row, a_stride, b, to, ldc); break;
+        case 2: tile_body(1, 2, dtype, steps, row, a_stride, b, to, ldc, NULL); break;
+        case 3: tile_body(1, 3, dtype, steps, row, a_stride, b, to, ldc, NULL); break;
 #endif
         default: break;
         }
@@ -152,7 +166,7 @@ SA_INLINE void tile_rows(sa_dtype dtype, size_t rows, int vectors, size_t steps,
     for (size_t i = 0; i < rows; i += TILE_ROWS) {
         int part = rows - i < TILE_ROWS ? (int)(rows - i) : TILE_ROWS;
         if (vectors == TILE_VECTORS) {
-            tile_full(dtype, part, steps, a + i * a_stride, a_stride, b, c + i * ldc, ldc);
+            tile_full(dtype, part, steps, a + i * a_stride, a_stride, b, c + i * ldc, ldc, NULL);
         } else {
             tile_narrow(dtype, vectors, part, steps, a + i * a_stride, a_stride, b, c + i * ldc, ldc);
         }
