@@ -8,7 +8,7 @@
 #include "runtime/models/config.h"
 #include "runtime/models/llava.h"
 
-enum { MOST_CONTEXT = 4096, PREFILL_ROWS = 512 };
+enum { MOST_CONTEXT = 4096, USUAL_CONTEXT = 1024, PREFILL_ROWS = 512 };
 
 struct sa_chat {
     char path[512];
@@ -67,7 +67,20 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Pages for a batch of full conversations. */
+static size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t pages_of(size_t tokens)
+{
+    return (tokens + SA_KV_PAGE - 1) / SA_KV_PAGE;
+}
+
+/*
+ * Pages for a batch of conversations as long as they usually are, and for one as long as the context: a long
+ * one among many waits for its turn.
+ */
 static sa_llama_options text_options(const sa_chat *chat, size_t positions)
 {
     const sa_chat_options *o = &chat->options;
@@ -75,8 +88,8 @@ static sa_llama_options text_options(const sa_chat *chat, size_t positions)
     sa_llama_options text = sa_llama_default_options();
     text.precision = o->precision;
     text.context = context;
-    text.pages = o->batch * ((context + SA_KV_PAGE - 1) / SA_KV_PAGE);
-    text.rows = PREFILL_ROWS > o->batch ? PREFILL_ROWS : o->batch;
+    text.pages = most(o->batch * pages_of(least(context, USUAL_CONTEXT)), pages_of(context));
+    text.rows = most(PREFILL_ROWS, o->batch);
     text.items = text.logit_rows = o->batch;
     return text;
 }
