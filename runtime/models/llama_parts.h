@@ -51,13 +51,8 @@ typedef struct {
 typedef struct {
     sa_llama_item *items; /* [options.items] copies; their embeddings are still the caller's */
     size_t count, rows, logit_rows;
-<<<<<<< HEAD
     size_t stride;      /* from one part of `integers` to the next */
     size_t list_length; /* of all page lists */
-=======
-    size_t stride;      /* of `integers`: its next part begins so far behind */
-    size_t list_length; /* of its last part, the page lists */
->>>>>>> llama
 } llama_step;
 
 /* Looks for the place where numbers stop being numbers; only after a forward that gave none. */
