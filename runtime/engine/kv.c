@@ -1,3 +1,7 @@
+/*
+ * Page lists and counts of owners. A free page is one without owners; free pages and unused names of
+ * sequences lie on stacks, so that the same calls always give the same pages.
+ */
 #include "runtime/engine/kv.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* Getters over json.h that keep the first failure, with the section's name and a way out. */
 #include "runtime/models/config.h"
 
 #include <string.h>

@@ -1,3 +1,9 @@
+/*
+ * config.json -> sa_llama_config: sizes, then everything that a file may ask for and this engine lacks, then
+ * RoPE in both of transformers' spellings. A key that changes the forward and is not known here would give
+ * wrong text without a word: refuse_unknown_parts() lists those that models of these types have been seen
+ * with.
+ */
 #include "runtime/models/llama_config.h"
 
 #include <math.h>

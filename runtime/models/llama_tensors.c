@@ -1,3 +1,4 @@
+/* The walk over a decoder (tensor_table.h), in the order of the forward. */
 #include "runtime/models/llama_tensors.h"
 
 #include <stdio.h>

@@ -1,3 +1,7 @@
+/*
+ * Loading: tensors of a file, checked and packed, one after another through one host buffer (and one device
+ * buffer, where the device cannot read the host's memory); and the ops on what was loaded.
+ */
 #include "runtime/models/model.h"
 
 #include <stdlib.h>
@@ -90,6 +94,17 @@ static float *load_optional(sa_loader *loader, const sa_tensor *tensor)
     return tensor != NULL ? sa_load_f32(loader, tensor) : NULL;
 }
 
+/* Elements [begin, begin + count) as `dtype`; bytes as they stand where that is what they are. */
+static void copy_as(const sa_tensor *tensor, size_t begin, size_t count, sa_dtype dtype, void *out)
+{
+    size_t size = sa_dtype_size(dtype);
+    if (tensor->dtype == dtype) {
+        memcpy(out, tensor->data + begin * size, count * size);
+    } else {
+        sa_tensor_convert(tensor, begin, count, dtype, out);
+    }
+}
+
 void *sa_load_table(sa_loader *loader, const sa_tensor *tensor)
 {
     size_t size = sa_dtype_size(loader->precision);
@@ -97,7 +112,7 @@ void *sa_load_table(sa_loader *loader, const sa_tensor *tensor)
     void *host = sa_load_host(loader, CHUNK * size);
     for (size_t i = 0; loader->stream != NULL && i < tensor->count; i += CHUNK) {
         size_t count = tensor->count - i < CHUNK ? tensor->count - i : CHUNK;
-        sa_tensor_convert(tensor, i, count, loader->precision, host);
+        copy_as(tensor, i, count, loader->precision, host);
         sa_stream_upload(loader->stream, table + i * size, host, count * size);
         sa_stream_wait(loader->stream, NULL);
     }
@@ -169,7 +184,7 @@ sa_linear sa_load_fused(sa_loader *loader, const sa_tensor_pair *parts, size_t c
         source = host;
         for (size_t i = 0; loader->stream != NULL && i < count; i++) {
             const sa_tensor *weight = parts[i].weight;
-            sa_tensor_convert(weight, 0, weight->count, dtype, host);
+            copy_as(weight, 0, weight->count, dtype, host);
             host += weight->count * sa_dtype_size(dtype);
         }
     }

@@ -1,3 +1,4 @@
+/* A walk counts or fills, depending on whether it has a place to put its wants. */
 #include "runtime/models/tensor_table.h"
 
 #include <stdio.h>

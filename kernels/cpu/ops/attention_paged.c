@@ -196,15 +196,18 @@ enum { INTERLEAVES = 2 };
 #endif
 
 /*
- * VL x VL words turned: to[i * PANEL + j] = word i of row j. Each round takes the top bit of the lane's
- * number to the bottom of the row's, and the other way round; after log2(VL) rounds they have changed places.
+ * VL x VL words turned: to[i * PANEL + j] = word i of row j; `ahead` is fetched likewise. Each round takes
+ * the top bit of the lane's number to the bottom of the row's, and the other way round; after log2(VL) rounds
+ * they have changed places.
  */
-SA_INLINE void turn_words(uint32_t *to, const unsigned char *from, size_t row_bytes)
+SA_INLINE void turn_words(uint32_t *to, const unsigned char *from, const unsigned char *ahead,
+                          size_t row_bytes)
 {
     vu row[VL], next[VL];
 #pragma GCC unroll 16
     for (size_t i = 0; i < VL; i++) {
         memcpy(&row[i], from + i * row_bytes, sizeof row[i]);
+        __builtin_prefetch(ahead + i * row_bytes);
     }
 #pragma GCC unroll 4
     for (int round = 0; round < INTERLEAVES; round++) {
@@ -225,60 +228,107 @@ SA_INLINE void turn_words(uint32_t *to, const unsigned char *from, size_t row_by
 }
 
 /* Keys [first, first + SA_KV_PAGE) of a block, from a page's head [SA_KV_PAGE, head_dim]. */
-SA_INLINE void pack_key_page(uint32_t *k, size_t first, const unsigned char *page, size_t words)
+SA_INLINE void pack_key_page(uint32_t *k, size_t first, const unsigned char *page, const unsigned char *ahead,
+                             size_t words)
 {
-    for (size_t j = first; j < first + SA_KV_PAGE; j += VL, page += VL * words * 4) {
-        uint32_t *to = k + j / PANEL * words * PANEL + j % PANEL;
-        size_t step = 0;
+    for (size_t j = 0; j < SA_KV_PAGE; j += VL) {
+        uint32_t *to = k + (first + j) / PANEL * words * PANEL + (first + j) % PANEL;
+        size_t step = 0, from = j * words * 4;
         for (; step + VL <= words; step += VL) {
-            turn_words(to + step * PANEL, page + step * 4, words * 4);
+            turn_words(to + step * PANEL, page + from + step * 4, ahead + from + step * 4, words * 4);
         }
         for (; step < words; step++) {
             for (size_t i = 0; i < VL; i++) {
-                memcpy(&to[step * PANEL + i], page + (i * words + step) * 4, 4);
+                memcpy(&to[step * PANEL + i], page + from + (i * words + step) * 4, 4);
             }
         }
     }
 }
 
 /*
+ * Columns of values in bf16 are taken two words of VL at a time, and each such group comes out as its even
+ * columns and then its odd ones: that is what pairs of keys are cheap in. store_sums() puts them in order.
+ */
+SA_INLINE bool in_group(sa_dtype dtype, size_t column, size_t head_dim)
+{
+    return dtype == SA_BF16 && column / (2 * VL) < head_dim / (2 * VL);
+}
+
+/* One step, a pair of keys, of a group: the words of both are taken apart and put together by columns. */
+SA_INLINE void pair_words(uint32_t *to, const unsigned char *low, const unsigned char *high)
+{
+    vu a, b;
+    memcpy(&a, low, sizeof a);
+    memcpy(&b, high, sizeof b);
+    vu even = (a & 0xffffu) | b << 16, odd = a >> 16 | (b & 0xffff0000u);
+    memcpy(to, &even, sizeof even);
+    memcpy(to + VL, &odd, sizeof odd);
+}
+
+/*
  * The `valid` values of a page, from key `first` of the block on, as steps of the panels over head_dim. What
  * else stands in the page becomes zero: it may be anything, and its p of 0 would not silence a NaN.
  */
-SA_INLINE void pack_value_page(sa_dtype dtype, uint32_t *v, size_t first, const void *page, size_t valid,
-                               size_t head_dim)
+SA_INLINE void pack_value_page(sa_dtype dtype, uint32_t *v, size_t first, const unsigned char *page,
+                               const unsigned char *ahead, size_t valid, size_t head_dim)
 {
+    static const unsigned char zeros[MOST_HEAD_DIM * sizeof(float)];
     size_t per_step = dtype == SA_F32 ? 1 : 2, steps = attend_v_steps(KEY_BLOCK, dtype);
-    for (size_t j = 0; j < head_dim; j += VL) {
-        uint32_t *to = v + (j / PANEL * steps + first / per_step) * PANEL + j % PANEL;
-        for (size_t key = 0; key < SA_KV_PAGE; key += per_step, to += PANEL) {
-            vf low = {0}, high = {0};
-            if (key < valid) {
-                low = vf_load_as(page, dtype, key * head_dim + j, head_dim - j);
+    size_t row_bytes = head_dim * sa_dtype_size(dtype);
+    for (size_t key = 0; key < SA_KV_PAGE; key += per_step) {
+        const unsigned char *low = key < valid ? page + key * row_bytes : zeros;
+        const unsigned char *high = key + 1 < valid ? page + (key + 1) * row_bytes : zeros;
+        uint32_t *to = v + (first + key) / per_step * PANEL;
+        for (size_t j = 0; j < per_step * row_bytes; j += CACHE_LINE) {
+            __builtin_prefetch(ahead + key * row_bytes + j);
+        }
+        for (size_t j = 0; j < head_dim;) {
+            uint32_t *at = to + j / PANEL * steps * PANEL + j % PANEL;
+            if (in_group(dtype, j, head_dim)) {
+                pair_words(at, low + j * 2, high + j * 2);
+                j += 2 * VL;
+                continue;
             }
-            if (dtype == SA_BF16 && key + 1 < valid) {
-                high = vf_load_as(page, dtype, (key + 1) * head_dim + j, head_dim - j);
+            vf word = vf_load_as(low, dtype, j, head_dim - j);
+            if (dtype == SA_BF16) {
+                word = (vf)((vu)word >> 16 | (vu)vf_load_as(high, dtype, j, head_dim - j));
             }
-            vf word = dtype == SA_F32 ? low : (vf)((vu)low >> 16 | (vu)high);
-            memcpy(to, &word, sizeof word);
+            memcpy(at, &word, sizeof word);
+            j += VL;
         }
     }
 }
 
-/* The block from key `first` on, of which `valid` keys are somebody's. */
+/* The block from key `first` on, of an item of which `most` keys are somebody's. */
 SA_INLINE void pack_block(sa_dtype dtype, const sa_attention_paged_args *args, paged_scratch *s,
-                          const sa_attention_paged_item *item, size_t head, size_t first, size_t valid)
+                          const sa_attention_paged_item *item, size_t head, size_t first, size_t most)
 {
     size_t d = args->head_dim, head_bytes = SA_KV_PAGE * d * sa_dtype_size(dtype);
-    const int32_t *pages = args->pages + item->first_page + first / SA_KV_PAGE;
-    for (size_t j = 0; j < valid; j += SA_KV_PAGE) {
-        size_t at = ((size_t)pages[j / SA_KV_PAGE] * args->kv_heads + head) * head_bytes;
-        pack_key_page(s->k, j, (const unsigned char *)args->k_pages + at, tile_steps(d, dtype));
-        pack_value_page(dtype, s->v, j, (const unsigned char *)args->v_pages + at, valid - j, d);
+    const unsigned char *k = args->k_pages, *v = args->v_pages;
+    const int32_t *pages = args->pages + item->first_page;
+    size_t end = first + KEY_BLOCK < most ? first + KEY_BLOCK : most, last = (most - 1) / SA_KV_PAGE;
+    for (size_t j = first; j < end; j += SA_KV_PAGE) {
+        size_t page = j / SA_KV_PAGE, next = page < last ? page + 1 : page;
+        size_t at = ((size_t)pages[page] * args->kv_heads + head) * head_bytes;
+        size_t ahead = ((size_t)pages[next] * args->kv_heads + head) * head_bytes;
+        pack_key_page(s->k, j - first, k + at, k + ahead, tile_steps(d, dtype));
+        pack_value_page(dtype, s->v, j - first, v + at, v + ahead, most - j, d);
     }
 }
 
 /* ---- one block of keys ---- */
+
+/* tile_rows by itself: inlined into its callers, gcc has no registers left for its sums. */
+static __attribute__((noinline)) void rows_times_panel(sa_dtype dtype, size_t rows, int vectors, size_t steps,
+                                                       const void *a, size_t a_stride, const uint32_t *b,
+                                                       float *c, size_t ldc)
+{
+    if (dtype == SA_F32) {
+        tile_rows(SA_F32, rows, vectors, steps, a, a_stride, b, c, ldc);
+    } else {
+        tile_rows(SA_BF16, rows, vectors, steps, a, a_stride, b, c, ldc);
+    }
+}
 
 /* Row `to` of `sums` += sums of later keys; nothing happens if there are none. */
 static void merge_row(const paged_sums *sums, size_t to, const float *out, float peak, float total, size_t d,
@@ -327,8 +377,8 @@ SA_INLINE void attend_rows_to_block(sa_dtype dtype, const paged_plan *plan, cons
     memset(s->part, 0, count * MOST_HEAD_DIM * sizeof(float));
     for (size_t j = 0; j < columns; j += PANEL) {
         int vectors = columns - j < PANEL ? (int)((columns - j) / VL) : TILE_VECTORS;
-        tile_rows(dtype, count, vectors, k_steps, s->q + begin * row_bytes, row_bytes,
-                  s->k + j / PANEL * k_steps * PANEL, s->scores + j, SCORE_LD);
+        rows_times_panel(dtype, count, vectors, k_steps, s->q + begin * row_bytes, row_bytes,
+                         s->k + j / PANEL * k_steps * PANEL, s->scores + j, SCORE_LD);
     }
     float peak[QUERY_BLOCK], total[QUERY_BLOCK];
     for (size_t i = 0; i < count; i++) {
@@ -343,8 +393,8 @@ SA_INLINE void attend_rows_to_block(sa_dtype dtype, const paged_plan *plan, cons
     size_t v_steps = attend_v_steps(KEY_BLOCK, dtype);
     for (size_t j = 0; j < d; j += PANEL) {
         int vectors = d - j < PANEL ? (int)((d - j + VL - 1) / VL) : TILE_VECTORS;
-        tile_rows(dtype, count, vectors, tile_steps(keys, dtype), (const unsigned char *)s->scores,
-                  SCORE_LD * sizeof(float), s->v + j / PANEL * v_steps * PANEL, s->part + j, MOST_HEAD_DIM);
+        rows_times_panel(dtype, count, vectors, tile_steps(keys, dtype), s->scores, SCORE_LD * sizeof(float),
+                         s->v + j / PANEL * v_steps * PANEL, s->part + j, MOST_HEAD_DIM);
     }
     for (size_t i = 0; i < count; i++) {
         merge_row(sums, begin + i, s->part + i * MOST_HEAD_DIM, peak[i], total[i], d, scale);
@@ -370,8 +420,7 @@ SA_INLINE void attend_block_of_chunk(sa_dtype dtype, const paged_plan *plan, pag
         if (most <= first) {
             continue;
         }
-        size_t valid = most - first < KEY_BLOCK ? most - first : KEY_BLOCK;
-        pack_block(dtype, plan->args, s, &items[rows->item[begin]], head, first, valid);
+        pack_block(dtype, plan->args, s, &items[rows->item[begin]], head, first, most);
         for (size_t r = begin; r < end; r += QUERY_BLOCK) {
             size_t count = end - r < QUERY_BLOCK ? end - r : QUERY_BLOCK;
             attend_rows_to_block(dtype, plan, s, sums, rows, r, count, first);
@@ -397,6 +446,18 @@ static size_t place_of(const paged_plan *plan, const paged_rows *rows, size_t r,
     return row * ld + (head * plan->group + rows->query[r] % plan->group) * plan->args->head_dim;
 }
 
+/* Columns j and on of a row, one vector of them; in a group that is half of two, in order. */
+static vf ordered_sums(const float *out, size_t j, bool grouped)
+{
+    if (!grouped) {
+        return vf_load(out + j);
+    }
+    size_t group = j / (2 * VL) * 2 * VL;
+    vf even = vf_load(out + group), odd = vf_load(out + group + VL);
+    return j == group ? __builtin_shufflevector(even, odd, INTERLEAVE_LOW)
+                      : __builtin_shufflevector(even, odd, INTERLEAVE_HIGH);
+}
+
 static void store_sums(const paged_plan *plan, const paged_sums *sums, const paged_rows *rows, size_t head)
 {
     const sa_attention_paged_args *args = plan->args;
@@ -404,8 +465,8 @@ static void store_sums(const paged_plan *plan, const paged_sums *sums, const pag
         size_t to = place_of(plan, rows, r, head, args->ldo);
         float scale = 1.0f / sums->total[r];
         for (size_t j = 0; j < args->head_dim; j += VL) {
-            vf_store_as(args->out, args->dtype, to + j, vf_load(sums->out + r * MOST_HEAD_DIM + j) * scale,
-                        args->head_dim - j);
+            vf v = ordered_sums(sums->out + r * MOST_HEAD_DIM, j, in_group(args->dtype, j, args->head_dim));
+            vf_store_as(args->out, args->dtype, to + j, v * scale, args->head_dim - j);
         }
     }
 }

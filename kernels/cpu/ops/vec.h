@@ -124,7 +124,13 @@ SA_INLINE vf vf_from_bf16(const sa_bf16 *from)
 {
     vh half;
     memcpy(&half, from, sizeof half);
+#if defined(__AVX512F__) /* gcc would widen it in quarters */
+    return (vf)((vu)_mm512_cvtepu16_epi32((__m256i)half) << 16);
+#elif defined(__AVX2__)
+    return (vf)((vu)_mm256_cvtepu16_epi32((__m128i)half) << 16);
+#else
     return (vf)(__builtin_convertvector(half, vu) << 16);
+#endif
 }
 
 /*
