@@ -162,16 +162,19 @@ static void append_codes(const utf8proc_int32_t *codes, size_t count, sa_text *o
     }
 }
 
-/*
- * Composes and appends. U+11A7 composes with nothing, but utf8proc 2.8 takes it for the last part of a Hangul
- * syllable and drops it; so the stretches between are composed by themselves.
- */
-static void append_composed(utf8proc_int32_t *codes, size_t count, sa_text *out)
+/* Characters that stand alone: nothing composes with them, or across them. */
+static bool stands_alone(utf8proc_int32_t code, bool old)
 {
-    enum { HANGUL_T_BASE = 0x11a7 };
+    enum { HANGUL_T_BASE = 0x11a7 }; /* utf8proc 2.8 takes it for the last part of a syllable and drops it */
+    return code == HANGUL_T_BASE || (old && sa_is_new_character((uint32_t)code));
+}
+
+/* Composes the stretches between characters that stand alone, and appends all. */
+static void append_composed(utf8proc_int32_t *codes, size_t count, bool old, sa_text *out)
+{
     for (size_t begin = 0; begin < count;) {
         size_t end = begin;
-        while (end < count && codes[end] != HANGUL_T_BASE) {
+        while (end < count && !stands_alone(codes[end], old)) {
             end++;
         }
         utf8proc_ssize_t left = utf8proc_normalize_utf32(codes + begin, (utf8proc_ssize_t)(end - begin),
@@ -204,7 +207,7 @@ static void to_form(const sa_normalizer *step, const sa_text *text, sa_text *out
         return;
     }
     if (compose) {
-        append_composed(codes, count, out);
+        append_composed(codes, count, old, out);
     } else {
         append_codes(codes, count, out);
     }
