@@ -154,6 +154,38 @@ static bool put_in_order(utf8proc_int32_t *codes, size_t count, bool old)
     return true;
 }
 
+static void append_codes(const utf8proc_int32_t *codes, size_t count, sa_text *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned char bytes[4];
+        sa_text_append(out, bytes, sa_utf8_encode((uint32_t)codes[i], bytes));
+    }
+}
+
+/* Characters that stand alone: nothing composes with them, or across them. */
+static bool stands_alone(utf8proc_int32_t code, bool old)
+{
+    enum { HANGUL_T_BASE = 0x11a7 }; /* utf8proc 2.8 takes it for the last part of a syllable and drops it */
+    return code == HANGUL_T_BASE || (old && sa_is_new_character((uint32_t)code));
+}
+
+/* Composes the stretches between characters that stand alone, and appends all. */
+static void append_composed(utf8proc_int32_t *codes, size_t count, bool old, sa_text *out)
+{
+    for (size_t begin = 0; begin < count;) {
+        size_t end = begin;
+        while (end < count && !stands_alone(codes[end], old)) {
+            end++;
+        }
+        utf8proc_ssize_t left = utf8proc_normalize_utf32(codes + begin, (utf8proc_ssize_t)(end - begin),
+                                                         UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+        SA_ASSERT(left >= 0);
+        append_codes(codes + begin, (size_t)left, out);
+        append_codes(codes + end, end < count ? 1 : 0, out);
+        begin = end + 1;
+    }
+}
+
 /*
  * Decompose, order, compose. ASCII is in every form already, which spares most texts the work.
  */
@@ -174,14 +206,10 @@ static void to_form(const sa_normalizer *step, const sa_text *text, sa_text *out
         out->failed = true;
         return;
     }
-    utf8proc_ssize_t left = (utf8proc_ssize_t)count;
     if (compose) {
-        left = utf8proc_normalize_utf32(codes, left, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-        SA_ASSERT(left >= 0);
-    }
-    for (utf8proc_ssize_t i = 0; i < left; i++) {
-        unsigned char bytes[4];
-        sa_text_append(out, bytes, sa_utf8_encode((uint32_t)codes[i], bytes));
+        append_composed(codes, count, old, out);
+    } else {
+        append_codes(codes, count, out);
     }
     free(codes);
 }

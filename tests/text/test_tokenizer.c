@@ -298,6 +298,29 @@ static void test_ids_that_do_not_exist(void **state)
     }
 }
 
+/* NFC where utf8proc's own goes wrong: U+11A7 is no last part of a syllable, U+11A8 is one. */
+static void test_composes_hangul(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"\xe1\x84\x83\xe1\x85\xa1\xe1\x86\xa7", "\xeb\x8b\xa4\xe1\x86\xa7"},
+        {"\xe1\x84\x83\xe1\x85\xa1\xe1\x86\xa8", "\xeb\x8b\xa5"},
+        {"\xe1\x86\xa7\xcc\x81\x65\xcc\x81", "\xe1\x86\xa7\xcc\x81\xc3\xa9"},
+    };
+    sa_tokenizer *t = open_golden("qwen2");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        sa_tokens ids = {0};
+        sa_text back = {0};
+        sa_error err = {0};
+        assert_int_equal(sa_tokenizer_encode(t, texts[i][0], strlen(texts[i][0]), 0, &ids, &err), SA_OK);
+        assert_int_equal(sa_tokenizer_decode(t, ids.ids, ids.count, false, &back, &err), SA_OK);
+        assert_string_equal(back.bytes, texts[i][1]);
+        sa_tokens_free(&ids);
+        sa_text_free(&back);
+    }
+    sa_tokenizer_close(t);
+}
+
 /* A character of three bytes in three tokens comes out with the last; a wrong byte comes out at once. */
 static void test_stream_joins_bytes(void **state)
 {
@@ -368,17 +391,12 @@ static void test_long_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refuses_models),
-        cmocka_unit_test(test_refuses_steps),
-        cmocka_unit_test(test_refuses_patterns),
-        cmocka_unit_test(test_refuses_sentencepiece),
-        cmocka_unit_test(test_refuses_tiktoken),
-        cmocka_unit_test(test_refuses_directories),
-        cmocka_unit_test(test_special_ids),
-        cmocka_unit_test(test_failure_keeps_ids),
-        cmocka_unit_test(test_ids_that_do_not_exist),
-        cmocka_unit_test(test_stream_joins_bytes),
-        cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_refuses_models),        cmocka_unit_test(test_refuses_steps),
+        cmocka_unit_test(test_refuses_patterns),      cmocka_unit_test(test_refuses_sentencepiece),
+        cmocka_unit_test(test_refuses_tiktoken),      cmocka_unit_test(test_refuses_directories),
+        cmocka_unit_test(test_special_ids),           cmocka_unit_test(test_failure_keeps_ids),
+        cmocka_unit_test(test_ids_that_do_not_exist), cmocka_unit_test(test_composes_hangul),
+        cmocka_unit_test(test_stream_joins_bytes),    cmocka_unit_test(test_long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
