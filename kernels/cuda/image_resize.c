@@ -65,15 +65,16 @@ static void launch_down(sa_stream *stream, const sa_image_resize_args *args, con
     };
     bool words = row % 4 == 0 && x_pitch % 4 == 0 && sa_cuda_aligned(x, 4) && sa_cuda_aligned(args->y, 4);
     double in = (double)args->in_height * (double)row, out = (double)args->out_height * (double)row;
-    sa_cuda_launch(stream, &(sa_cuda_launch_args){
-                               .kernel = words ? SA_CUDA_image_resize_down_4 : SA_CUDA_image_resize_down_1,
-                               .grid = {sa_cuda_blocks(row, SA_IMAGE_RESIZE_DOWN * (words ? 4 : 1)),
-                                        sa_cuda_blocks(args->out_height, SA_IMAGE_RESIZE_DOWN_ROWS), 1},
-                               .block = {SA_IMAGE_RESIZE_DOWN_THREADS, 1, 1},
-                               .args = &a,
-                               .flops = 2.0 * out * (double)args->down.taps,
-                               .bytes = in + out + 4.0 * (double)(args->out_height * (2 + args->down.taps)),
-                           });
+    sa_cuda_launch(stream,
+                   &(sa_cuda_launch_args){
+                       .kernel = words ? SA_CUDA_image_resize_down : SA_CUDA_image_resize_down_shifted,
+                       .grid = {sa_cuda_blocks(row + (words ? 0 : 31), SA_IMAGE_RESIZE_DOWN * 4),
+                                sa_cuda_blocks(args->out_height, SA_IMAGE_RESIZE_DOWN_ROWS), 1},
+                       .block = {SA_IMAGE_RESIZE_DOWN_THREADS, 1, 1},
+                       .args = &a,
+                       .flops = 2.0 * out * (double)args->down.taps,
+                       .bytes = in + out + 4.0 * (double)(args->out_height * (2 + args->down.taps)),
+                   });
 }
 
 void sa_cuda_image_resize(sa_stream *stream, const sa_image_resize_args *args)

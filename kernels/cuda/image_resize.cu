@@ -6,8 +6,9 @@
  * the table, which weigh as much as 7 rows of output, and as many rows of the picture as fit at a time stand
  * in shared memory; each is read once. A warp's 32 pixels go out as three whole sectors. Grid (output row /
  * 256 pixels, rows / 64). down: a block takes 48 output rows (so few blocks that every frame is one wave), a
- * thread 4 neighbouring bytes of each fourth (1 where pitches or addresses are no multiples of 4). The last
- * input rows stand in shared memory as a ring, so that each is read once though several output rows need it.
+ * thread 4 neighbouring bytes of each fourth. Where pitches or addresses are no multiples of 4 these are
+ * other bytes in every row, so that a warp's stores are whole sectors. The last input rows stand in shared
+ * memory as a ring, so that each is read once though several output rows need it.
  * Grid (pieces of a row, output rows / 48). Where the picture shrinks so much that taps or bytes do not fit,
  * threads read table and picture themselves.
  */
@@ -226,25 +227,55 @@ extern "C" __global__ void __launch_bounds__(ACROSS_THREADS)
 
 /* ---- down ---- */
 
-/* BYTES bytes of a row at once. */
-template <int BYTES> SA_DEVICE uint32_t load_piece(const uint8_t *at)
+/*
+ * A thread's piece of an output row: 4 bytes. SHIFTED: rows begin anywhere, and the pieces are those between
+ * borders of 4 bytes of memory, counted from the border of a sector in or before the row; so a piece may
+ * begin before its row, and end behind it.
+ */
+template <bool SHIFTED> SA_DEVICE int32_t column_in(const uint8_t *row)
 {
-    return BYTES == 4 ? *(const uint32_t *)at : *at;
+    uint32_t column = (blockIdx.x * DOWN + threadIdx.x % DOWN) * 4;
+    return (int32_t)(SHIFTED ? column - (uint32_t)(uintptr_t)row % SECTOR : column);
 }
 
-template <int BYTES> SA_DEVICE void store_piece(uint8_t *at, const int32_t (&sum)[BYTES])
+/* Bytes [column, column + 4) of a row of `bytes`, lowest first; those that lie outside are 0. */
+template <bool SHIFTED> SA_DEVICE uint32_t load_piece(const uint8_t *row, int32_t column, int32_t bytes)
 {
-    if (BYTES == 4) {
-        *(uint32_t *)at = rounded(sum);
-    } else {
-        *at = (uint8_t)rounded(sum);
+    const uint8_t *at = row + column;
+    uint32_t past = SHIFTED ? (uint32_t)(uintptr_t)at % 4 : 0, word = 0;
+    if (column >= 0 && column + 4 <= bytes && past == 0) {
+        return *(const uint32_t *)at;
+    }
+    if (SHIFTED && column >= 4 && column + 8 <= bytes) { /* both words lie within the row */
+        const uint32_t *words = (const uint32_t *)(at - past);
+        return __funnelshift_r(words[0], words[1], past * 8);
+    }
+    for (int32_t i = 0; i < 4; i++) {
+        if (column + i >= 0 && column + i < bytes) {
+            word |= (uint32_t)at[i] << (8 * i);
+        }
+    }
+    return word;
+}
+
+SA_DEVICE void store_piece(uint8_t *row, int32_t column, int32_t bytes, const int32_t (&sum)[4])
+{
+    uint32_t word = rounded(sum);
+    if (column >= 0 && column + 4 <= bytes) {
+        *(uint32_t *)(row + column) = word;
+        return;
+    }
+    for (int32_t i = 0; i < 4; i++) {
+        if (column + i >= 0 && column + i < bytes) {
+            row[column + i] = (uint8_t)(word >> (8 * i));
+        }
     }
 }
 
-template <int BYTES> SA_DEVICE void add_piece(int32_t (&sum)[BYTES], int32_t w, uint32_t word)
+SA_DEVICE void add_piece(int32_t (&sum)[4], int32_t w, uint32_t word)
 {
 #pragma unroll
-    for (int i = 0; i < BYTES; i++) {
+    for (int i = 0; i < 4; i++) {
         sum[i] += w * (int32_t)(word >> (8 * i) & 255u);
     }
 }
@@ -259,33 +290,47 @@ SA_DEVICE uint32_t rows_in_ring(const int32_t *table, uint32_t row, uint32_t r, 
     return (uint32_t)__popc(__ballot_sync(0xffffffffu, fits)); /* the tables' first and last taps only grow */
 }
 
+/* Words of input that a block holds of a row: its own, and where output is shifted the sector before. */
+template <bool SHIFTED> constexpr uint32_t HELD = DOWN + (SHIFTED ? SECTOR / 4 : 0);
+
 /*
- * Output rows [y, y + count), whose part of the table is `table`, at byte `column`, if it is `here`. Input
- * row i stands at i % RING of the ring, where the block's groups of DOWN threads put it in turns.
+ * Output rows [y, y + count), whose part of the table is `table`. Input row i stands at i % RING of the ring,
+ * where the block's groups of DOWN threads put it in turns.
  */
-template <int BYTES>
-SA_DEVICE void down_near(const sa_cuda_image_resize_args &a, const int32_t *table, uint32_t (*ring)[DOWN],
-                         uint32_t column, bool here, uint32_t y, uint32_t count)
+template <bool SHIFTED>
+SA_DEVICE void down_near(const sa_cuda_image_resize_args &a, const int32_t *table,
+                         uint32_t (*ring)[HELD<SHIFTED>], uint32_t y, uint32_t count)
 {
-    uint32_t group = threadIdx.x / DOWN, word = threadIdx.x % DOWN, row = 2 + a.axis.taps;
-    uint32_t loaded = (uint32_t)table[0];
+    uint32_t group = threadIdx.x / DOWN, row = 2 + a.axis.taps, loaded = (uint32_t)table[0];
+    int32_t bytes = (int32_t)a.out_width * 3,
+            first = (int32_t)(blockIdx.x * DOWN * 4) - (SHIFTED ? SECTOR : 0); /* column of the ring's */
     for (uint32_t r = 0; r < count;) {
         uint32_t stop = r + rows_in_ring(table, row, r, count);
         const int32_t *last = table + (stop - 1) * row;
         uint32_t need = (uint32_t)(last[0] + last[1]);
-        for (uint32_t i = loaded + group; here && i < need; i += GROUPS) {
-            ring[i % RING][word] = load_piece<BYTES>(a.x + (size_t)i * a.x_pitch + column);
+        for (uint32_t i = loaded + group; i < need; i += GROUPS) {
+            for (uint32_t w = threadIdx.x % DOWN; w < HELD<SHIFTED>; w += DOWN) {
+                ring[i % RING][w] =
+                    load_piece<SHIFTED>(a.x + (size_t)i * a.x_pitch, first + (int32_t)w * 4, bytes);
+            }
         }
         loaded = need;
         __syncthreads(); /* the rows are there */
-        for (r += group; here && r < stop; r += GROUPS) {
+        for (r += group; r < stop; r += GROUPS) {
             const int32_t *mine = table + r * row;
-            int32_t sum[BYTES];
+            uint8_t *to = a.y + (size_t)(y + r) * a.y_pitch;
+            int32_t column = column_in<SHIFTED>(to), sum[4];
+            if (column <= -4 || column >= bytes) {
+                continue;
+            }
+            uint32_t word = (uint32_t)(column - first) / 4, past = (uint32_t)(column - first) % 4;
             start(sum);
             for (int32_t k = 0; k < mine[1]; k++) {
-                add_piece(sum, mine[2 + k], ring[(uint32_t)(mine[0] + k) % RING][word]);
+                const uint32_t *in = ring[(uint32_t)(mine[0] + k) % RING] + word;
+                add_piece(sum, mine[2 + k],
+                          SHIFTED ? __funnelshift_r(in[0], in[past != 0], past * 8) : in[0]);
             }
-            store_piece(a.y + (size_t)(y + r) * a.y_pitch + column, sum);
+            store_piece(to, column, bytes, sum);
         }
         r = stop;
         __syncthreads(); /* the rows may be overwritten */
@@ -293,32 +338,33 @@ SA_DEVICE void down_near(const sa_cuda_image_resize_args &a, const int32_t *tabl
 }
 
 /* The same from memory. */
-template <int BYTES>
-SA_DEVICE void down_far(const sa_cuda_image_resize_args &a, uint32_t column, uint32_t y, uint32_t count)
+template <bool SHIFTED>
+SA_DEVICE void down_far(const sa_cuda_image_resize_args &a, uint32_t y, uint32_t count)
 {
+    int32_t bytes = (int32_t)a.out_width * 3;
     for (uint32_t r = threadIdx.x / DOWN; r < count; r += GROUPS) {
         const int32_t *row = a.axis.table + (size_t)(y + r) * (2 + a.axis.taps);
-        const uint8_t *in = a.x + (size_t)row[0] * a.x_pitch + column;
-        int32_t sum[BYTES];
+        const uint8_t *in = a.x + (size_t)row[0] * a.x_pitch;
+        uint8_t *to = a.y + (size_t)(y + r) * a.y_pitch;
+        int32_t column = column_in<SHIFTED>(to), sum[4];
+        if (column <= -4 || column >= bytes) {
+            continue;
+        }
         start(sum);
         for (int32_t k = 0; k < row[1]; k++, in += a.x_pitch) {
-            add_piece(sum, row[2 + k], load_piece<BYTES>(in));
+            add_piece(sum, row[2 + k], load_piece<SHIFTED>(in, column, bytes));
         }
-        store_piece(a.y + (size_t)(y + r) * a.y_pitch + column, sum);
+        store_piece(to, column, bytes, sum);
     }
 }
 
-template <int BYTES> SA_DEVICE void down(const sa_cuda_image_resize_args &a)
+template <bool SHIFTED> SA_DEVICE void down(const sa_cuda_image_resize_args &a)
 {
     __shared__ int32_t table[DOWN_ROWS * (2 + NEAR_TAPS)];
-    __shared__ uint32_t ring[RING][DOWN];
-    uint32_t column = (blockIdx.x * DOWN + threadIdx.x % DOWN) * BYTES, y = blockIdx.y * DOWN_ROWS;
-    uint32_t count = min((uint32_t)DOWN_ROWS, a.out_height - y);
-    bool here = column < a.out_width * 3;
+    __shared__ uint32_t ring[RING][HELD<SHIFTED>];
+    uint32_t y = blockIdx.y * DOWN_ROWS, count = min((uint32_t)DOWN_ROWS, a.out_height - y);
     if (a.axis.taps > NEAR_TAPS) {
-        if (here) {
-            down_far<BYTES>(a, column, y, count);
-        }
+        down_far<SHIFTED>(a, y, count);
         return;
     }
     if (a.axis.table != nullptr) {
@@ -329,17 +375,17 @@ template <int BYTES> SA_DEVICE void down(const sa_cuda_image_resize_args &a)
         table[threadIdx.x * 3 + 2] = 1 << PRECISION;
     }
     __syncthreads(); /* the table is there */
-    down_near<BYTES>(a, table, ring, column, here, y, count);
+    down_near<SHIFTED>(a, table, ring, y, count);
 }
 
 extern "C" __global__ void __launch_bounds__(DOWN_THREADS)
-    image_resize_down_4(const __grid_constant__ sa_cuda_image_resize_args a)
+    image_resize_down(const __grid_constant__ sa_cuda_image_resize_args a)
 {
-    down<4>(a);
+    down<false>(a);
 }
 
 extern "C" __global__ void __launch_bounds__(DOWN_THREADS)
-    image_resize_down_1(const __grid_constant__ sa_cuda_image_resize_args a)
+    image_resize_down_shifted(const __grid_constant__ sa_cuda_image_resize_args a)
 {
-    down<1>(a);
+    down<true>(a);
 }

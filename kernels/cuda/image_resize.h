@@ -8,7 +8,7 @@ enum {
     SA_IMAGE_RESIZE_ACROSS = 256,         /* output pixels of a block across */
     SA_IMAGE_RESIZE_ACROSS_ROWS = 64,     /* rows that it takes with the same weights */
     SA_IMAGE_RESIZE_ACROSS_THREADS = 512, /* a thread a pixel of each second group of rows */
-    SA_IMAGE_RESIZE_DOWN = 128,           /* pieces of a row, of 4 bytes or 1, of a block down */
+    SA_IMAGE_RESIZE_DOWN = 128,           /* pieces of a row, of 4 bytes, of a block down */
     SA_IMAGE_RESIZE_DOWN_ROWS = 48,       /* its output rows */
     SA_IMAGE_RESIZE_DOWN_THREADS = 512,   /* a thread a piece of each fourth row */
 };

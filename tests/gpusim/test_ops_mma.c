@@ -1,7 +1,9 @@
 /*
  * mma.sync in the shapes and types of sm_80 (m8n8k4 of f16 excepted) against plain loops over whole matrices.
  * Operands are small integers, so that sums are exact in whichever order. The places of elements in registers
- * are those of the PTX ISA, "Matrix Fragments for mma", in one formula for all.
+ * are those of the PTX ISA, "Matrix Fragments for mma", in one formula for all. A second test has floats
+ * whose sums round, zeros of both signs, infinities and NaN, against sums in the order that ops/matrix.c
+ * promises.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -266,17 +268,22 @@ static int run_variant(const variant *v, int number, uint64_t seed)
     return memcmp(got, want, sizeof got) != 0;
 }
 
-static void test_variants(void **state)
+static void open_kernels(void)
 {
-    (void)state;
     static char text[VARIANTS * 4096];
-    int wrong = 0;
     strcpy(text, ".version 8.0\n.target sm_80\n.address_size 64\n");
     for (int n = 0; n < VARIANTS; n++) {
         const size_t length = strlen(text);
         say_kernel(&variants[n], n, text + length, sizeof text - length);
     }
     gpu_open_text(text);
+}
+
+static void test_variants(void **state)
+{
+    (void)state;
+    int wrong = 0;
+    open_kernels();
     for (int n = 0; n < VARIANTS; n++) {
         int bad = 0;
         for (uint64_t seed = 0; seed < ROUNDS; seed++) {
@@ -293,9 +300,100 @@ static void test_variants(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* ---- sums that round ---- */
+
+enum { FINITE, ZEROS, SPECIAL, KINDS };
+
+/* A float of a type: between 2^-7 and 2^8 of either sign; or a zero; or, one in 32, infinity or NaN. */
+static uint32_t float_bits(element type, int kind, uint64_t seed)
+{
+    const uint32_t r = (uint32_t)(probe_hash(seed) >> 16), size = (uint32_t)element_bits[type];
+    const uint32_t mantissa = type == F16 ? 10 : type == BF16 ? 7 : 23, bias = type == F16 ? 15 : 127;
+    const uint32_t sign = (r >> 31) << (size - 1), ones = (1u << (size - 1 - mantissa)) - 1;
+    if (kind == ZEROS) {
+        return sign;
+    }
+    if (kind == SPECIAL && r % 32 == 0) {
+        return sign | ones << mantissa | (r >> 8 & 1) << (mantissa - 1);
+    }
+    return sign | (bias - 7 + r % 15) << mantissa | (r >> 4 & ((1u << mantissa) - 1));
+}
+
+/* Element x of a row of A, or of a column of B, in the words of all lanes. */
+static float element_of(const variant *v, uint32_t (*in)[32], bool is_b, int row, int x)
+{
+    const int each = 32 / element_bits[v->a], group = x / (4 * each);
+    const uint32_t word = in[row % 8 * 4 + x / each % 4][is_b ? 4 + group : row / 8 + 2 * group];
+    const uint16_t half = (uint16_t)(word >> (16 * (x % each)));
+    _Float16 f;
+    memcpy(&f, &half, 2);
+    return v->a == F16    ? (float)f
+           : v->a == BF16 ? probe_float((uint64_t)half << 16)
+                          : probe_float(word & 0xffffe000u);
+}
+
+static uint32_t summed(const variant *v, uint32_t (*in)[32], int lane, int n)
+{
+    const int row = lane / 4 + n / 2 * 8, column = lane % 4 * 2 + n % 2;
+    float sum = 0;
+    for (int x = 0; x < v->k; x++) { /* products are exact, so fma or not makes no difference */
+        const float product = element_of(v, in, false, row, x) * element_of(v, in, true, column, x);
+        sum = x ? sum + product : product;
+    }
+    sum += probe_float(in[lane][8 + n]);
+    return sum == sum ? (uint32_t)probe_bits(sum) : 0x7fffffffu;
+}
+
+static int sum_variant(const variant *v, int number, int kind, uint64_t seed)
+{
+    static uint32_t in[32][32], got[32][32];
+    char name[16];
+    int bad = 0;
+    for (int lane = 0; lane < 32; lane++) {
+        for (int w = 0; w < 12; w++) {
+            const uint64_t s = (seed * 32 + (uint64_t)lane) * 32 + (uint64_t)w;
+            in[lane][w] = w < 8 && element_bits[v->a] == 16
+                              ? float_bits(v->a, kind, s * 2) | float_bits(v->a, kind, s * 2 + 1) << 16
+                              : float_bits(TF32, kind, s * 2);
+        }
+    }
+    uint64_t from = gpu_upload(in, sizeof in), to = gpu_zeros(sizeof got);
+    snprintf(name, sizeof name, "k%d", number);
+    gpu_launch(name, (gpu_dim){1, 1, 1}, (gpu_dim){32, 1, 1}, 0, GPU_ARGS(&from, &to));
+    gpu_download(got, to, sizeof got);
+    gpu_free(from);
+    gpu_free(to);
+    for (int lane = 0; lane < 32; lane++) {
+        for (int n = 0; n < 4; n++) {
+            bad += got[lane][n] != summed(v, in, lane, n);
+        }
+    }
+    return bad;
+}
+
+static void test_sums(void **state)
+{
+    (void)state;
+    int wrong = 0;
+    open_kernels();
+    for (int n = 0; n < VARIANTS; n++) {
+        const variant *v = &variants[n];
+        for (int i = 0; v->a <= TF32 && strcmp(v->sum, "f32") == 0 && i < KINDS * ROUNDS; i++) {
+            const int bad = sum_variant(v, n, i % KINDS, (uint64_t)i);
+            if (bad) {
+                print_error("mma m%dn8k%d %s: %d of 128 wrong, kind %d, seed %d\n", v->m, v->k,
+                            element_name[v->a], bad, i % KINDS, i);
+                wrong++;
+            }
+        }
+    }
+    gpu_close();
+    assert_int_equal(wrong, 0);
+}
+
 static int run(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_variants)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_variants), cmocka_unit_test(test_sums)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 
