@@ -163,7 +163,7 @@ static void combine(sa_stream *stream, batch *b)
         blocks += item->k_count > PAGED_SPLIT ? ceil_div(item->q_count, PAGED_THREADS / 32) : 0;
     }
     sa_cuda_launch(stream, &(sa_cuda_launch_args){
-                               .kernel = SA_CUDA_attention_paged_combine,
+                               .kernel = SA_CUDA_attention_paged_combine_f32,
                                .grid = {sa_cuda_blocks(blocks, 1), (unsigned)b->args.heads, 1},
                                .block = {PAGED_THREADS, 1, 1},
                                .args = &b->args,

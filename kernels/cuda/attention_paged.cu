@@ -13,7 +13,7 @@
 #include "kernels/cuda/attention_paged.cuh"
 #include "kernels/cuda/attention_range.cuh"
 
-enum { STAGE_PAGES = RANGE_KEYS / SA_KV_PAGE, WARPS = PAGED_THREADS / 32 };
+enum { STAGE_PAGES = RANGE_KEYS / SA_KV_PAGE };
 
 typedef struct {
     int item; /* -1: none */
@@ -46,7 +46,7 @@ SA_DEVICE listed_page unpack_page(uint32_t info)
 
 /* ---- what a block works on ---- */
 
-/* Pages of item `i` in split `split` that it does not share with the item before it, and those it does. */
+/* Pages of the item in a split: those that it shares with the item before it, and the others. */
 SA_DEVICE void split_pages(const sa_paged_item &item, int split, int *shared, int *own)
 {
     const int first = split * PAGED_SPLIT_PAGES;
@@ -263,9 +263,9 @@ SA_DEVICE void merge_split(float (&sums)[D / 8][4], paged_merged *rows, attend_s
 template <int D, bool WHOLE>
 SA_DEVICE void attend_pages(float (&sums)[D / 8][4], attend_state<D, 1> &state,
                             const uint32_t (&q)[D / 16][4], paged_shared<D> *shared,
-                            const sa_paged_launch &args, const paged_row *rows, int listed, int first_key,
-                            bool busy)
+                            const sa_paged_launch &args, int listed, int first_key, bool busy)
 {
+    const int warp = threadIdx.x / 32;
     constexpr int stages = range_shared<D>::stages;
     constexpr uint32_t stage_bytes = 2 * RANGE_KEYS * D * 2;
     const uint32_t range = shared_address(&shared->range);
@@ -293,25 +293,18 @@ SA_DEVICE void attend_pages(float (&sums)[D / 8][4], attend_state<D, 1> &state,
 #pragma unroll 1 /* the sums leave no registers for more than one page's scores */
         for (int i = 0; i < min(STAGE_PAGES, listed - tile * STAGE_PAGES); i++) {
             const listed_page page = unpack_page(shared->info[tile * STAGE_PAGES + i]);
-            attend_page<D, WHOLE>(state, q, rows, page, first_key + page.number * SA_KV_PAGE,
-                                  stage + i * SA_KV_PAGE * D * 2, args.scale);
+            attend_page<D, WHOLE>(state, q, shared->rows + warp * 16, page,
+                                  first_key + page.number * SA_KV_PAGE, stage + i * SA_KV_PAGE * D * 2,
+                                  args.scale);
         }
         if (WHOLE && (tile + 1) % (PAGED_SPLIT / RANGE_KEYS) == 0) {
-            merge_split<D>(sums, shared->merged + threadIdx.x / 32 * 16, state, args.scale);
+            merge_split<D>(sums, shared->merged + warp * 16, state, args.scale);
         }
     }
     cp_async_wait<0>();
 }
 
 /* ---- rows between registers and memory ---- */
-
-/* lane_id() that is not kept from the beginning of the kernel to its end: there are no registers for that. */
-SA_DEVICE int lane_anew(void)
-{
-    int lane = lane_id();
-    asm volatile("" : "+r"(lane));
-    return lane;
-}
 
 SA_DEVICE void store_pair(uint16_t *to, uint32_t pair, bool whole)
 {
@@ -345,8 +338,7 @@ template <int D, bool WHOLE>
 SA_DEVICE void store_rows(const float (&sums)[D / 8][4], const paged_merged *merged,
                           const sa_paged_launch &args, const paged_row *rows)
 {
-    const int lane = lane_anew(), g = lane / 4, t = lane % 4,
-              left = args.head_dim - 2 * t; /* head_dim is even */
+    const int g = lane_id() / 4, t = lane_id() % 4, left = args.head_dim - 2 * t; /* head_dim is even */
 #pragma unroll
     for (int r = 0; r < 2; r++) {
         const paged_row row = rows[g + 8 * r];
@@ -371,8 +363,7 @@ template <int D>
 SA_DEVICE void store_partials(const attend_state<D, 1> &state, const sa_paged_launch &args,
                               const paged_row *rows, int split)
 {
-    const int lane = lane_anew(), g = lane / 4, t = lane % 4,
-              left = args.head_dim - 2 * t; /* head_dim is even */
+    const int g = lane_id() / 4, t = lane_id() % 4, left = args.head_dim - 2 * t; /* head_dim is even */
 #pragma unroll
     for (int r = 0; r < 2; r++) {
         const paged_row row = rows[g + 8 * r];
@@ -429,8 +420,7 @@ template <int D, bool WHOLE> SA_DEVICE void attend_paged(const sa_paged_launch &
             __syncwarp(); /* a warp's queries are copied by its own lanes */
             load_queries<D>(q, queries);
         }
-        attend_pages<D, WHOLE>(sums, state, q, shared, args, rows, listed, first * SA_KV_PAGE,
-                               warp * 16 < count);
+        attend_pages<D, WHOLE>(sums, state, q, shared, args, listed, first * SA_KV_PAGE, warp * 16 < count);
     }
     if (!WHOLE) {
         store_partials<D>(state, args, rows, work.split);

@@ -8,8 +8,8 @@
  *
  * The rows of an item for one kv head are query * G + head of the group, G = H / Hkv. An item of at most
  * PAGED_ROWS rows (decode) has a block for each split, which leaves partial results for
- * attention_paged_combine if there are several; a larger one (prefill) has a block for each PAGED_ROWS rows,
- * which goes through all splits itself and needs no workspace.
+ * attention_paged_combine_f32 if there are several; a larger one (prefill) has a block for each PAGED_ROWS
+ * rows, which goes through all splits itself and needs no workspace.
  *
  * Cascade: in each split an item joins the one before it if most of its pages there are shared. A run of
  * joined items is one block's work: every page is read once, and worked on by the rows of those items whose

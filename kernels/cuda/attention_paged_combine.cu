@@ -9,7 +9,7 @@
 enum { MOST_LANES = 4 }; /* values of a lane: head_dim <= 128 */
 
 extern "C" __global__ void __launch_bounds__(PAGED_THREADS)
-    attention_paged_combine(const __grid_constant__ sa_paged_launch args)
+    attention_paged_combine_f32(const __grid_constant__ sa_paged_launch args)
 {
     const sa_paged_item &item = args.items[paged_item_of(args, blockIdx.x)];
     const int query = (blockIdx.x - item.first_block) * (PAGED_THREADS / 32) + threadIdx.x / 32;

@@ -469,6 +469,74 @@ static void test_batch_and_thread_invariance(void **state)
     check_invariance(&c);
 }
 
+/*
+ * As many forks of one prompt as there is room for, with as much of their own as they share; the values of
+ * one fork's own last page are NaN, and the others' results do not show it.
+ */
+static void check_forks(const test_levels *levels, size_t heads, size_t head_dim)
+{
+    enum { KEYS = 250, SHARED = 8, SICK = 11 };
+    sa_attention_paged_item forks[MOST_ITEMS];
+    for (uint32_t i = 0; i < MOST_ITEMS; i++) {
+        forks[i] = (sa_attention_paged_item){
+            .q_count = 1 + i % 2, .k_count = KEYS - 5 * (i % 7), .shared = i > 0 ? SHARED : 0};
+    }
+    paged_case c = {.heads = heads,
+                    .kv_heads = 1,
+                    .head_dim = head_dim,
+                    .scale = 1.0f,
+                    .dtype = SA_BF16,
+                    .count = MOST_ITEMS,
+                    .items = forks,
+                    .seed = SEED + 6500};
+    paged_data data;
+    make_data(&c, &data);
+    check_data(levels, &c, &data);
+    const sa_attention_paged_item *sick = &data.items[SICK];
+    size_t page = (size_t)data.pages[sick->first_page + (sick->k_count - 1) / SA_KV_PAGE];
+    for (size_t l = 0; l < levels->count; l++) {
+        check_buffer well = run_items(&levels->level[l], &data, data.items, c.count);
+        unsigned char *values =
+            (unsigned char *)data.v.stored + page * SA_KV_PAGE * head_dim * sizeof(sa_bf16);
+        unsigned char before[SA_KV_PAGE * 128 * sizeof(sa_bf16)];
+        memcpy(before, values, SA_KV_PAGE * head_dim * sizeof(sa_bf16));
+        memset(values, 0xff, SA_KV_PAGE * head_dim * sizeof(sa_bf16));
+        check_buffer out = run_items(&levels->level[l], &data, data.items, c.count);
+        memcpy(values, before, SA_KV_PAGE * head_dim * sizeof(sa_bf16));
+        assert_rows_equal(&data, &out, &well, 0, sick->q_row);
+        size_t next = sick->q_row + sick->q_count;
+        assert_rows_equal(&data, &out, &well, next, data.rows - next);
+        check_buffer_free(&out);
+        check_buffer_free(&well);
+    }
+    free_data(&data);
+}
+
+static void test_forks_apart(void **state)
+{
+    check_forks(*state, 1, 128);
+    check_forks(*state, 3, 32);
+}
+
+/* ---- long ---- */
+
+/* More pages than any list of a block holds, and queries enough for two blocks of them. */
+static void test_long_sequence(void **state)
+{
+    sa_attention_paged_item item = {.q_count = 66, .k_count = 8300};
+    for (int i = 0; i < 2; i++) {
+        paged_case c = {.heads = 1,
+                        .kv_heads = 1,
+                        .head_dim = 16,
+                        .scale = 1.0f,
+                        .dtype = i == 0 ? SA_F32 : SA_BF16,
+                        .count = 1,
+                        .items = &item,
+                        .seed = SEED + 6600};
+        check_case(*state, &c);
+    }
+}
+
 /* ---- faults ---- */
 
 /* A key too many; two pages in each other's place; a NaN. */
@@ -582,6 +650,8 @@ int main(void)
         cmocka_unit_test(test_decoded_or_prefilled),
         cmocka_unit_test(test_batch_and_thread_invariance),
         cmocka_unit_test(test_workspace),
+        cmocka_unit_test(test_forks_apart),
+        cmocka_unit_test(test_long_sequence),
         cmocka_unit_test(test_planted_faults),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
