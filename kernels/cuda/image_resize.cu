@@ -265,9 +265,14 @@ SA_DEVICE void store_piece(uint8_t *row, int32_t column, int32_t bytes, const in
         *(uint32_t *)(row + column) = word;
         return;
     }
-    for (int32_t i = 0; i < 4; i++) {
-        if (column + i >= 0 && column + i < bytes) {
-            row[column + i] = (uint8_t)(word >> (8 * i));
+    for (int32_t end = column + 4; column < end; column += 2, word >>= 16) { /* by pairs: fewer sectors */
+        bool low = column >= 0 && column < bytes, high = column + 1 >= 0 && column + 1 < bytes;
+        if (low && high) {
+            *(uint16_t *)(row + column) = (uint16_t)word;
+        } else if (low) {
+            row[column] = (uint8_t)word;
+        } else if (high) {
+            row[column + 1] = (uint8_t)(word >> 8);
         }
     }
 }
