@@ -109,13 +109,12 @@ void sa_bench_find_ceilings(const sa_device *device, const sa_bench_case *cases,
     }
 }
 
-/* Of arithmetic where flops are known, otherwise of memory; 0 if neither ceiling is known. */
+/* Of arithmetic or of memory, whichever is nearer its ceiling; 0 if neither ceiling is known. */
 static double share_of(const sa_bench_case *c, const sa_bench_frame *frame)
 {
-    if (c->flops > 0) {
-        return frame->ceiling_tflops > 0 ? tflops_of(c) / frame->ceiling_tflops : 0;
-    }
-    return c->bytes > 0 && frame->ceiling_gbps > 0 ? gbps_of(c) / frame->ceiling_gbps : 0;
+    double arithmetic = frame->ceiling_tflops > 0 ? tflops_of(c) / frame->ceiling_tflops : 0;
+    double memory = frame->ceiling_gbps > 0 ? gbps_of(c) / frame->ceiling_gbps : 0;
+    return fmax(arithmetic, memory);
 }
 
 /* A number, or a dash for what is not known. */

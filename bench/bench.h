@@ -76,6 +76,10 @@ void sa_bench_print_json(const sa_bench_case *cases, size_t count, const sa_benc
 
 typedef struct sa_bench_gemm sa_bench_gemm;
 
+/* Random numbers in [-1, 1) in device memory, the same on every machine. */
+sa_status sa_bench_fill(sa_device *device, sa_stream *stream, void *out, sa_dtype dtype, size_t count,
+                        uint64_t seed, sa_error *err);
+
 /* c [m,n] in `dtype` = a [m,k] * w [n,k]^T, random values, packed weights. */
 sa_status sa_bench_gemm_open(sa_bench_gemm **gemm, sa_device *device, sa_stream *stream, size_t m, size_t n,
                              size_t k, sa_dtype dtype, sa_error *err);
@@ -145,5 +149,7 @@ typedef struct {
 sa_status sa_bench_sam(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
 /* shapes "M,N,K" from the command line's --shape, or the usual ones. */
 sa_status sa_bench_gemms(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
+/* The decoder's ops at a language model's shapes: products of few rows, attention over pages. */
+sa_status sa_bench_micro(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
 
 #endif

@@ -44,11 +44,10 @@ static sa_status take(sa_bench_gemm *g, size_t rows, size_t columns, sa_dtype dt
     return sa_device_alloc(g->device, bytes, "the bench's matrices", out, err);
 }
 
-/* Random numbers in device memory, by way of the host where the device does not read its memory. */
-static sa_status fill_on_device(sa_bench_gemm *g, void *out, sa_dtype dtype, size_t count, uint64_t seed,
-                                sa_error *err)
+sa_status sa_bench_fill(sa_device *device, sa_stream *stream, void *out, sa_dtype dtype, size_t count,
+                        uint64_t seed, sa_error *err)
 {
-    if (sa_device_reads_host(g->device)) {
+    if (sa_device_reads_host(device)) {
         fill(out, dtype, count, seed);
         return SA_OK;
     }
@@ -57,8 +56,8 @@ static sa_status fill_on_device(sa_bench_gemm *g, void *out, sa_dtype dtype, siz
         return sa_fail(err, SA_NO_ROOM, "--shape", "take a smaller one", "the matrices do not fit in memory");
     }
     fill(host, dtype, count, seed);
-    sa_stream_upload(g->stream, out, host, count * sa_dtype_size(dtype));
-    sa_status status = sa_stream_wait(g->stream, err);
+    sa_stream_upload(stream, out, host, count * sa_dtype_size(dtype));
+    sa_status status = sa_stream_wait(stream, err);
     free(host);
     return status;
 }
@@ -76,8 +75,8 @@ static sa_status fill_gemm(sa_bench_gemm *g, sa_error *err)
                        "the packed matrix does not fit in memory");
     }
     SA_TRY(sa_device_alloc(g->device, bytes, "the bench's packed matrix", &g->packed, err));
-    SA_TRY(fill_on_device(g, g->a, args->dtype, m * k, 1, err));
-    SA_TRY(fill_on_device(g, g->w, args->dtype, n * k, 2, err));
+    SA_TRY(sa_bench_fill(g->device, g->stream, g->a, args->dtype, m * k, 1, err));
+    SA_TRY(sa_bench_fill(g->device, g->stream, g->w, args->dtype, n * k, 2, err));
     const sa_gemm_pack_args pack = {.n = n,
                                     .k = k,
                                     .source = g->w,

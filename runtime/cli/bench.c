@@ -9,8 +9,11 @@ static sa_status run_bench(const sa_cli *cli, const sa_bench_options *options, s
     if (strcmp(name, "gemm") == 0) {
         return sa_bench_gemms(cli, options, err);
     }
+    if (strcmp(name, "micro") == 0) {
+        return sa_bench_micro(cli, options, err);
+    }
     if (strcmp(name, "sam") != 0) {
-        return sa_fail(err, SA_BAD_USAGE, name, "choose sam or gemm", "no such measurement");
+        return sa_fail(err, SA_BAD_USAGE, name, "choose sam, gemm or micro", "no such measurement");
     }
     if (options->segmenter == NULL) {
         return sa_fail(err, SA_BAD_USAGE, "--segmenter", "give the directory of a SAM checkpoint", "missing");
@@ -34,7 +37,7 @@ int sa_command_bench(int argc, char **argv)
     const sa_syntax syntax = {
         .name = "bench",
         .summary = "Measures speed, beside what the machine can do in the same minute.",
-        .usage = "sam --segmenter DIR [OPTION]... | gemm [--shape M,N,K]... [OPTION]...",
+        .usage = "sam --segmenter DIR [OPTION]... | gemm [--shape M,N,K]... [OPTION]... | micro [OPTION]...",
         .example = "segagent bench sam --segmenter sam-vit-base --precision bf16 --repeats 7",
         .options = table,
         .count = sizeof table / sizeof table[0],
