@@ -101,6 +101,8 @@ static void plan_host(sa_llama *llama, sa_arena *arena)
 {
     llama->integers = sa_arena_take(arena, llama->integer_count, sizeof(int32_t));
     llama->items = sa_arena_take(arena, llama->options.items, sizeof *llama->items);
+    llama->tokens = sa_arena_take(arena, llama->options.rows, sizeof *llama->tokens);
+    llama->step.items = sa_arena_take(arena, llama->options.items, sizeof *llama->step.items);
 }
 
 static sa_status take_device_memory(sa_llama *llama, void (*plan)(sa_llama *, sa_arena *), const char *what,
@@ -353,6 +355,7 @@ static void put_rows(sa_llama *llama, const sa_llama_item *item, size_t row)
         size_t at = item->start + t;
         int32_t page = item->pages[at / SA_KV_PAGE];
         SA_ASSERT(page >= 0 && (size_t)page < llama->options.pages);
+        llama->tokens[row + t] = item->tokens[t];
         id[t] = item->tokens[t] == SA_LLAMA_EMBEDDING ? 0 : item->tokens[t]; /* a stand-in */
         position[t] = (int32_t)at;
         slot[t] = page * SA_KV_PAGE + (int32_t)(at % SA_KV_PAGE);
@@ -362,7 +365,7 @@ static void put_rows(sa_llama *llama, const sa_llama_item *item, size_t row)
 static void put_items(sa_llama *llama, const sa_llama_item *items, size_t count)
 {
     llama_step *step = &llama->step;
-    *step = (llama_step){.items = items, .count = count};
+    *step = (llama_step){.items = step->items, .count = count};
     for (size_t i = 0; i < count; i++) {
         step->rows += items[i].count;
     }
@@ -380,6 +383,9 @@ static void put_items(sa_llama *llama, const sa_llama_item *items, size_t count)
                                                     .k_count = (uint32_t)(item->start + item->count),
                                                     .first_page = (uint32_t)step->list_length,
                                                     .shared = (uint32_t)item->shared};
+        step->items[i] = *item; /* with copies of what it points to: the caller's need not stay */
+        step->items[i].tokens = llama->tokens + row;
+        step->items[i].pages = lists + step->list_length;
         row += item->count;
         step->logit_rows += item->logits;
         step->list_length += pages;

@@ -65,7 +65,7 @@ typedef struct {
  * Queues the forward of `count` items: their keys and values into their pages, and the logits of the chosen
  * rows, in the order of the items, ready for the two calls below. SA_BAD_INPUT for a token outside of the
  * vocabulary and for an item longer than the context; nothing has been written then. No page that one item
- * writes may be in another item's list. What `items` points to must stay until the next call has returned.
+ * writes may be in another item's list. Embeddings must stay as they are until the next call has returned.
  */
 sa_status sa_llama_forward(sa_llama *llama, const sa_llama_item *items, size_t count, sa_error *err);
 

@@ -47,12 +47,12 @@ typedef struct {
     void *workspace;   /* of attention and of sample */
 } llama_buffers;
 
-/* The last forward, as long as its items stay. */
+/* The last forward. */
 typedef struct {
-    const sa_llama_item *items;
+    sa_llama_item *items; /* [options.items] copies; their embeddings are still the caller's */
     size_t count, rows, logit_rows;
-    size_t stride,
-        list_length; /* of `integers`: the next part begins `stride` behind; length of page lists */
+    size_t stride;      /* of `integers`: its next part begins so far behind */
+    size_t list_length; /* of its last part, the page lists */
 } llama_step;
 
 /* Looks for the place where numbers stop being numbers; only after a forward that gave none. */
@@ -80,6 +80,7 @@ struct sa_llama {
     int32_t *integers;              /* host side of buffer.integers */
     size_t integer_count;           /* that it has room for */
     sa_attention_paged_item *items; /* [options.items] */
+    int32_t *tokens;                /* [options.rows] of step.items */
     llama_step step;
     llama_watch watch;
 };

@@ -513,6 +513,62 @@ static void test_planted_faults(void **state)
     plant_faults(level, &c);
 }
 
+/* ---- workspace ---- */
+
+/* A batch of random items: at most `count`, `queries` in all, and `keys` of each. */
+static size_t random_items(sa_attention_paged_item *items, size_t count, size_t queries, size_t keys,
+                           uint64_t seed)
+{
+    size_t made = 1 + pick(seed, 0, count);
+    for (size_t i = 0; i < made; i++) {
+        size_t most = queries - (made - 1 - i); /* the others need one each */
+        size_t q = i % 3 == 2 ? 1 : 1 + pick(seed, 2 * i + 1, most < keys ? most : keys);
+        size_t k = q + pick(seed, 2 * i + 2, keys - q + 1);
+        items[i] = (sa_attention_paged_item){.q_count = (uint32_t)q, .k_count = (uint32_t)k};
+        items[i].shared = i > 0 && pick(seed, 3 * i, 2) == 0 ? (uint32_t)(k / SA_KV_PAGE) : 0;
+        queries -= q;
+    }
+    return made;
+}
+
+/* What the largest batch asks for is enough for any that is smaller in items, queries and keys. */
+static void check_workspace(const test_level *level, void *context)
+{
+    (void)context;
+    enum { QUERIES = 600, KEYS = 3000 };
+    static const size_t heads[][3] = {{32, 32, 128}, {14, 2, 64}, {8, 1, 32}, {9, 3, 64}};
+    sa_attention_paged_item items[MOST_ITEMS];
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        const size_t *h = heads[seed % COUNT(heads)];
+        size_t count = 1 + pick(seed, 90, MOST_ITEMS);
+        for (size_t i = 0; i < count; i++) {
+            uint32_t queries = i == 0 ? (uint32_t)(QUERIES - count + 1) : 1;
+            items[i] = (sa_attention_paged_item){.q_count = queries, .k_count = KEYS};
+        }
+        sa_attention_paged_args args = {.count = count,
+                                        .heads = h[0],
+                                        .kv_heads = h[1],
+                                        .head_dim = h[2],
+                                        .items = items,
+                                        .dtype = seed % 2 == 0 ? SA_F32 : SA_BF16};
+        size_t largest = level->ops->attention_paged_workspace(level->stream, &args);
+        args.count = random_items(items, count, QUERIES, KEYS, seed);
+        size_t smaller = level->ops->attention_paged_workspace(level->stream, &args);
+        if (smaller > largest) {
+            fail_msg("%s: seed %d: a smaller batch needs %zu bytes, the largest %zu", level->name, (int)seed,
+                     smaller, largest);
+        }
+    }
+}
+
+static void test_workspace(void **state)
+{
+    on_levels(*state, check_workspace, NULL);
+    test_levels many = levels_open(7);
+    on_levels(&many, check_workspace, NULL);
+    levels_close(&many);
+}
+
 int main(void)
 {
     print_message("seed %d\n", SEED);
@@ -525,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_scores_that_drift),
         cmocka_unit_test(test_decoded_or_prefilled),
         cmocka_unit_test(test_batch_and_thread_invariance),
+        cmocka_unit_test(test_workspace),
         cmocka_unit_test(test_planted_faults),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
