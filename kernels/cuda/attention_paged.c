@@ -42,17 +42,21 @@ static size_t item_partials(const sa_attention_paged_args *args, const sa_attent
     return !is_whole(args, item) && item_splits(item) > 1 ? ceil_div(rows * (args->head_dim + 2), 8) * 8 : 0;
 }
 
+/*
+ * Enough for every smaller batch, as the contract asks: as if all queries were of items with few rows, as
+ * many as a launch takes, and all of the longest sequence.
+ */
 size_t sa_cuda_attention_paged_workspace(const sa_stream *stream, const sa_attention_paged_args *args)
 {
     (void)stream;
-    size_t most = 0, sum = 0, count = 0;
+    size_t queries = 0, splits = 0, items = smaller(args->count, PAGED_ITEMS);
     for (size_t i = 0; i < args->count; i++) {
-        if (!is_whole(args, &args->items[i])) { /* one of a launch of PAGED_ITEMS */
-            sum = (count++ % PAGED_ITEMS == 0 ? 0 : sum) + item_partials(args, &args->items[i]);
-            most = sum > most ? sum : most;
-        }
+        queries += args->items[i].q_count;
+        size_t own = item_splits(&args->items[i]);
+        splits = own > splits ? own : splits;
     }
-    return most * sizeof(float);
+    size_t few = smaller(queries, items * (PAGED_ROWS / (args->heads / args->kv_heads)));
+    return splits > 1 ? (args->heads * splits * few * (args->head_dim + 2) + 8 * items) * sizeof(float) : 0;
 }
 
 static sa_paged_launch begin_launch(const sa_attention_paged_args *args, bool whole)
