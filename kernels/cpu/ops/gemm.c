@@ -4,9 +4,9 @@
  * w is packed once into panels of PANEL columns. A task is a block of BLOCK_ROWS rows times a run of panels.
  * Within it a panel is taken some steps at a time, few enough to stay in a cache while all rows of the block
  * pass over them, TILE_ROWS at once; the sums wait in a scratch tile of f32. Blocking k this way changes no
- * sum: each continues where it was. Meanwhile the steps that come next are fetched, so that few rows (a
- * decoded batch) run at the memory's speed: without that only the first pass over a block would wait for
- * memory, and memory for all the others.
+ * sum: each continues where it was. With few rows (a decoded batch) the steps that come next are fetched
+ * meanwhile, so that they run at the memory's speed: otherwise only the first pass over a block would wait
+ * for memory, and memory for all the others.
  */
 #include "kernels/cpu/ops/pack.h"
 
@@ -184,7 +184,7 @@ SA_INLINE void block_times_panel(const gemm_plan *plan, sa_dtype dtype, size_t f
     for (size_t step = 0; step < plan->steps; step += block) {
         size_t run = plan->steps - step < block ? plan->steps - step : block;
         const unsigned char *from = w + step * tile_step_bytes();
-        if (vectors == TILE_VECTORS) {
+        if (vectors == TILE_VECTORS && rows <= FEW_ROWS) {
             block_times_steps(dtype, rows, run, a + step * 4, a_stride, from, sums);
         } else {
             tile_rows(dtype, rows, vectors, run, a + step * 4, a_stride, from, sums, PANEL);

@@ -159,8 +159,9 @@ SA_INLINE vf vf_scale_by_power(vf p, vf n, vf x)
     __mmask16 keep = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(-125.0f), _CMP_NLE_UQ);
     return (vf)_mm512_maskz_scalef_ps(keep, (__m512)p, (__m512)n);
 #else
-    vi exponent = __builtin_convertvector(vf_max(n, vf_set(-126.0f)), vi) << 23;
-    vf scaled = (vf)(((vi)p + exponent) & ~(vi)(x <= -125.0f));
+    /* Unsigned: far below -125 p may be anything. */
+    vu exponent = (vu) __builtin_convertvector(vf_max(n, vf_set(-126.0f)), vi) << 23;
+    vf scaled = (vf)(((vu)p + exponent) & ~(vu)(x <= -125.0f));
     return vf_select(x != x, x, scaled);
 #endif
 }
