@@ -25,15 +25,22 @@ template <sa_dtype T, int N> SA_DEVICE void load_values(float (&v)[N], const voi
     }
 }
 
+/* To global memory; in PTX, because nvcc sometimes makes four stores of one assignment. */
 template <sa_dtype T, int N> SA_DEVICE void store_values(void *to, size_t index, const float (&v)[N])
 {
     static_assert(N == 1 || N == 4, "one value or a quad");
     if constexpr (N == 1) {
         store_as(T, to, index, v[0]);
     } else if constexpr (T == SA_F32) {
-        *(float4 *)((float *)to + index) = make_float4(v[0], v[1], v[2], v[3]);
+        asm volatile(
+            "st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global((float *)to + index)),
+            "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
+            : "memory");
     } else {
-        *(uint2 *)((uint16_t *)to + index) = make_uint2(half_pair(T, v[0], v[1]), half_pair(T, v[2], v[3]));
+        asm volatile(
+            "st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global((uint16_t *)to + index)),
+            "r"(half_pair(T, v[0], v[1])), "r"(half_pair(T, v[2], v[3]))
+            : "memory");
     }
 }
 

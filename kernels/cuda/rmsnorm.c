@@ -30,10 +30,10 @@ static int choose(size_t d)
     return i;
 }
 
-/* Rows of a block: as many as leave four blocks for each SM. */
+/* Rows of a block: as many as leave two blocks for each SM. */
 static size_t rows_a_block(const sa_stream *stream, size_t rows)
 {
-    size_t each = rows / (4 * (size_t)sa_cuda_processors(stream));
+    size_t each = rows / (2 * (size_t)sa_cuda_processors(stream));
     return each < 1 ? 1 : each < SA_RMSNORM_MOST_ROWS ? each : SA_RMSNORM_MOST_ROWS;
 }
 

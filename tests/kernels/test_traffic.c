@@ -78,6 +78,114 @@ static void *zeros(size_t bytes)
     return memset(block, 0, whole);
 }
 
+/* At most `most` times the least bytes that the op's contract says, and no bank conflicts. */
+static void check_moved(const char *what, double bytes, double most)
+{
+    traffic t = look();
+    print_message("%s: moved %.3f, least %.3f of what the contract says; %g conflicts\n", what,
+                  (t.read + t.written) / bytes, t.least / bytes, t.conflicts);
+    assert_true(t.read + t.written <= most * bytes);
+    assert_true(t.conflicts == 0.0 && t.spilled == 0.0);
+}
+
+/* ---- row by row ---- */
+
+enum { ROWS = 640, D = 4096, F = 11008, VOCABULARY = 32000 };
+
+static void test_embed(void **state)
+{
+    const test_level *level = level_of(state);
+    void *ids = zeros(ROWS * 4), *table = zeros(D * 2), *y = zeros(ROWS * D * 4);
+    look();
+    level->ops->embed(
+        level->stream,
+        &(sa_embed_args){
+            .rows = ROWS, .d = D, .vocabulary = 1, .ids = ids, .table = table, .dtype = SA_BF16, .y = y});
+    check_moved("embed 640 x 4096, one row of the table", ROWS * D * 6.0, 1.05);
+    free(ids), free(table), free(y);
+}
+
+static void test_rmsnorm(void **state)
+{
+    const test_level *level = level_of(state);
+    void *x = zeros(ROWS * D * 4), *w = zeros(D * 4), *y = zeros(ROWS * D * 2);
+    look();
+    level->ops->rmsnorm(
+        level->stream,
+        &(sa_rmsnorm_args){.rows = ROWS, .d = D, .eps = 1.0f, .x = x, .w = w, .y = y, .y_dtype = SA_BF16});
+    check_moved("rmsnorm 640 x 4096", ROWS * D * 6.0 + D * 4.0,
+                1.4); /* w once for two rows: it is in the cache */
+    free(x), free(w), free(y);
+}
+
+static void test_gate(void **state)
+{
+    const test_level *level = level_of(state);
+    void *x = zeros(ROWS * 2 * F * 2), *y = zeros(ROWS * F * 2);
+    look();
+    level->ops->gate(level->stream,
+                     &(sa_gate_args){.rows = ROWS, .width = F, .dtype = SA_BF16, .x = x, .y = y});
+    check_moved("gate 640 x 11008", ROWS * F * 6.0, 1.0);
+    free(x), free(y);
+}
+
+static void test_rope(void **state)
+{
+    const test_level *level = level_of(state);
+    enum { Q = 32, KV = 8, HEAD = 128 };
+    int32_t *position = zeros(ROWS * 4), *slot = zeros(ROWS * 4);
+    void *qkv = zeros(ROWS * (Q + 2 * KV) * HEAD * 2), *table = zeros(ROWS * HEAD * 4);
+    void *k = zeros(ROWS * KV * HEAD * 2), *v = zeros(ROWS * KV * HEAD * 2);
+    for (int32_t i = 0; i < ROWS; i++) {
+        position[i] = slot[i] = i;
+    }
+    look();
+    level->ops->rope_append(level->stream, &(sa_rope_append_args){.rows = ROWS,
+                                                                  .heads = Q,
+                                                                  .kv_heads = KV,
+                                                                  .head_dim = HEAD,
+                                                                  .dtype = SA_BF16,
+                                                                  .qkv = qkv,
+                                                                  .position = position,
+                                                                  .slot = slot,
+                                                                  .table = table,
+                                                                  .k_pages = k,
+                                                                  .v_pages = v});
+    check_moved("rope_append 640 rows, 32 + 8 heads of 128", ROWS * (2.0 * (Q + KV) + 2.0 * KV) * HEAD * 2.0,
+                1.1);
+    free(position), free(slot), free(qkv), free(table), free(k), free(v);
+}
+
+static void sample(const test_level *level, const char *what, const sa_sample_choice *choice, double most)
+{
+    sa_sample_args args = {.rows = 1,
+                           .vocabulary = VOCABULARY,
+                           .logits = normal_new(VOCABULARY, 3.0f, 1),
+                           .choice = choice,
+                           .token = zeros(4),
+                           .logprob = zeros(4)};
+    args.workspace = zeros(level->ops->sample_workspace(level->stream, &args));
+    float *logits = memcpy(zeros(VOCABULARY * 4), args.logits, VOCABULARY * 4);
+    free((void *)args.logits);
+    args.logits = logits;
+    look();
+    level->ops->sample(level->stream, &args);
+    traffic t = look();
+    print_message("sample of 32000, %s: moved %.3f times the logits\n", what,
+                  (t.read + t.written) / (VOCABULARY * 4.0));
+    assert_true(t.read + t.written <= most * VOCABULARY * 4.0);
+    free(logits), free(args.token), free(args.logprob), free(args.workspace);
+}
+
+/* What is not greedy goes over the row again, in the cache. */
+static void test_sample(void **state)
+{
+    const test_level *level = level_of(state);
+    sample(level, "greedy", &(sa_sample_choice){.top_p = 1.0f}, 1.05);
+    sample(level, "all tokens", &(sa_sample_choice){.temperature = 1.0f, .top_p = 1.0f, .u = 0.5f}, 5.1);
+    sample(level, "top_p 0.9", &(sa_sample_choice){.temperature = 1.0f, .top_p = 0.9f, .u = 0.5f}, 8.1);
+}
+
 /* ---- products ---- */
 
 typedef struct {
@@ -230,7 +338,9 @@ static int traffic_teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_few_rows), cmocka_unit_test(test_decode),
-                                       cmocka_unit_test(test_forks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_embed),  cmocka_unit_test(test_rmsnorm),
+                                       cmocka_unit_test(test_gate),   cmocka_unit_test(test_rope),
+                                       cmocka_unit_test(test_sample), cmocka_unit_test(test_few_rows),
+                                       cmocka_unit_test(test_decode), cmocka_unit_test(test_forks)};
     return cmocka_run_group_tests(tests, traffic_setup, traffic_teardown);
 }
