@@ -139,7 +139,7 @@ template <int D> SA_DEVICE void attend_paged(const sa_paged_launch &args, unsign
 }
 
 #define ENTRY(D)                                                                                             \
-    extern "C" __global__ void __launch_bounds__(PAGED_F32_THREADS)                                          \
+    extern "C" __global__ void __launch_bounds__(PAGED_F32_THREADS, 1)                                       \
         attention_paged_##D##_f32(const __grid_constant__ sa_paged_launch args)                              \
     {                                                                                                        \
         extern __shared__ __align__(256) unsigned char shared[];                                             \
