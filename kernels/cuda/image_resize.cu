@@ -239,14 +239,14 @@ template <bool SHIFTED> SA_DEVICE int32_t column_in(const uint8_t *row)
 }
 
 /* Bytes [column, column + 4) of a row of `bytes`, lowest first; those that lie outside are 0. */
-template <bool SHIFTED> SA_DEVICE uint32_t load_piece(const uint8_t *row, int32_t column, int32_t bytes)
+SA_DEVICE uint32_t load_shifted(const uint8_t *row, int32_t column, int32_t bytes)
 {
     const uint8_t *at = row + column;
-    uint32_t past = SHIFTED ? (uint32_t)(uintptr_t)at % 4 : 0, word = 0;
+    uint32_t past = (uint32_t)(uintptr_t)at % 4, word = 0;
     if (column >= 0 && column + 4 <= bytes && past == 0) {
         return *(const uint32_t *)at;
     }
-    if (SHIFTED && column >= 4 && column + 8 <= bytes) { /* both words lie within the row */
+    if (column >= 4 && column + 8 <= bytes) { /* both words lie within the row */
         const uint32_t *words = (const uint32_t *)(at - past);
         return __funnelshift_r(words[0], words[1], past * 8);
     }
@@ -258,9 +258,9 @@ template <bool SHIFTED> SA_DEVICE uint32_t load_piece(const uint8_t *row, int32_
     return word;
 }
 
-SA_DEVICE void store_piece(uint8_t *row, int32_t column, int32_t bytes, const int32_t (&sum)[4])
+/* Those of them that lie within the row, from `word`. */
+SA_DEVICE void store_shifted(uint8_t *row, int32_t column, int32_t bytes, uint32_t word)
 {
-    uint32_t word = rounded(sum);
     if (column >= 0 && column + 4 <= bytes) {
         *(uint32_t *)(row + column) = word;
         return;
@@ -274,6 +274,24 @@ SA_DEVICE void store_piece(uint8_t *row, int32_t column, int32_t bytes, const in
         } else if (high) {
             row[column + 1] = (uint8_t)(word >> 8);
         }
+    }
+}
+
+template <bool SHIFTED> SA_DEVICE uint32_t load_piece(const uint8_t *row, int32_t column, int32_t bytes)
+{
+    if (SHIFTED) {
+        return load_shifted(row, column, bytes);
+    }
+    return *(const uint32_t *)(row + column);
+}
+
+template <bool SHIFTED>
+SA_DEVICE void store_piece(uint8_t *row, int32_t column, int32_t bytes, const int32_t (&sum)[4])
+{
+    if (SHIFTED) {
+        store_shifted(row, column, bytes, rounded(sum));
+    } else {
+        *(uint32_t *)(row + column) = rounded(sum);
     }
 }
 
@@ -309,11 +327,12 @@ SA_DEVICE void down_near(const sa_cuda_image_resize_args &a, const int32_t *tabl
     uint32_t group = threadIdx.x / DOWN, row = 2 + a.axis.taps, loaded = (uint32_t)table[0];
     int32_t bytes = (int32_t)a.out_width * 3,
             first = (int32_t)(blockIdx.x * DOWN * 4) - (SHIFTED ? SECTOR : 0); /* column of the ring's */
+    bool here = SHIFTED || column_in<SHIFTED>(a.y) < bytes;
     for (uint32_t r = 0; r < count;) {
         uint32_t stop = r + rows_in_ring(table, row, r, count);
         const int32_t *last = table + (stop - 1) * row;
         uint32_t need = (uint32_t)(last[0] + last[1]);
-        for (uint32_t i = loaded + group; i < need; i += GROUPS) {
+        for (uint32_t i = loaded + group; here && i < need; i += GROUPS) {
             for (uint32_t w = threadIdx.x % DOWN; w < HELD<SHIFTED>; w += DOWN) {
                 ring[i % RING][w] =
                     load_piece<SHIFTED>(a.x + (size_t)i * a.x_pitch, first + (int32_t)w * 4, bytes);
@@ -321,11 +340,11 @@ SA_DEVICE void down_near(const sa_cuda_image_resize_args &a, const int32_t *tabl
         }
         loaded = need;
         __syncthreads(); /* the rows are there */
-        for (r += group; r < stop; r += GROUPS) {
+        for (r += group; here && r < stop; r += GROUPS) {
             const int32_t *mine = table + r * row;
             uint8_t *to = a.y + (size_t)(y + r) * a.y_pitch;
             int32_t column = column_in<SHIFTED>(to), sum[4];
-            if (column <= -4 || column >= bytes) {
+            if (SHIFTED && (column <= -4 || column >= bytes)) {
                 continue;
             }
             uint32_t word = (uint32_t)(column - first) / 4, past = (uint32_t)(column - first) % 4;
@@ -335,7 +354,7 @@ SA_DEVICE void down_near(const sa_cuda_image_resize_args &a, const int32_t *tabl
                 add_piece(sum, mine[2 + k],
                           SHIFTED ? __funnelshift_r(in[0], in[past != 0], past * 8) : in[0]);
             }
-            store_piece(to, column, bytes, sum);
+            store_piece<SHIFTED>(to, column, bytes, sum);
         }
         r = stop;
         __syncthreads(); /* the rows may be overwritten */
@@ -359,7 +378,7 @@ SA_DEVICE void down_far(const sa_cuda_image_resize_args &a, uint32_t y, uint32_t
         for (int32_t k = 0; k < row[1]; k++, in += a.x_pitch) {
             add_piece(sum, row[2 + k], load_piece<SHIFTED>(in, column, bytes));
         }
-        store_piece(to, column, bytes, sum);
+        store_piece<SHIFTED>(to, column, bytes, sum);
     }
 }
 
