@@ -7,6 +7,7 @@
  * decoder as its input, and its own ~4 roundings a layer add 2^-9 * sqrt(4 L): 4 % of the largest logit
  * bounds the worst of some thousand. transformers in bf16 is up to 2.8 % off (make_llava.py prints it).
  */
+#define _GNU_SOURCE /* nftw */
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
