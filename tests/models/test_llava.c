@@ -254,7 +254,7 @@ static void test_planted_faults(void **state)
 static void decode(rig *r, prompt *p, const size_t *slots, size_t count, int32_t *tokens, float *logprobs)
 {
     sa_error err;
-    sa_llama_item items[MOST_ITEMS];
+    sa_llama_item items[MOST_ITEMS] = {{0}};
     sa_sample_choice choices[MOST_ITEMS] = {{0}};
     for (size_t i = 0; i < count; i++) {
         choices[i].top_p = 1.0f;
