@@ -124,6 +124,9 @@ static sa_status make_sequences(bench *b, sa_error *err)
     for (size_t i = 0; i < b->sequences * b->pages; i++) {
         b->lists[i] = (int32_t)i;
     }
+    for (size_t i = 0; i < b->sequences; i++) {
+        b->choices[i] = (sa_sample_choice){.top_p = 1.0f}; /* greedy */
+    }
     return SA_OK;
 }
 
