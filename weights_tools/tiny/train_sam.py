@@ -22,7 +22,7 @@ import scenes
 import training
 
 IMAGES, OBJECTS, MOST_CLICKS = 8, 3, 7
-CHUNK = 600  # scenes drawn at a time, of each level
+CHUNK = {"easy": 900, "hard": 450, "steps": 450}  # scenes drawn at a time
 COARSE, FINE = (
     64,
     128,
@@ -87,9 +87,9 @@ class Stream:
 
     def draw(self, number):
         samples = []
-        for level in scenes.LEVELS:
+        for level, count in CHUNK.items():
             directory = os.path.join(self.work, "scenes-" + level)
-            rows = scenes.draw(self.binary, directory, "train", level, number * CHUNK, CHUNK, phrases=5)
+            rows = scenes.draw(self.binary, directory, "train", level, number * count, count, phrases=5)
             groups = {}
             for row in rows:
                 groups.setdefault(row["image"], []).append(row)
