@@ -7,20 +7,21 @@
  */
 #include "runtime/weights/pickle.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/utf8.h"
+
 enum {
-    MAX_VALUES = 1 << 21, /* the largest released checkpoints make some 10^5 */
     MAX_STACK = 1 << 20,
-    MAX_MEMO = 1 << 21,
     MAX_GLOBAL_NAME = 256,
 };
 static const uint32_t MARK = UINT32_MAX, UNSET = UINT32_MAX;
-static const char DAMAGED[] = "the file is damaged, or not written by torch.save: download or save it again";
 
 typedef struct {
     const char *path;
+    const sa_pickle_dialect *dialect;
     const unsigned char *bytes;
     size_t size, at;
     sa_pickle *pickle;
@@ -34,7 +35,8 @@ typedef struct {
 
 static sa_status bad(machine *m, const char *what)
 {
-    return sa_fail(m->err, SA_BAD_INPUT, m->path, DAMAGED, "its pickle, near byte %zu: %s", m->at, what);
+    return sa_fail(m->err, SA_BAD_INPUT, m->path, m->dialect->damage, "its pickle, near byte %zu: %s", m->at,
+                   what);
 }
 
 static sa_status no_room(machine *m)
@@ -52,7 +54,7 @@ static sa_status reserve(machine *m, void **array, size_t count, size_t *capacit
         return SA_OK;
     }
     if (count >= most) {
-        return bad(m, "it is larger than any model's");
+        return bad(m, "it is larger than any file of its kind");
     }
     size_t wanted = *capacity != 0 ? 2 * *capacity : 8;
     void *grown = realloc(*array, wanted * element);
@@ -78,7 +80,7 @@ static sa_status push_new(machine *m, sa_pickle_kind kind, sa_pickle_value **val
 {
     sa_pickle *p = m->pickle;
     void *values = p->values;
-    SA_TRY(reserve(m, &values, p->count, &p->capacity, sizeof *p->values, MAX_VALUES));
+    SA_TRY(reserve(m, &values, p->count, &p->capacity, sizeof *p->values, m->dialect->most));
     p->values = values;
     p->values[p->count] = (sa_pickle_value){.kind = kind};
     *value = &p->values[p->count++];
@@ -262,6 +264,7 @@ static sa_status push_global(machine *m, const char *module, size_t module_lengt
         return status;
     }
     value->text = text;
+    value->owned = true;
     value->length = module_length + 1 + length;
     return status;
 }
@@ -410,13 +413,13 @@ static sa_status put_memo(machine *m, uint64_t index)
 {
     uint32_t top = 0;
     SA_TRY(peek(m, 0, &top));
-    if (index >= MAX_MEMO) {
-        return bad(m, "its memo is larger than any model's");
+    if (index >= m->dialect->most) {
+        return bad(m, "its memo is larger than that of any file of its kind");
     }
     while (m->memo_capacity <= index) {
         void *memo = m->memo;
         size_t before = m->memo_capacity;
-        SA_TRY(reserve(m, &memo, before, &m->memo_capacity, sizeof *m->memo, MAX_MEMO));
+        SA_TRY(reserve(m, &memo, before, &m->memo_capacity, sizeof *m->memo, m->dialect->most));
         m->memo = memo;
         for (size_t i = before; i < m->memo_capacity; i++) {
             m->memo[i] = UNSET;
@@ -434,14 +437,19 @@ static sa_status do_put(machine *m, size_t width)
     return put_memo(m, index);
 }
 
-static sa_status do_get(machine *m, size_t width)
+static sa_status get_memo(machine *m, uint64_t index)
 {
-    uint64_t index = 0;
-    SA_TRY(take_number(m, width, &index));
     if (index >= m->memo_capacity || m->memo[index] == UNSET) {
         return bad(m, "it asks for a value that was never memorised");
     }
     return push(m, m->memo[index]);
+}
+
+static sa_status do_get(machine *m, size_t width)
+{
+    uint64_t index = 0;
+    SA_TRY(take_number(m, width, &index));
+    return get_memo(m, index);
 }
 
 static sa_status do_dup(machine *m)
@@ -482,6 +490,214 @@ static sa_status push_frozenset(machine *m)
     return push_plain(m, SA_PICKLE_OPAQUE, 0);
 }
 
+/* -- Opcodes of the protocols 0 and 1 -- */
+
+static sa_status push_owned(machine *m, char *text, size_t length)
+{
+    sa_pickle_value *value = NULL;
+    sa_status status = push_new(m, SA_PICKLE_TEXT, &value);
+    if (value == NULL) {
+        free(text);
+        return status;
+    }
+    value->text = text;
+    value->owned = true;
+    value->length = length;
+    return status;
+}
+
+static int hex_value(unsigned char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* The number of exactly `count` hexadecimal digits, or -1. */
+static int64_t read_hex(const char *text, size_t size, size_t count)
+{
+    int64_t number = 0;
+    for (size_t i = 0; i < count; i++) {
+        int digit = i < size ? hex_value((unsigned char)text[i]) : -1;
+        if (digit < 0) {
+            return -1;
+        }
+        number = number * 16 + digit;
+    }
+    return number;
+}
+
+/* A backslash's sequence in Python's repr of a byte string: its length, and *byte; 0: it is none. */
+static size_t read_escape(const char *text, size_t size, char *byte)
+{
+    static const char letters[] = "\\\\''\"\"n\nr\rt\tb\bf\fv\va\a";
+    if (size < 2) {
+        return 0;
+    }
+    if (text[1] == 'x') {
+        int64_t code = read_hex(text + 2, size - 2, 2);
+        *byte = (char)code;
+        return code >= 0 ? 4 : 0;
+    }
+    for (size_t i = 0; i + 1 < sizeof letters; i += 2) {
+        if (text[1] == letters[i]) {
+            *byte = letters[i + 1];
+            return 2;
+        }
+    }
+    return 0;
+}
+
+/* STRING: what Python 2's repr() of a str wrote, in single or double quotes. */
+static sa_status push_quoted_line(machine *m)
+{
+    const char *line = NULL;
+    size_t size = 0, length = 0;
+    SA_TRY(take_line(m, &line, &size));
+    if (size < 2 || (line[0] != '\'' && line[0] != '"') || line[size - 1] != line[0]) {
+        return bad(m, "a string without its quotes");
+    }
+    char *text = malloc(size);
+    if (text == NULL) {
+        return no_room(m);
+    }
+    for (size_t at = 1; at < size - 1;) {
+        size_t step = 1;
+        text[length] = line[at];
+        if (line[at] == '\\') {
+            step = read_escape(line + at, size - 1 - at, &text[length]);
+        }
+        if (step == 0) {
+            free(text);
+            return bad(m, "a string with an unknown escape");
+        }
+        length++;
+        at += step;
+    }
+    return push_owned(m, text, length);
+}
+
+/* One character of a UNICODE line to UTF-8: how much was read, 0 if it cannot be; *written bytes. */
+static size_t read_unicode(const char *line, size_t size, unsigned char out[4], size_t *written)
+{
+    int64_t code = (unsigned char)line[0];
+    size_t step = 1;
+    if (code == '\\' && size > 1 && (line[1] == 'u' || line[1] == 'U')) {
+        size_t digits = line[1] == 'u' ? 4 : 8;
+        code = read_hex(line + 2, size - 2, digits);
+        step = 2 + digits;
+    }
+    /* A pair of surrogates is one character, as narrow builds of Python 2 wrote it. */
+    if (code >= 0xd800 && code < 0xdc00 && size >= step + 6 && line[step] == '\\' && line[step + 1] == 'u') {
+        int64_t low = read_hex(line + step + 2, 4, 4);
+        if (low >= 0xdc00 && low < 0xe000) {
+            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            step += 6;
+        }
+    }
+    if (code < 0 || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) {
+        return 0;
+    }
+    *written = sa_utf8_encode((uint32_t)code, out);
+    return step;
+}
+
+/* UNICODE: raw-unicode-escape, Latin-1 but for \\uXXXX and \\UXXXXXXXX. */
+static sa_status push_escaped_line(machine *m)
+{
+    const char *line = NULL;
+    size_t size = 0, length = 0;
+    SA_TRY(take_line(m, &line, &size));
+    unsigned char *text = malloc(2 * size + 4); /* a Latin-1 byte becomes two */
+    if (text == NULL) {
+        return no_room(m);
+    }
+    for (size_t at = 0; at < size;) {
+        size_t written = 0;
+        size_t step = read_unicode(line + at, size - at, text + length, &written);
+        if (step == 0) {
+            free(text);
+            return bad(m, "a string with a broken character");
+        }
+        length += written;
+        at += step;
+    }
+    return push_owned(m, (char *)text, length);
+}
+
+/* Decimal digits with a sign; false if it is no such number or does not fit. */
+static bool read_decimal(const char *text, size_t size, int64_t *number)
+{
+    char copy[24], *end;
+    if (size == 0 || size >= sizeof copy || (text[0] != '-' && (text[0] < '0' || text[0] > '9'))) {
+        return false;
+    }
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    errno = 0;
+    *number = strtoll(copy, &end, 10);
+    return errno == 0 && end == copy + size;
+}
+
+/* INT and LONG: "12", "12L"; "00" and "01" are False and True. */
+static sa_status push_number_line(machine *m)
+{
+    const char *line = NULL;
+    size_t size = 0;
+    int64_t number = 0;
+    SA_TRY(take_line(m, &line, &size));
+    if (size == 2 && line[0] == '0' && (line[1] == '0' || line[1] == '1')) {
+        return push_plain(m, SA_PICKLE_BOOL, line[1] == '1');
+    }
+    size -= size > 0 && line[size - 1] == 'L';
+    return read_decimal(line, size, &number) ? push_plain(m, SA_PICKLE_INT, number)
+                                             : push_plain(m, SA_PICKLE_OPAQUE, 0);
+}
+
+static sa_status push_float_line(machine *m)
+{
+    const char *line = NULL;
+    size_t size = 0;
+    SA_TRY(take_line(m, &line, &size));
+    return push_plain(m, SA_PICKLE_OPAQUE, 0);
+}
+
+/* The index of PUT and GET. */
+static sa_status take_index_line(machine *m, uint64_t *index)
+{
+    const char *line = NULL;
+    size_t size = 0;
+    int64_t number = 0;
+    SA_TRY(take_line(m, &line, &size));
+    if (!read_decimal(line, size, &number) || number < 0) {
+        return bad(m, "an index of its memo is no number");
+    }
+    *index = (uint64_t)number;
+    return SA_OK;
+}
+
+static sa_status do_put_line(machine *m)
+{
+    uint64_t index = 0;
+    SA_TRY(take_index_line(m, &index));
+    return put_memo(m, index);
+}
+
+static sa_status do_get_line(machine *m)
+{
+    uint64_t index = 0;
+    SA_TRY(take_index_line(m, &index));
+    return get_memo(m, index);
+}
+
+static sa_status gather_pairs(machine *m)
+{
+    size_t count = 0;
+    SA_TRY(count_above_mark(m, &count));
+    return count % 2 == 0 ? gather(m, SA_PICKLE_DICT, count, true) : bad(m, "a key without a value");
+}
+
 static sa_status skip(machine *m, size_t count)
 {
     const unsigned char *unused = NULL;
@@ -497,9 +713,8 @@ static sa_status do_stop(machine *m)
 
 static sa_status unknown(machine *m, int opcode)
 {
-    return sa_fail(m->err, SA_BAD_INPUT, m->path,
-                   "load it with torch and torch.save() its state_dict() again",
-                   "its pickle, near byte %zu: opcode 0x%02x is none that torch.save writes", m->at, opcode);
+    return sa_fail(m->err, SA_BAD_INPUT, m->path, m->dialect->hint,
+                   "its pickle, near byte %zu: opcode 0x%02x is none that such files hold", m->at, opcode);
 }
 
 /* Constants, numbers and strings. */
@@ -524,6 +739,26 @@ static sa_status step_value(machine *m, int opcode)
     case 'B': return push_text(m, SA_PICKLE_OPAQUE, 4);  /* BINBYTES */
     case 0x8e: return push_text(m, SA_PICKLE_OPAQUE, 8); /* BINBYTES8 */
     case 0x96: return push_text(m, SA_PICKLE_OPAQUE, 8); /* BYTEARRAY8 */
+    default: return step_old(m, opcode);
+    }
+}
+
+/* Opcodes of the protocols 0 and 1: numbers and strings as lines of text. */
+static sa_status step_old(machine *m, int opcode)
+{
+    if (!m->dialect->old) {
+        return unknown(m, opcode);
+    }
+    switch (opcode) {
+    case 'S': return push_quoted_line(m);
+    case 'V': return push_escaped_line(m);
+    case 'I': return push_number_line(m);
+    case 'L': return push_number_line(m);
+    case 'F': return push_float_line(m);
+    case 'p': return do_put_line(m);
+    case 'g': return do_get_line(m);
+    case 'l': return gather_marked(m, SA_PICKLE_LIST);
+    case 'd': return gather_pairs(m);
     default: return unknown(m, opcode);
     }
 }
@@ -579,10 +814,11 @@ static sa_status step(machine *m, int opcode)
 
 static sa_status run(machine *m)
 {
-    if (m->size < 2 || m->bytes[0] != 0x80 || m->bytes[1] < 2 || m->bytes[1] > 5) {
+    bool marked = m->size >= 2 && m->bytes[0] == 0x80;
+    if (marked ? m->bytes[1] < 2 || m->bytes[1] > 5 : !m->dialect->old) {
         return bad(m, "it is of none of the protocols 2 to 5");
     }
-    m->at = 2;
+    m->at = marked ? 2 : 0;
     while (!m->stopped) {
         const unsigned char *opcode = NULL;
         SA_TRY(take(m, 1, &opcode));
@@ -592,10 +828,11 @@ static sa_status run(machine *m)
 }
 
 sa_status sa_pickle_run(sa_pickle *pickle, const char *path, const unsigned char *bytes, size_t size,
-                        sa_error *err)
+                        const sa_pickle_dialect *dialect, sa_error *err)
 {
     *pickle = (sa_pickle){0};
-    machine m = {.path = path, .bytes = bytes, .size = size, .pickle = pickle, .err = err};
+    machine m = {
+        .path = path, .dialect = dialect, .bytes = bytes, .size = size, .pickle = pickle, .err = err};
     sa_status status = run(&m);
     free(m.stack);
     free(m.memo);
@@ -606,7 +843,7 @@ void sa_pickle_free(sa_pickle *pickle)
 {
     for (size_t i = 0; i < pickle->count; i++) {
         free(pickle->values[i].items);
-        if (pickle->values[i].kind == SA_PICKLE_GLOBAL) {
+        if (pickle->values[i].owned) {
             free((char *)pickle->values[i].text);
         }
     }
