@@ -7,11 +7,10 @@
  */
 #include "runtime/weights/pickle.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/utf8.h"
+#include "runtime/weights/pickle_line.h"
 
 enum {
     MAX_STACK = 1 << 20,
@@ -506,138 +505,21 @@ static sa_status push_owned(machine *m, char *text, size_t length)
     return status;
 }
 
-static int hex_value(unsigned char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* The number of exactly `count` hexadecimal digits, or -1. */
-static int64_t read_hex(const char *text, size_t size, size_t count)
-{
-    int64_t number = 0;
-    for (size_t i = 0; i < count; i++) {
-        int digit = i < size ? hex_value((unsigned char)text[i]) : -1;
-        if (digit < 0) {
-            return -1;
-        }
-        number = number * 16 + digit;
-    }
-    return number;
-}
-
-/* A backslash's sequence in Python's repr of a byte string: its length, and *byte; 0: it is none. */
-static size_t read_escape(const char *text, size_t size, char *byte)
-{
-    static const char letters[] = "\\\\''\"\"n\nr\rt\tb\bf\fv\va\a";
-    if (size < 2) {
-        return 0;
-    }
-    if (text[1] == 'x') {
-        int64_t code = read_hex(text + 2, size - 2, 2);
-        *byte = (char)code;
-        return code >= 0 ? 4 : 0;
-    }
-    for (size_t i = 0; i + 1 < sizeof letters; i += 2) {
-        if (text[1] == letters[i]) {
-            *byte = letters[i + 1];
-            return 2;
-        }
-    }
-    return 0;
-}
-
-/* STRING: what Python 2's repr() of a str wrote, in single or double quotes. */
-static sa_status push_quoted_line(machine *m)
+/* A line that is a string; decoded, it is at most twice as long (a Latin-1 byte becomes two). */
+static sa_status push_text_line(machine *m, bool (*decode)(const char *, size_t, char *, size_t *))
 {
     const char *line = NULL;
     size_t size = 0, length = 0;
     SA_TRY(take_line(m, &line, &size));
-    if (size < 2 || (line[0] != '\'' && line[0] != '"') || line[size - 1] != line[0]) {
-        return bad(m, "a string without its quotes");
-    }
-    char *text = malloc(size);
+    char *text = malloc(2 * size + 4);
     if (text == NULL) {
         return no_room(m);
     }
-    for (size_t at = 1; at < size - 1;) {
-        size_t step = 1;
-        text[length] = line[at];
-        if (line[at] == '\\') {
-            step = read_escape(line + at, size - 1 - at, &text[length]);
-        }
-        if (step == 0) {
-            free(text);
-            return bad(m, "a string with an unknown escape");
-        }
-        length++;
-        at += step;
+    if (!decode(line, size, text, &length)) {
+        free(text);
+        return bad(m, "a string that is not written as Python does");
     }
     return push_owned(m, text, length);
-}
-
-/* One character of a UNICODE line to UTF-8: how much was read, 0 if it cannot be; *written bytes. */
-static size_t read_unicode(const char *line, size_t size, unsigned char out[4], size_t *written)
-{
-    int64_t code = (unsigned char)line[0];
-    size_t step = 1;
-    if (code == '\\' && size > 1 && (line[1] == 'u' || line[1] == 'U')) {
-        size_t digits = line[1] == 'u' ? 4 : 8;
-        code = read_hex(line + 2, size - 2, digits);
-        step = 2 + digits;
-    }
-    /* A pair of surrogates is one character, as narrow builds of Python 2 wrote it. */
-    if (code >= 0xd800 && code < 0xdc00 && size >= step + 6 && line[step] == '\\' && line[step + 1] == 'u') {
-        int64_t low = read_hex(line + step + 2, 4, 4);
-        if (low >= 0xdc00 && low < 0xe000) {
-            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-            step += 6;
-        }
-    }
-    if (code < 0 || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) {
-        return 0;
-    }
-    *written = sa_utf8_encode((uint32_t)code, out);
-    return step;
-}
-
-/* UNICODE: raw-unicode-escape, Latin-1 but for \\uXXXX and \\UXXXXXXXX. */
-static sa_status push_escaped_line(machine *m)
-{
-    const char *line = NULL;
-    size_t size = 0, length = 0;
-    SA_TRY(take_line(m, &line, &size));
-    unsigned char *text = malloc(2 * size + 4); /* a Latin-1 byte becomes two */
-    if (text == NULL) {
-        return no_room(m);
-    }
-    for (size_t at = 0; at < size;) {
-        size_t written = 0;
-        size_t step = read_unicode(line + at, size - at, text + length, &written);
-        if (step == 0) {
-            free(text);
-            return bad(m, "a string with a broken character");
-        }
-        length += written;
-        at += step;
-    }
-    return push_owned(m, (char *)text, length);
-}
-
-/* Decimal digits with a sign; false if it is no such number or does not fit. */
-static bool read_decimal(const char *text, size_t size, int64_t *number)
-{
-    char copy[24], *end;
-    if (size == 0 || size >= sizeof copy || (text[0] != '-' && (text[0] < '0' || text[0] > '9'))) {
-        return false;
-    }
-    memcpy(copy, text, size);
-    copy[size] = '\0';
-    errno = 0;
-    *number = strtoll(copy, &end, 10);
-    return errno == 0 && end == copy + size;
 }
 
 /* INT and LONG: "12", "12L"; "00" and "01" are False and True. */
@@ -651,8 +533,8 @@ static sa_status push_number_line(machine *m)
         return push_plain(m, SA_PICKLE_BOOL, line[1] == '1');
     }
     size -= size > 0 && line[size - 1] == 'L';
-    return read_decimal(line, size, &number) ? push_plain(m, SA_PICKLE_INT, number)
-                                             : push_plain(m, SA_PICKLE_OPAQUE, 0);
+    return sa_pickle_read_decimal(line, size, &number) ? push_plain(m, SA_PICKLE_INT, number)
+                                                       : push_plain(m, SA_PICKLE_OPAQUE, 0);
 }
 
 static sa_status push_float_line(machine *m)
@@ -670,7 +552,7 @@ static sa_status take_index_line(machine *m, uint64_t *index)
     size_t size = 0;
     int64_t number = 0;
     SA_TRY(take_line(m, &line, &size));
-    if (!read_decimal(line, size, &number) || number < 0) {
+    if (!sa_pickle_read_decimal(line, size, &number) || number < 0) {
         return bad(m, "an index of its memo is no number");
     }
     *index = (uint64_t)number;
@@ -717,6 +599,26 @@ static sa_status unknown(machine *m, int opcode)
                    "its pickle, near byte %zu: opcode 0x%02x is none that such files hold", m->at, opcode);
 }
 
+/* Opcodes of the protocols 0 and 1: numbers and strings as lines of text. */
+static sa_status step_old(machine *m, int opcode)
+{
+    if (!m->dialect->old) {
+        return unknown(m, opcode);
+    }
+    switch (opcode) {
+    case 'S': return push_text_line(m, sa_pickle_read_quoted);
+    case 'V': return push_text_line(m, sa_pickle_read_escaped);
+    case 'I': return push_number_line(m);
+    case 'L': return push_number_line(m);
+    case 'F': return push_float_line(m);
+    case 'p': return do_put_line(m);
+    case 'g': return do_get_line(m);
+    case 'l': return gather_marked(m, SA_PICKLE_LIST);
+    case 'd': return gather_pairs(m);
+    default: return unknown(m, opcode);
+    }
+}
+
 /* Constants, numbers and strings. */
 static sa_status step_value(machine *m, int opcode)
 {
@@ -740,26 +642,6 @@ static sa_status step_value(machine *m, int opcode)
     case 0x8e: return push_text(m, SA_PICKLE_OPAQUE, 8); /* BINBYTES8 */
     case 0x96: return push_text(m, SA_PICKLE_OPAQUE, 8); /* BYTEARRAY8 */
     default: return step_old(m, opcode);
-    }
-}
-
-/* Opcodes of the protocols 0 and 1: numbers and strings as lines of text. */
-static sa_status step_old(machine *m, int opcode)
-{
-    if (!m->dialect->old) {
-        return unknown(m, opcode);
-    }
-    switch (opcode) {
-    case 'S': return push_quoted_line(m);
-    case 'V': return push_escaped_line(m);
-    case 'I': return push_number_line(m);
-    case 'L': return push_number_line(m);
-    case 'F': return push_float_line(m);
-    case 'p': return do_put_line(m);
-    case 'g': return do_get_line(m);
-    case 'l': return gather_marked(m, SA_PICKLE_LIST);
-    case 'd': return gather_pairs(m);
-    default: return unknown(m, opcode);
     }
 }
 
