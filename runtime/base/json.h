@@ -42,20 +42,26 @@ sa_status sa_json_get_string(const json_t *object, const char *name, const char 
  *   sa_json_begin_object(&w); sa_json_key(&w, "best"); sa_json_int(&w, 2); sa_json_end_object(&w);
  *   sa_json_end_line(&w);
  * Compact ({"a":1,"b":[2,3]}), keys in the order written. Strings that are not UTF-8 get U+FFFD for each bad
- * byte. NaN and infinity, which JSON lacks, become null. Nesting deeper than 32, an end without its begin, a
- * value in an object without its key, or two values of depth 0 without an end_line between them, is a bug.
+ * byte. NaN and infinity, which JSON lacks, become null. Nesting deeper than SA_JSON_WRITER_DEPTH (room for a
+ * value that sa_json_parse accepted, 32 levels down), an end without its begin, a value in an object without
+ * its key, or two values of depth 0 without an end_line between them, is a bug.
  * What the stream could not write shows in ferror(stream).
  */
+#define SA_JSON_WRITER_DEPTH 96
+
 typedef struct {
     FILE *stream;
     int depth;
-    char open[32];       /* '{' or '[' at each depth */
-    bool need_comma[32]; /* at each depth: a value stands there already */
+    char open[SA_JSON_WRITER_DEPTH];       /* '{' or '[' at each depth */
+    bool need_comma[SA_JSON_WRITER_DEPTH]; /* at each depth: a value stands there already */
     bool after_key;
     bool line_done; /* a value of depth 0 is written and wants its end_line */
+    bool python;    /* looks like Python's json.dump: ", " and ": ", all but ASCII as \uXXXX */
 } sa_json_writer;
 
 sa_json_writer sa_json_writer_on(FILE *stream);
+/* The same values in the style of Python's json.dump with its defaults, byte for byte. */
+sa_json_writer sa_json_writer_python(FILE *stream);
 void sa_json_begin_object(sa_json_writer *w);
 void sa_json_end_object(sa_json_writer *w);
 void sa_json_begin_array(sa_json_writer *w);
@@ -69,6 +75,8 @@ void sa_json_f32(sa_json_writer *w, float value);
 void sa_json_f64(sa_json_writer *w, double value);
 void sa_json_bool(sa_json_writer *w, bool value);
 void sa_json_null(sa_json_writer *w);
+/* A value that was read, members in their order. */
+void sa_json_value(sa_json_writer *w, const json_t *value);
 void sa_json_end_line(sa_json_writer *w); /* newline and flush; depth must be 0 */
 
 /*
