@@ -29,7 +29,7 @@ static void gather(sa_prm *prm, const sa_scores *scores)
             if (!isnan(state->predicted)) {
                 prm->states[at++] =
                     (sa_prm_state){state->predicted, sa_overlap_iou(&state->overlap), (uint32_t)i,
-                                   sa_overlap_reaches(&state->overlap, 50) || state->overlap.either == 0};
+                                   sa_overlap_reaches(&state->overlap, 50)};
             }
         }
     }
