@@ -35,8 +35,9 @@ typedef struct {
 
 typedef struct {
     size_t items;
-    size_t failed; /* rows without a result, which no figure counts; for the caller to fill in */
-    int64_t step;  /* that the figures were made for; SA_METRICS_KEPT */
+    size_t failed, skipped; /* rows without a result, and rows that are none: no figure counts them; for the
+                             * caller to fill in */
+    int64_t step;           /* that the figures were made for; SA_METRICS_KEPT */
     sa_figure ciou, giou;
     sa_metrics_step *steps; /* [step_count], owned */
     size_t step_count;

@@ -27,9 +27,8 @@ static void gather(sa_prm *prm, const sa_scores *scores)
         for (size_t k = 1; k < scores->items[i].state_count; k++) {
             const sa_score_state *state = &scores->items[i].states[k];
             if (!isnan(state->predicted)) {
-                prm->states[at++] =
-                    (sa_prm_state){state->predicted, sa_overlap_iou(&state->overlap), (uint32_t)i,
-                                   sa_overlap_reaches(&state->overlap, 50)};
+                prm->states[at++] = (sa_prm_state){state->predicted, sa_overlap_iou(&state->overlap),
+                                                   (uint32_t)i, sa_overlap_reaches(&state->overlap, 50)};
             }
         }
     }

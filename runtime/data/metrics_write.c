@@ -91,6 +91,7 @@ void sa_metrics_write_json(const sa_metrics *metrics, sa_json_writer *w)
     sa_json_begin_object(w);
     put_int(w, "items", metrics->items);
     put_int(w, "failed", metrics->failed);
+    put_int(w, "skipped", metrics->skipped);
     if (metrics->step != SA_METRICS_KEPT) {
         put_int(w, "step", (size_t)metrics->step);
     }
@@ -187,6 +188,7 @@ void sa_metrics_write_table(const sa_metrics *m, sa_table_style style, FILE *str
     begin_table(&t);
     put_count(&t, "items", m->items);
     put_count(&t, "failed", m->failed);
+    put_count(&t, "skipped", m->skipped);
     put_row(&t, "cIoU", &m->ciou);
     put_row(&t, "gIoU", &m->giou);
     for (size_t k = 0; k < m->step_count; k++) {

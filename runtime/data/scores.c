@@ -32,14 +32,14 @@ void sa_scores_free(sa_scores *scores)
         free_score(&scores->items[i]);
     }
     free(scores->items);
-    json_decref(scores->places);
+    sa_text_table_free(&scores->places);
     *scores = (sa_scores){0};
 }
 
 const sa_score *sa_scores_find(const sa_scores *scores, const char *id)
 {
-    const json_t *place = json_object_get(scores->places, id);
-    return place != NULL ? &scores->items[json_integer_value(place)] : NULL;
+    const sa_text_entry *entry = sa_text_table_find(&scores->places, id, strlen(id));
+    return entry != NULL ? &scores->items[entry->number] : NULL;
 }
 
 /* Runs go down the columns. */
@@ -112,13 +112,10 @@ static sa_status score_result(sa_score *score, const sa_result *result, const sa
     return score->id != NULL ? SA_OK : fail_memory(name, err);
 }
 
-/* Room for one more, and a place for its id. */
+/* Room for one more, whose id is new. */
 static sa_status reserve(sa_scores *scores, const char *id, const char *name, sa_error *err)
 {
-    if (scores->places == NULL && (scores->places = json_object()) == NULL) {
-        return fail_memory(name, err);
-    }
-    if (json_object_get(scores->places, id) != NULL) {
+    if (sa_scores_find(scores, id) != NULL) {
         return sa_fail(err, SA_BAD_INPUT, name, "remove one of the two rows",
                        "the id \"%.200s\" has been there before", id);
     }
@@ -140,8 +137,7 @@ sa_status sa_scores_add(sa_scores *scores, const sa_result *result, const sa_rle
     SA_TRY(reserve(scores, result->id, name, err));
     sa_score score = {0};
     sa_status status = score_result(&score, result, truth, name, err);
-    if (status == SA_OK && json_object_set_new_nocheck(scores->places, result->id,
-                                                       json_integer((json_int_t)scores->count)) != 0) {
+    if (status == SA_OK && !sa_text_table_put(&scores->places, score.id, strlen(score.id), scores->count)) {
         status = fail_memory(name, err);
     }
     if (status != SA_OK) {

@@ -6,6 +6,7 @@
 #ifndef SA_DATA_SCORES_H
 #define SA_DATA_SCORES_H
 
+#include "runtime/base/text_table.h"
 #include "runtime/data/result.h"
 
 /* Pixels of a mask that also lie in the truth, and of the two together. */
@@ -40,7 +41,7 @@ typedef struct {
 typedef struct {
     sa_score *items;
     size_t count, room;
-    json_t *places; /* by id: its place */
+    sa_text_table places; /* by id */
 } sa_scores;
 
 void sa_scores_free(sa_scores *scores);

@@ -1,13 +1,13 @@
 #include "runtime/data/truth.h"
 
+#include <string.h>
+
 static sa_status index_items(sa_truths *truths, sa_error *err)
 {
-    truths->places = json_object();
-    bool good = truths->places != NULL;
+    bool good = true;
     for (size_t i = 0; i < truths->items.count && good; i++) {
-        /* nocheck: ids may come from names of files, which need not be UTF-8. */
-        good = json_object_set_new_nocheck(truths->places, truths->items.items[i].id,
-                                           json_integer((json_int_t)i)) == 0;
+        const char *id = truths->items.items[i].id;
+        good = sa_text_table_put(&truths->places, id, strlen(id), i);
     }
     return good ? SA_OK
                 : sa_fail(err, SA_NO_ROOM, NULL, "free some memory", "no memory for %zu items",
@@ -29,14 +29,14 @@ void sa_truths_close(sa_truths *truths)
     if (truths->from_input) {
         sa_items_free(&truths->items);
     }
-    json_decref(truths->places);
+    sa_text_table_free(&truths->places);
     *truths = (sa_truths){0};
 }
 
 const sa_item *sa_truths_item(const sa_truths *truths, const char *id)
 {
-    const json_t *place = json_object_get(truths->places, id);
-    return place != NULL ? &truths->items.items[json_integer_value(place)] : NULL;
+    const sa_text_entry *entry = sa_text_table_find(&truths->places, id, strlen(id));
+    return entry != NULL ? &truths->items.items[entry->number] : NULL;
 }
 
 static sa_status read_picture(const sa_mask_source *source, const sa_result *result, const char *name,
