@@ -192,7 +192,7 @@ size_t sa_chat_memory(const sa_chat *chat)
     size_t bytes = text.weight_bytes + text.activation_bytes + text.kv_bytes;
     if (chat->llava != NULL) {
         sa_llava_costs eyes = sa_llava_get_costs(chat->llava);
-        bytes += eyes.weight_bytes + eyes.activation_bytes + eyes.slot_bytes * chat->options.pictures;
+        bytes += eyes.weight_bytes + eyes.activation_bytes + eyes.slot_bytes;
     }
     return bytes;
 }

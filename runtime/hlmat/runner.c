@@ -210,7 +210,7 @@ sa_runner_memory sa_runner_get_memory(const sa_runner *r)
     sa_runner_memory memory = {0};
     if (r->segmenter != NULL) {
         sa_segmenter_costs c = sa_segmenter_get_costs(r->segmenter);
-        memory.segmenter = c.weight_bytes + c.activation_bytes + c.slot_bytes * r->options.batch;
+        memory.segmenter = c.weight_bytes + c.activation_bytes + c.slot_bytes;
     }
     memory.policy = r->chat != NULL ? sa_chat_memory(r->chat) : 0;
     return memory;
