@@ -12,7 +12,6 @@
 #include "runtime/base/file.h"
 #include "runtime/base/utf8.h"
 
-enum { MOST_DEPTH = 64 };
 static const char CORRECT[] = "correct the file";
 
 /* -- Reading -- */
@@ -81,7 +80,7 @@ static scan_result scan(const unsigned char *bytes, size_t size)
             result.large_count += is_large_integer(bytes, begin, at);
         } else if (c == '{' || c == '[') {
             depth++;
-            if (depth > MOST_DEPTH && result.too_deep == 0) {
+            if (depth > SA_JSON_DEPTH && result.too_deep == 0) {
                 result.too_deep = result.line;
             }
         } else if (c == '}' || c == ']') {
@@ -180,7 +179,7 @@ sa_status sa_json_parse(const char *name, const void *bytes, size_t size, json_t
     scan_result found = scan(bytes, size);
     if (found.too_deep != 0) {
         return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "line %zu: JSON nested deeper than %d",
-                       found.too_deep, (int)MOST_DEPTH);
+                       found.too_deep, (int)SA_JSON_DEPTH);
     }
     if (found.large_count != 0) {
         return load_with_reals(name, bytes, size, found.large_count, value, err);
@@ -406,6 +405,16 @@ sa_json_writer sa_json_writer_on(FILE *stream)
     return (sa_json_writer){.stream = stream};
 }
 
+sa_json_writer sa_json_writer_python(FILE *stream)
+{
+    return (sa_json_writer){.stream = stream, .python = true};
+}
+
+static void put_comma(sa_json_writer *w)
+{
+    fputs(w->python ? ", " : ",", w->stream);
+}
+
 /* Comma or not, and the contract on where a value may stand. */
 static void before_value(sa_json_writer *w)
 {
@@ -417,7 +426,7 @@ static void before_value(sa_json_writer *w)
     if (w->depth > 0) {
         SA_ASSERT(w->open[w->depth - 1] == '[');
         if (w->need_comma[w->depth - 1]) {
-            putc(',', w->stream);
+            put_comma(w);
         }
         w->need_comma[w->depth - 1] = true;
     }
@@ -490,20 +499,36 @@ static void put_ascii(FILE *stream, unsigned char c)
     }
 }
 
-static void put_quoted(FILE *stream, const char *text, size_t size)
+/* \uXXXX, or two of them for a character beyond 16 bits. */
+static void put_escaped(FILE *stream, uint32_t code)
 {
+    if (code >= 0x10000) {
+        fprintf(stream, "\\u%04x", (unsigned)(0xd800 + ((code - 0x10000) >> 10)));
+        code = 0xdc00 + ((code - 0x10000) & 0x3ff);
+    }
+    fprintf(stream, "\\u%04x", (unsigned)code);
+}
+
+static void put_quoted(sa_json_writer *w, const char *text, size_t size)
+{
+    static const unsigned char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+    FILE *stream = w->stream;
     putc('"', stream);
     for (size_t i = 0; i < size;) {
         const unsigned char *at = (const unsigned char *)text + i;
         size_t length = sa_utf8_length(at, size - i);
+        i += length == 0 ? 1 : length;
         if (length == 0) {
-            fputs("\xef\xbf\xbd", stream); /* U+FFFD */
-        } else if (length == 1) {
+            at = replacement;
+            length = sizeof replacement - 1;
+        }
+        if (length == 1) {
             put_ascii(stream, *at);
+        } else if (w->python) {
+            put_escaped(stream, sa_utf8_decode(at, length));
         } else {
             fwrite(at, 1, length, stream);
         }
-        i += length == 0 ? 1 : length;
     }
     putc('"', stream);
 }
@@ -512,11 +537,11 @@ void sa_json_key(sa_json_writer *w, const char *key)
 {
     SA_ASSERT(w->depth > 0 && w->open[w->depth - 1] == '{' && !w->after_key);
     if (w->need_comma[w->depth - 1]) {
-        putc(',', w->stream);
+        put_comma(w);
     }
     w->need_comma[w->depth - 1] = true;
-    put_quoted(w->stream, key, strlen(key));
-    putc(':', w->stream);
+    put_quoted(w, key, strlen(key));
+    fputs(w->python ? ": " : ":", w->stream);
     w->after_key = true;
 }
 
@@ -532,7 +557,7 @@ void sa_json_string(sa_json_writer *w, const char *text)
 void sa_json_text(sa_json_writer *w, const char *bytes, size_t size)
 {
     before_value(w);
-    put_quoted(w->stream, bytes, size);
+    put_quoted(w, bytes, size);
     after_value(w);
 }
 
@@ -565,6 +590,43 @@ void sa_json_bool(sa_json_writer *w, bool value)
 void sa_json_null(sa_json_writer *w)
 {
     put_value(w, "null");
+}
+
+static void write_members(sa_json_writer *w, const json_t *object)
+{
+    const char *key;
+    json_t *member;
+    sa_json_begin_object(w);
+    json_object_foreach((json_t *)object, key, member) { /* in the order of the file */
+        sa_json_key(w, key);
+        sa_json_value(w, member);
+    }
+    sa_json_end_object(w);
+}
+
+static void write_items(sa_json_writer *w, const json_t *array)
+{
+    size_t i;
+    json_t *item;
+    sa_json_begin_array(w);
+    json_array_foreach(array, i, item) {
+        sa_json_value(w, item);
+    }
+    sa_json_end_array(w);
+}
+
+void sa_json_value(sa_json_writer *w, const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: write_members(w, value); break;
+    case JSON_ARRAY: write_items(w, value); break;
+    case JSON_STRING: sa_json_text(w, json_string_value(value), json_string_length(value)); break;
+    case JSON_INTEGER: sa_json_int(w, json_integer_value(value)); break;
+    case JSON_REAL: sa_json_f64(w, json_real_value(value)); break;
+    case JSON_NULL: sa_json_null(w); break;
+    case JSON_TRUE:
+    case JSON_FALSE: sa_json_bool(w, json_is_true(value)); break;
+    }
 }
 
 void sa_json_end_line(sa_json_writer *w)

@@ -30,6 +30,8 @@ extern const size_t sa_command_count;
 
 int sa_command_ask(int argc, char **argv);
 int sa_command_click(int argc, char **argv);
+int sa_command_eval(int argc, char **argv);
+int sa_command_export(int argc, char **argv);
 int sa_command_doctor(int argc, char **argv);
 int sa_command_synth(int argc, char **argv);
 int sa_command_weights(int argc, char **argv);
