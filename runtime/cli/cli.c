@@ -6,6 +6,9 @@
 #include <string.h>
 
 const sa_command sa_commands[] = {
+    {"annotate", "let an agent segment what phrases describe, click by click", sa_command_annotate},
+    {"refine", "let an agent correct given masks", sa_command_refine},
+    {"filter", "judge given masks, and keep the good ones", sa_command_filter},
     {"click", "segment pictures from clicks, boxes and masks", sa_command_click},
     {"ask", "ask a language model, about pictures too", sa_command_ask},
     {"synth", "draw scenes with phrases and masks, to train on and to measure with", sa_command_synth},
