@@ -221,7 +221,7 @@ static sa_runner_options runner_options(const job *j, sa_dtype precision)
     static const char *const scores[] = {"expected", "printed", "segmenter", "truth", NULL};
     const sa_run_options *o = j->options;
     sa_policy policy = (sa_policy)place_in(o->policy, policies);
-    sa_score score = (sa_score)place_in(o->score, scores);
+    sa_scorer score = (sa_scorer)place_in(o->score, scores);
     const sa_search_options search = {.steps = (size_t)o->steps,
                                       .candidates = (size_t)o->candidates,
                                       .beam = (size_t)o->beam,

@@ -187,7 +187,7 @@ static sa_status add_work(sa_episode *e, sa_work work, sa_error *err)
 
 static bool scores_by_model(const sa_episode *e)
 {
-    sa_score score = e->options.options.score;
+    sa_scorer score = e->options.options.score;
     return score == SA_SCORE_EXPECTED || score == SA_SCORE_PRINTED;
 }
 
