@@ -202,10 +202,8 @@ static void print_parity(const sa_cli *cli, const sa_parity *p)
         sa_json_int(&w, (int64_t)p->samples);
         sa_json_key(&w, "images");
         sa_json_int(&w, (int64_t)p->images);
-        sa_json_key(&w, "class_iou");
-        sa_json_f32(&w, p->ciou);
-        sa_json_key(&w, "global_iou");
-        sa_json_f32(&w, p->giou);
+        put_real(&w, "class_iou", (double)p->ciou);
+        put_real(&w, "global_iou", (double)p->giou);
         put_real(&w, "cIoU", p->ciou_exact);
         put_real(&w, "gIoU", p->giou_exact);
         sa_json_key(&w, "csv");
@@ -216,8 +214,8 @@ static void print_parity(const sa_cli *cli, const sa_parity *p)
         sa_json_end_line(&w);
         return;
     }
-    sa_json_format_f32(ciou, sizeof ciou, p->ciou);
-    sa_json_format_f32(giou, sizeof giou, p->giou);
+    sa_json_format_f64(ciou, sizeof ciou, (double)p->ciou);
+    sa_json_format_f64(giou, sizeof giou, (double)p->giou);
     printf("class_iou: %s\nglobal_iou: %s\n%zu samples of %zu images; in double: cIoU %.10f, gIoU "
            "%.10f\n%s\n%s\n",
            ciou, giou, p->samples, p->images, p->ciou_exact, p->giou_exact, p->csv, p->txt);

@@ -261,11 +261,12 @@ static sa_status name_files(const char *path, const sa_parity_options *options, 
     return SA_OK;
 }
 
+/* Python's format() of a float32 of numpy prints all digits of the double. */
 static sa_status write_text(const sa_parity *out, const sa_parity_options *options, sa_error *err)
 {
     char ciou[32], giou[32], text[128];
-    sa_json_format_f32(ciou, sizeof ciou, out->ciou);
-    sa_json_format_f32(giou, sizeof giou, out->giou);
+    sa_json_format_f64(ciou, sizeof ciou, (double)out->ciou);
+    sa_json_format_f64(giou, sizeof giou, (double)out->giou);
     bool live = options->mode == SA_PARITY_LIVE;
     snprintf(text, sizeof text, live ? "class_iou: %s, global_iou: %s" : "class_iou: %s\nglobal_iou: %s\n",
              ciou, giou);

@@ -400,7 +400,7 @@ def choose(entries, click):
 
 
 def number(value):
-    """A float32 as Python prints the double."""
+    """A float32 as Python prints the double: so do csv.writer, after .item(), and format() of numpy's."""
     return repr(float(value))
 
 
@@ -465,7 +465,7 @@ def write_parity(out, data):
         text, figure, mean = evaluate(samples, mode)
         (out / f"{name}.csv").write_bytes(text.encode())
         form = "class_iou: {}, global_iou: {}" if mode == "live" else "class_iou: {}\nglobal_iou: {}\n"
-        (out / f"{name}.txt").write_text(form.format(str(figure), str(mean)))
+        (out / f"{name}.txt").write_text(form.format(number(figure), number(mean)))
 
 
 def main():
