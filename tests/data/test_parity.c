@@ -62,14 +62,15 @@ static void test_golden(void **state)
     char path[256];
     results_scratch_path(&s, "r.json", path);
     copy_file(RESULTS_GOLDEN "parity.json", path);
-    check_run(&s, (sa_parity_options){SA_PARITY_BEST, 0}, "r_clicknew2None.csv",
+    check_run(&s, (sa_parity_options){.mode = SA_PARITY_BEST, .click_id = 0}, "r_clicknew2None.csv",
               "r_clicknew2None_clickNone.txt", "parity_best");
-    check_run(&s, (sa_parity_options){SA_PARITY_LIVE, 0}, "r_live.csv", "r_live.txt", "parity_live");
+    check_run(&s, (sa_parity_options){.mode = SA_PARITY_LIVE, .click_id = 0}, "r_live.csv", "r_live.txt",
+              "parity_live");
     copy_whole(RESULTS_GOLDEN "parity.json", path);
-    check_run(&s, (sa_parity_options){SA_PARITY_CLICK, -1}, "r_clicknew2-1.csv", "r_clicknew2-1_click-1.txt",
-              "parity_last");
-    check_run(&s, (sa_parity_options){SA_PARITY_CLICK, 0}, "r_clicknew20.csv", "r_clicknew20_click0.txt",
-              "parity_first");
+    check_run(&s, (sa_parity_options){.mode = SA_PARITY_CLICK, .click_id = -1}, "r_clicknew2-1.csv",
+              "r_clicknew2-1_click-1.txt", "parity_last");
+    check_run(&s, (sa_parity_options){.mode = SA_PARITY_CLICK, .click_id = 0}, "r_clicknew20.csv",
+              "r_clicknew20_click0.txt", "parity_first");
     results_scratch_remove(&s, files, sizeof files / sizeof files[0]);
 }
 
@@ -97,8 +98,10 @@ static void check_refused(const char *text, sa_parity_options options, const cha
 static void test_refusals(void **state)
 {
     (void)state;
-    const sa_parity_options best = {SA_PARITY_BEST, 0}, second = {SA_PARITY_CLICK, 1};
-    const sa_parity_options before = {SA_PARITY_CLICK, -2}, live = {SA_PARITY_LIVE, 0};
+    const sa_parity_options best = {.mode = SA_PARITY_BEST, .click_id = 0},
+                            second = {.mode = SA_PARITY_CLICK, .click_id = 1};
+    const sa_parity_options before = {.mode = SA_PARITY_CLICK, .click_id = -2},
+                            live = {.mode = SA_PARITY_LIVE, .click_id = 0};
     check_refused("", best, "no list");
     check_refused("{}", best, "no list of samples");
     check_refused("[]", best, "no sample with a mask");
@@ -115,6 +118,34 @@ static void test_refusals(void **state)
     check_refused("[{\"img_path\":\"a\",\"height\":2,\"width\":2," ENTRY "}]", best, "\"caption\"");
     check_refused("[{\"img_path\":\"a\",\"height\":2,\"width\":0,\"caption\":[\"c\"]," ENTRY "}]", best,
                   "from 1 to 65535");
+}
+
+/* The names that the runner's own arguments would give. */
+static void test_runner_names(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        "refcoco+_val_newresults_7_sam_qwen-full_radius0use_gt_box0.json",
+        "refcoco+_7_sam_qwen-full_radius0_gridsample0_use_pmask_1_Falseuse_gt_box0.csv",
+        "refcoco+_val_7_sam_vit_h_sam_qwen-full_radius0_gridsample0_use_pmask_1_use_gt_box0.txt"};
+    const sa_parity_runner runner = {"0", "1", "False", "sam_vit_h"};
+    const sa_parity_options options = {.mode = SA_PARITY_LIVE, .runner = &runner};
+    results_scratch s = results_scratch_make();
+    char path[256];
+    sa_parity out;
+    sa_error err;
+    results_scratch_path(&s, files[0], path);
+    copy_file(RESULTS_GOLDEN "parity.json", path);
+    assert_int_equal(sa_parity_run(path, &options, &out, NULL), SA_OK);
+    results_scratch_path(&s, files[1], path);
+    assert_string_equal(out.csv, path);
+    results_same_bytes(path, RESULTS_GOLDEN "parity_live.csv");
+    results_scratch_path(&s, files[2], path);
+    assert_string_equal(out.txt, path);
+    results_same_bytes(path, RESULTS_GOLDEN "parity_live.txt");
+    results_scratch_remove(&s, files, 3);
+    assert_int_equal(sa_parity_run(RESULTS_GOLDEN "parity.json", &options, &out, &err), SA_BAD_INPUT);
+    assert_non_null(strstr(err.hint, "_newresults_"));
 }
 
 static void check_float(const char *text, bool good, double want)
@@ -175,6 +206,6 @@ static void test_float(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_float)};
+                                       cmocka_unit_test(test_runner_names), cmocka_unit_test(test_float)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
