@@ -252,6 +252,26 @@ static void test_clicks(void **state)
     sa_scores_free(&scores);
 }
 
+/* Everybody says 0.1, whose mean over three need not be 0.1. */
+static void test_constant(void **state)
+{
+    (void)state;
+    const sa_metrics_options options = {.step = SA_METRICS_KEPT, .resamples = 50};
+    sa_scores scores = {0};
+    char ids[3][2] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++) {
+        add_trajectory(&scores, ids[i], (uint32_t[]){0, (uint32_t)(10 + 15 * i)}, 2);
+        scores.items[i].states[1].predicted = 0.1;
+    }
+    sa_metrics m = measure(&scores, &options, 1);
+    assert_int_equal(m.prm.states, 3);
+    check_value(m.prm.mae.value, (0.1 + 0.4 + 0.7) / 3, "MAE");
+    assert_true(isnan(m.prm.pearson.value) && isnan(m.prm.spearman.value));
+    check_value(m.prm.auc.value, 0.5, "AUC"); /* 0.2 is bad, 0.5 and 0.8 are good, and all tie */
+    sa_metrics_free(&m);
+    sa_scores_free(&scores);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -286,7 +306,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),     cmocka_unit_test(test_threads), cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_sign_flips), cmocka_unit_test(test_clicks),  cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_sign_flips), cmocka_unit_test(test_clicks),  cmocka_unit_test(test_constant),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, read_golden, free_golden);
 }
