@@ -106,7 +106,7 @@ static sa_status get_path(const json_t *object, const sa_agent *a, const char *d
 
 static sa_status read_color(const json_t *list, const char *file, uint8_t color[3], sa_error *err)
 {
-    if (list == NULL) {
+    if (list == NULL || json_is_null(list)) {
         return SA_OK;
     }
     for (size_t i = 0; i < 3; i++) {
