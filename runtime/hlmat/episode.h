@@ -75,8 +75,9 @@ uint64_t sa_episode_key(const sa_episode *episode);
 uint64_t sa_episode_key_of(const char *id);
 
 /*
- * The answer to work number `index`, a THINK. An answer that is no click leaves the work open, forced from
- * now on, once; then it is recorded as failed.
+ * The answer to work number `index`, a THINK. An answer that is no click (no IoU, where that is all that is
+ * wanted) leaves the work open, forced from now on, once; then it is recorded as failed. Works may be
+ * answered in any order: what they say is taken in theirs at the next step.
  */
 sa_status sa_episode_answer(sa_episode *episode, size_t index, const sa_generate_answer *answer,
                             const sa_answer_digits *digits, sa_error *err);
@@ -85,8 +86,7 @@ sa_status sa_episode_answer(sa_episode *episode, size_t index, const sa_generate
 sa_status sa_episode_prompt(sa_episode *episode, size_t index, sa_prompt *prompt, const float **state,
                             sa_error *err);
 /* Its mask and, if states are fed back, its state, both taken over. */
-sa_status sa_episode_click(sa_episode *episode, size_t index, sa_mask *mask, float *state, double score,
-                           sa_error *err);
+void sa_episode_click(sa_episode *episode, size_t index, sa_mask *mask, float *state, double score);
 
 /* What became of it, once it is done; the caller frees the result. */
 sa_status sa_episode_result(const sa_episode *episode, sa_result *result, sa_error *err);

@@ -602,8 +602,9 @@ static sa_status paint(const sa_agent *agent, const sa_image *image, const sa_ma
     }
     unsigned char *bytes;
     size_t size;
-    SA_TRY(sa_image_encode_jpeg(out, agent->jpeg_quality, &bytes, &size, err));
+    sa_status encoded = sa_image_encode_jpeg(out, agent->jpeg_quality, &bytes, &size, err);
     sa_image_free(out);
+    SA_TRY(encoded);
     sa_image_limits limits = sa_image_default_limits();
     limits.max_pixels = limits.max_side = SIZE_MAX; /* it was within limits when it was read */
     sa_status status = sa_image_decode("painted picture", bytes, size, &limits, out, err);
@@ -775,9 +776,8 @@ static sa_status take_mask(sa_runner *r, size_t at, sa_error *err)
     }
     float *state = a->best_state;
     a->best_state = NULL;
-    sa_status status =
-        sa_episode_click(p->episode, r->work[at], &r->masks[at], state, a->scores[a->best], &why);
-    return status == SA_OK ? SA_OK : fail_item(r, p, &why, err);
+    sa_episode_click(p->episode, r->work[at], &r->masks[at], state, a->scores[a->best]);
+    return SA_OK;
 }
 
 static sa_status ask_segmenter(sa_runner *r, size_t *count, sa_error *err)
