@@ -181,7 +181,7 @@ static void name_reference(const reader *at, char name[NAME_ROOM])
 
 static sa_status read_json_list(reader *at, const char *text, size_t size, sa_error *err)
 {
-    sa_json_walk walk = sa_json_walk_on(sa_json_first(text, size));
+    sa_json_walk walk = sa_json_walk_on(sa_json_trim(text, size));
     sa_json_part unused, part;
     while (!item_reader_full(at->r) && sa_json_walk_next(&walk, &unused, &part)) {
         char name[NAME_ROOM];
@@ -193,7 +193,9 @@ static sa_status read_json_list(reader *at, const char *text, size_t size, sa_er
         json_decref(ref);
         SA_TRY(status);
     }
-    return walk.broken ? item_fail_broken(at->r->path, text, &walk, err) : SA_OK;
+    return item_reader_full(at->r) || sa_json_walk_is_whole(&walk)
+               ? SA_OK
+               : item_fail_broken(at->r->path, text, &walk, err);
 }
 
 static sa_status read_pickle_list(reader *at, const sa_pickle *pickle, sa_error *err)
