@@ -1,3 +1,4 @@
+/* A format is begun, gets its items one by one, and is ended; none of them holds masks of earlier items. */
 #include "runtime/data/export.h"
 
 #include <ctype.h>

@@ -45,6 +45,7 @@ static sa_status read_mask(const json_t *object, const char *key, const char *na
     return sa_rle_from_counts(mask, &area, 1, height, width, err);
 }
 
+/* counts: pixels of both, of either, of the mask, of the truth. */
 static sa_status overlap_of(const json_t *sample, const json_t *entry, const char *name, uint64_t counts[4],
                             sa_error *err)
 {
@@ -76,6 +77,7 @@ static void put_float(FILE *csv, float value)
     sa_csv_text(csv, text, 0);
 }
 
+/* image_name, mask_idx, iou, caption */
 static void put_row(run *r, int64_t index, float iou, const char *caption)
 {
     char text[32];
@@ -87,6 +89,7 @@ static void put_row(run *r, int64_t index, float iou, const char *caption)
     sa_csv_end(r->csv);
 }
 
+/* The order of the additions is the reference's; its CSV has the IoU without the 1 for a missing object. */
 static void add_sample(run *r, const uint64_t counts[4], const char *caption)
 {
     float intersection = (float)counts[0];
@@ -119,6 +122,7 @@ static void end_group(run *r)
     r->group = (sums){0};
 }
 
+/* Groups are consecutive: an image that comes back later is a group of its own. */
 static sa_status begin_group(run *r, const char *image, const char *name, sa_error *err)
 {
     if (r->image != NULL && strcmp(r->image, image) == 0) {
@@ -185,6 +189,7 @@ static sa_status score_all(run *r, const char *path, sa_json_part whole, sa_erro
     return SA_OK;
 }
 
+/* The count goes through float32, as it does in the reference, before its epsilon is added. */
 static sa_status finish(run *r, const char *path, sa_error *err)
 {
     end_group(r);
