@@ -74,6 +74,32 @@ static void test_golden(void **state)
     results_scratch_remove(&s, files, sizeof files / sizeof files[0]);
 }
 
+/*
+ * One image whose samples have 1, 2 and 6 of 20 pixels. In float32 the mean times three is not the sum;
+ * numpy: s = 1/(20+1e-5) + 2/(20+1e-5) + 6/(20+1e-5), s / 3 * 3 / (3+1e-5), all np.float32.
+ */
+static void test_rounding(void **state)
+{
+    (void)state;
+    const sa_parity_options options = {.mode = SA_PARITY_CLICK, .click_id = 0};
+    static const int pixels[] = {1, 2, 6};
+    char text[1024] = "[";
+    sa_parity out = {0};
+    for (size_t i = 0; i < 3; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used,
+                 "%s{\"img_path\":\"a\",\"height\":4,\"width\":5,\"caption\":[\"\"],\"pred_list\":[{\"mask\":"
+                 "{\"size\":[4,5],\"counts\":[0,%d,%d]}}],\"gt_mask\":{\"size\":[4,5],\"counts\":[0,20]}}",
+                 i > 0 ? "," : "", pixels[i], 20 - pixels[i]);
+    }
+    strcat(text, "]");
+    FILE *nowhere = fopen("/dev/null", "w");
+    assert_int_equal(sa_parity_measure("t", text, strlen(text), &options, nowhere, &out, NULL), SA_OK);
+    fclose(nowhere);
+    assert_true((double)out.giou == 0.1499994397163391); /* and 0.14999942481517792 of the plain sum */
+    assert_true(out.giou_exact > 0.1499999 && out.samples == 3 && out.images == 1);
+}
+
 /* Refused, with this in the reason, and no file left. */
 static void check_refused(const char *text, sa_parity_options options, const char *reason)
 {
@@ -205,7 +231,8 @@ static void test_float(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_runner_names), cmocka_unit_test(test_float)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_rounding),
+                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_runner_names),
+                                       cmocka_unit_test(test_float)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
