@@ -12,7 +12,6 @@
 #include "runtime/base/file.h"
 #include "runtime/base/utf8.h"
 
-enum { MOST_DEPTH = 64 };
 static const char CORRECT[] = "correct the file";
 
 /* -- Reading -- */
@@ -81,7 +80,7 @@ static scan_result scan(const unsigned char *bytes, size_t size)
             result.large_count += is_large_integer(bytes, begin, at);
         } else if (c == '{' || c == '[') {
             depth++;
-            if (depth > MOST_DEPTH && result.too_deep == 0) {
+            if (depth > SA_JSON_DEPTH && result.too_deep == 0) {
                 result.too_deep = result.line;
             }
         } else if (c == '}' || c == ']') {
@@ -180,7 +179,7 @@ sa_status sa_json_parse(const char *name, const void *bytes, size_t size, json_t
     scan_result found = scan(bytes, size);
     if (found.too_deep != 0) {
         return sa_fail(err, SA_BAD_INPUT, name, CORRECT, "line %zu: JSON nested deeper than %d",
-                       found.too_deep, (int)MOST_DEPTH);
+                       found.too_deep, (int)SA_JSON_DEPTH);
     }
     if (found.large_count != 0) {
         return load_with_reals(name, bytes, size, found.large_count, value, err);
@@ -565,6 +564,43 @@ void sa_json_bool(sa_json_writer *w, bool value)
 void sa_json_null(sa_json_writer *w)
 {
     put_value(w, "null");
+}
+
+static void write_members(sa_json_writer *w, const json_t *object)
+{
+    const char *key;
+    json_t *member;
+    sa_json_begin_object(w);
+    json_object_foreach((json_t *)object, key, member) { /* in the order of the file */
+        sa_json_key(w, key);
+        sa_json_value(w, member);
+    }
+    sa_json_end_object(w);
+}
+
+static void write_items(sa_json_writer *w, const json_t *array)
+{
+    size_t i;
+    json_t *item;
+    sa_json_begin_array(w);
+    json_array_foreach(array, i, item) {
+        sa_json_value(w, item);
+    }
+    sa_json_end_array(w);
+}
+
+void sa_json_value(sa_json_writer *w, const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: write_members(w, value); break;
+    case JSON_ARRAY: write_items(w, value); break;
+    case JSON_STRING: sa_json_text(w, json_string_value(value), json_string_length(value)); break;
+    case JSON_INTEGER: sa_json_int(w, json_integer_value(value)); break;
+    case JSON_REAL: sa_json_f64(w, json_real_value(value)); break;
+    case JSON_NULL: sa_json_null(w); break;
+    case JSON_TRUE:
+    case JSON_FALSE: sa_json_bool(w, json_is_true(value)); break;
+    }
 }
 
 void sa_json_end_line(sa_json_writer *w)

@@ -14,11 +14,13 @@
 
 #include "runtime/base/status.h"
 
+enum { SA_JSON_DEPTH = 64 }; /* of nesting, read and written */
+
 /*
  * Parses one JSON value that fills bytes[0, size) but for white space. `name` is what errors call the source.
- * Refused, as SA_BAD_INPUT: duplicate keys, nesting deeper than 64 (checked before jansson's recursion),
- * bytes that are not UTF-8, "\u0000", anything after the value. An integer beyond int64 reads as a real. The
- * caller calls json_decref.
+ * Refused, as SA_BAD_INPUT: duplicate keys, nesting deeper than SA_JSON_DEPTH (checked before jansson's
+ * recursion), bytes that are not UTF-8, "\u0000", anything after the value. An integer beyond int64 reads as
+ * a real. The caller calls json_decref.
  */
 sa_status sa_json_parse(const char *name, const void *bytes, size_t size, json_t **value, sa_error *err);
 /* The same for a file; more than `limit` bytes are SA_NO_ROOM. */
@@ -42,15 +44,15 @@ sa_status sa_json_get_string(const json_t *object, const char *name, const char 
  *   sa_json_begin_object(&w); sa_json_key(&w, "best"); sa_json_int(&w, 2); sa_json_end_object(&w);
  *   sa_json_end_line(&w);
  * Compact ({"a":1,"b":[2,3]}), keys in the order written. Strings that are not UTF-8 get U+FFFD for each bad
- * byte. NaN and infinity, which JSON lacks, become null. Nesting deeper than 32, an end without its begin, a
- * value in an object without its key, or two values of depth 0 without an end_line between them, is a bug.
- * What the stream could not write shows in ferror(stream).
+ * byte. NaN and infinity, which JSON lacks, become null. Nesting deeper than SA_JSON_DEPTH, an end without
+ * its begin, a value in an object without its key, or two values of depth 0 without an end_line between them,
+ * is a bug. What the stream could not write shows in ferror(stream).
  */
 typedef struct {
     FILE *stream;
     int depth;
-    char open[32];       /* '{' or '[' at each depth */
-    bool need_comma[32]; /* at each depth: a value stands there already */
+    char open[SA_JSON_DEPTH];       /* '{' or '[' at each depth */
+    bool need_comma[SA_JSON_DEPTH]; /* at each depth: a value stands there already */
     bool after_key;
     bool line_done; /* a value of depth 0 is written and wants its end_line */
 } sa_json_writer;
@@ -69,6 +71,8 @@ void sa_json_f32(sa_json_writer *w, float value);
 void sa_json_f64(sa_json_writer *w, double value);
 void sa_json_bool(sa_json_writer *w, bool value);
 void sa_json_null(sa_json_writer *w);
+/* Anything that sa_json_parse() has let through. */
+void sa_json_value(sa_json_writer *w, const json_t *value);
 void sa_json_end_line(sa_json_writer *w); /* newline and flush; depth must be 0 */
 
 /*
