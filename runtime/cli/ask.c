@@ -160,7 +160,7 @@ typedef struct {
 
 static sa_status read_images(question *q, sa_error *err)
 {
-    const sa_image_limits limits = sa_image_default_limits();
+    const sa_image_limits limits = sa_limit_options_read(&q->options->limits);
     for (size_t i = 0; i < q->cli->arguments.use_count; i++) {
         const sa_option_use *use = &q->cli->arguments.uses[i];
         if (strcmp(use->name, "image") != 0) {
@@ -350,6 +350,7 @@ static int run_command(sa_cli *cli, const sa_ask_options *options)
 int sa_command_ask(int argc, char **argv)
 {
     sa_ask_options o = {0};
+    sa_limit_options_make(&o.limits);
     const sa_option table[] = {
         {"model", SA_OPTION_TEXT, &o.model, "DIR",
          "the language model: a Hugging Face directory of the LLaMA family or of LLaVA", NULL, 0, 0},
@@ -388,6 +389,10 @@ int sa_command_ask(int argc, char **argv)
         {"stop", SA_OPTION_LIST, NULL, "TEXT", "a text that ends the answer", NULL, 0, 0},
         {"fit", SA_OPTION_CHOICE, &o.fit, "auto|pad|crop",
          "how a picture becomes square; auto: as the model's files say", "auto", 0, 0},
+        o.limits.row[0],
+        o.limits.row[1],
+        o.limits.row[2],
+        o.limits.row[3],
     };
     const sa_syntax syntax = {
         .name = "ask",

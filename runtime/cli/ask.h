@@ -7,6 +7,7 @@
 
 #include "runtime/base/json.h"
 #include "runtime/cli/cli.h"
+#include "runtime/cli/limits.h"
 #include "runtime/engine/chat.h"
 
 typedef struct {
@@ -14,6 +15,7 @@ typedef struct {
     const char *prompts, *tokens_in, *tokenize, *detokenize;
     int64_t max_tokens, context, batch, top_k;
     double temperature, top_p, min_p;
+    sa_limit_options limits; /* of pictures */
 } sa_ask_options;
 
 /* An open device with an open model on it, and how answers are made. */

@@ -47,7 +47,7 @@ typedef struct {
 
 static sa_status read_image(const run *r, row *at, const json_t *path, sa_error *err)
 {
-    const sa_image_limits limits = sa_image_default_limits();
+    const sa_image_limits limits = sa_limit_options_read(&r->options->limits);
     char full[PATH_ROOM];
     if (!json_is_string(path) || at->image_count == MOST_ROW_IMAGES) {
         return sa_fail(err, SA_BAD_INPUT, at->name, "write \"image\": a path, or a list of at most 8", "%s",
@@ -198,7 +198,10 @@ static sa_status run_waves(run *r, sa_error *err)
 
 static sa_status open_run(run *r, size_t most_images, sa_error *err)
 {
+    const sa_image_limits limits = sa_limit_options_read(&r->options->limits);
     sa_chat_options wanted = sa_chat_default_options();
+    wanted.max_pixels = limits.max_pixels;
+    wanted.max_side = limits.max_side;
     wanted.batch = r->batch;
     wanted.pictures = r->batch * most_images;
     SA_TRY(sa_ask_engine_open(&r->engine, r->cli, r->options, &wanted, err));

@@ -94,10 +94,25 @@ static sa_llama_options text_options(const sa_chat *chat, size_t positions)
     return text;
 }
 
+/*
+ * A tokenizer with words that the model has no embedding for would make prompts that fail in the middle; and
+ * whoever mixes up two models should not have to wait for the weights to hear of it.
+ */
+static sa_status check_vocabulary(const sa_chat *chat, size_t rows, sa_error *err)
+{
+    size_t words = sa_tokenizer_size(chat->tokenizer);
+    if (words > rows) {
+        return sa_fail(err, SA_BAD_INPUT, chat->path, "use the tokenizer that belongs to this model",
+                       "the tokenizer has ids up to %zu, and the model embeds %zu", words - 1, rows);
+    }
+    return SA_OK;
+}
+
 static sa_status open_seeing(sa_chat *chat, sa_llama_options *text, sa_error *err)
 {
     sa_llava_config config;
     SA_TRY(sa_llava_config_read(chat->path, chat->options.fit, &config, err));
+    SA_TRY(check_vocabulary(chat, config.text.vocabulary, err));
     *text = text_options(chat, config.text.positions);
     const sa_llava_options options = {.text = *text,
                                       .slots = chat->options.pictures,
@@ -113,6 +128,7 @@ static sa_status open_reading(sa_chat *chat, sa_llama_options *text, sa_error *e
 {
     sa_llama_config config;
     SA_TRY(sa_llama_config_read(chat->path, &config, err));
+    SA_TRY(check_vocabulary(chat, config.vocabulary, err));
     *text = text_options(chat, config.positions);
     return sa_llama_open(&chat->llama, chat->device, chat->path, text, err);
 }
@@ -126,17 +142,6 @@ static const char *suitable_template(const sa_chat *chat, bool sees)
     return sa_tokenizer_find(chat->tokenizer, mark, strlen(mark)) >= 0 ? "chatml" : "plain";
 }
 
-/* A tokenizer with words that the model has no embedding for would make prompts that fail in the middle. */
-static sa_status check_vocabulary(const sa_chat *chat, sa_error *err)
-{
-    size_t words = sa_tokenizer_size(chat->tokenizer), rows = sa_llama_get_config(chat->llama)->vocabulary;
-    if (words > rows) {
-        return sa_fail(err, SA_BAD_INPUT, chat->path, "use the tokenizer that belongs to this model",
-                       "the tokenizer has ids up to %zu, and the model embeds %zu", words - 1, rows);
-    }
-    return SA_OK;
-}
-
 static sa_status open_parts(sa_chat *chat, sa_error *err)
 {
     bool sees;
@@ -147,7 +152,6 @@ static sa_status open_parts(sa_chat *chat, sa_error *err)
     SA_TRY(
         sa_template_open(&chat->template, template != NULL ? template : suitable_template(chat, sees), err));
     SA_TRY(sees ? open_seeing(chat, &text, err) : open_reading(chat, &text, err));
-    SA_TRY(check_vocabulary(chat, err));
     return sa_generator_open(&chat->generator, chat->llama, &text, chat->tokenizer, err);
 }
 
