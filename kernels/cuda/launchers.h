@@ -36,6 +36,7 @@ void sa_cuda_overlay(sa_stream *stream, const sa_overlay_args *args);
 void sa_cuda_embed(sa_stream *stream, const sa_embed_args *args);
 void sa_cuda_rmsnorm(sa_stream *stream, const sa_rmsnorm_args *args);
 void sa_cuda_gate(sa_stream *stream, const sa_gate_args *args);
+size_t sa_cuda_kv_place(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column);
 void sa_cuda_rope_append(sa_stream *stream, const sa_rope_append_args *args);
 size_t sa_cuda_attention_paged_workspace(const sa_stream *stream, const sa_attention_paged_args *args);
 void sa_cuda_attention_paged(sa_stream *stream, const sa_attention_paged_args *args);

@@ -23,7 +23,7 @@ typedef struct {
     sa_linear out;           /* [D, H d] */
     sa_linear gate_up;       /* [2F, D] */
     sa_linear down;          /* [D, F] */
-    void *k_pages, *v_pages; /* [P, Hkv, SA_KV_PAGE, d] t */
+    void *k_pages, *v_pages; /* [P, Hkv, SA_KV_PAGE d] t, in the order of kv_place() */
 } llama_layer;
 
 typedef struct {

@@ -552,12 +552,18 @@ static size_t shim_gemm_packed_bytes(size_t n, size_t k, sa_dtype dtype)
     return sa_cuda_ops.gemm_packed_bytes(n, k, dtype);
 }
 
+static size_t shim_kv_place(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column)
+{
+    return sa_cuda_ops.kv_place(dtype, head_dim, value, key, column);
+}
+
 static size_t shim_rel_packed_bytes(size_t size, size_t head_dim, sa_dtype dtype)
 {
     return sa_cuda_ops.rel_packed_bytes(size, head_dim, dtype);
 }
 #else
 #define shim_gemm_packed_bytes NULL
+#define shim_kv_place NULL
 #define shim_rel_packed_bytes NULL
 #endif
 
@@ -589,6 +595,7 @@ const sa_ops shim_ops = {
     .embed = shim_embed,
     .rmsnorm = shim_rmsnorm,
     .gate = shim_gate,
+    .kv_place = shim_kv_place,
     .rope_append = shim_rope_append,
     .attention_paged_workspace = shim_attention_paged_workspace,
     .attention_paged = shim_attention_paged,

@@ -140,10 +140,19 @@ static check_buffer run_items(const test_level *level, const paged_data *data,
     args.count = count;
     check_buffer out = check_buffer_new(data->rows * args.ldo * sa_dtype_size(args.dtype));
     check_buffer work = check_buffer_new(level->ops->attention_paged_workspace(level->stream, &args));
+    size_t heads = data->pool_pages * args.kv_heads;
+    size_t pool = heads * SA_KV_PAGE * args.head_dim * sa_dtype_size(args.dtype);
+    void *k = malloc(pool), *v = malloc(pool); /* of exactly that size: nothing behind it may be read */
+    to_pages(level, args.dtype, args.head_dim, false, heads, data->k.stored, k);
+    to_pages(level, args.dtype, args.head_dim, true, heads, data->v.stored, v);
+    args.k_pages = k;
+    args.v_pages = v;
     args.out = out.bytes;
     args.workspace = work.bytes;
     level->ops->attention_paged(level->stream, &args);
     check_buffer_free(&work);
+    free(k);
+    free(v);
     return out;
 }
 

@@ -290,6 +290,16 @@ typedef struct {
     check_buffer qkv, k, v;
 } rope_out;
 
+/* A pool that the level has written, token by token in place. */
+static void read_pool(const test_level *level, const sa_rope_append_args *args, bool value,
+                      check_buffer *pool)
+{
+    void *pages = malloc(pool->size + 1);
+    memcpy(pages, pool->bytes, pool->size);
+    from_pages(level, args->dtype, args->head_dim, value, PAGES * args->kv_heads, pages, pool->bytes);
+    free(pages);
+}
+
 static rope_out run_rope(const test_level *level, const rope_data *data)
 {
     size_t size = sa_dtype_size(data->args.dtype);
@@ -301,6 +311,8 @@ static rope_out run_rope(const test_level *level, const rope_data *data)
     args.k_pages = out.k.bytes;
     args.v_pages = out.v.bytes;
     level->ops->rope_append(level->stream, &args);
+    read_pool(level, &args, false, &out.k);
+    read_pool(level, &args, true, &out.v);
     return out;
 }
 
