@@ -370,6 +370,11 @@ typedef struct {
  */
 #define SA_KV_PAGE 16
 
+static inline size_t sa_kv_pages_for(size_t tokens)
+{
+    return tokens / SA_KV_PAGE + (tokens % SA_KV_PAGE != 0); /* for any number of them */
+}
+
 /*
  * rope_append: rotates queries and keys (halves, as NeoX: MODEL_SPECS 5.3) and puts keys and values in pages.
  *   with c, s = the cosines and sines of row position[r] of `table`, and x = any head of q or k:

@@ -72,6 +72,12 @@ sa_status sa_ask_engine_open(sa_ask_engine *engine, const sa_cli *cli, const sa_
     return SA_OK;
 }
 
+bool sa_ask_interrupted(void *context)
+{
+    (void)context;
+    return sa_interrupt_seen();
+}
+
 void sa_ask_engine_close(sa_ask_engine *engine)
 {
     free(engine->stops);
@@ -226,12 +232,6 @@ static void print_text(void *context, size_t index, const char *bytes, size_t si
     fflush(stdout);
 }
 
-static bool is_interrupted(void *context)
-{
-    (void)context;
-    return sa_interrupt_seen();
-}
-
 static sa_status ask_question(question *q, sa_error *err)
 {
     const sa_ask_options *o = q->options;
@@ -247,7 +247,7 @@ static sa_status ask_question(question *q, sa_error *err)
                                      .pictures = q->pictures,
                                      .picture_count = q->image_count};
     const sa_generate_watcher watcher = {.text = q->cli->common.json ? NULL : print_text,
-                                         .interrupted = is_interrupted};
+                                         .interrupted = sa_ask_interrupted};
     sa_status status = sa_chat_answer(q->engine.chat, &request, 1, &q->engine.options, &watcher, &q->answer,
                                       &q->vision, err);
     if (!q->cli->common.json && q->answer.tokens.count > 0) {

@@ -32,6 +32,9 @@ sa_status sa_ask_engine_open(sa_ask_engine *engine, const sa_cli *cli, const sa_
                              const sa_chat_options *wanted, sa_error *err);
 void sa_ask_engine_close(sa_ask_engine *engine);
 
+/* `interrupted` of a sa_generate_watcher: Ctrl-C was pressed. */
+bool sa_ask_interrupted(void *context);
+
 /* The tokens of one question; `system` and `text` may be NULL. */
 sa_status sa_ask_write(const sa_ask_engine *engine, const char *system, const char *text, size_t images,
                        sa_tokens *out, sa_error *err);

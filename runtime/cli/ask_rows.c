@@ -150,15 +150,28 @@ static sa_status write_wave(run *r, size_t count, double vision, sa_error *err)
     return good ? SA_OK : sa_fail_errno(err, "standard output", "cannot write");
 }
 
-static bool is_interrupted(void *context)
+/*
+ * After an interrupt, or when the device has gone: how many rows from the first on have their answer. Those
+ * are written, so that what stands in the output is a beginning of the file, however it ended.
+ */
+static size_t count_ended(const run *r, size_t count)
 {
-    (void)context;
-    return sa_interrupt_seen();
+    size_t ended = 0, answered = 0;
+    for (; ended < count; ended++) {
+        const sa_generate_answer *answer = &r->answers[answered];
+        if (r->wave[ended].status == SA_OK) {
+            if (answer->status == SA_OK && answer->decode == 0.0) {
+                break;
+            }
+            answered++;
+        }
+    }
+    return ended;
 }
 
 static sa_status answer_wave(run *r, size_t count, sa_error *err)
 {
-    static const sa_generate_watcher watcher = {.interrupted = is_interrupted};
+    static const sa_generate_watcher watcher = {.interrupted = sa_ask_interrupted};
     size_t good = 0;
     double vision = 0.0;
     for (size_t i = 0; i < count; i++) {
@@ -171,11 +184,16 @@ static sa_status answer_wave(run *r, size_t count, sa_error *err)
                                                     .item = r->done + i};
         }
     }
-    if (good > 0) {
-        SA_TRY(sa_chat_answer(r->engine.chat, r->requests, good, &r->engine.options, &watcher, r->answers,
-                              &vision, err));
+    sa_status status = good == 0 ? SA_OK
+                                 : sa_chat_answer(r->engine.chat, r->requests, good, &r->engine.options,
+                                                  &watcher, r->answers, &vision, err);
+    double each = good > 0 ? vision / (double)good : 0.0;
+    if (status == SA_OK) {
+        return write_wave(r, count, each, err);
     }
-    return write_wave(r, count, good > 0 ? vision / (double)good : 0.0, err);
+    sa_error ignored; /* what ended the run is told */
+    write_wave(r, count_ended(r, count), each, &ignored);
+    return status;
 }
 
 /* ---- all of them ---- */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/ending.h"
 #include "runtime/base/file.h"
 
 enum { MOST_COMPANION = 256 << 20, MOST_SHARDS = 512, SHARD_NAME = 48 };
@@ -253,21 +254,15 @@ static sa_status write_config(const writing *w, sa_error *err)
     return status;
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t length = strlen(text), tail = strlen(ending);
-    return length >= tail && strcmp(text + length - tail, ending) == 0;
-}
-
 /* Tokenizers, templates, settings, licence: what a model is used with, and not its weights. */
 static bool is_companion(const char *name)
 {
     static const char *const endings[] = {".json", ".model", ".txt", ".tiktoken", ".jinja", ".md"};
     bool found = strncmp(name, "LICENSE", 7) == 0 || strncmp(name, "NOTICE", 6) == 0;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        found = found || ends_with(name, endings[i]);
+        found = found || sa_ends_with(name, endings[i]);
     }
-    return found && name[0] != '.' && !ends_with(name, ".index.json");
+    return found && name[0] != '.' && !sa_ends_with(name, ".index.json");
 }
 
 static sa_status copy_companion(const writing *w, const char *name, sa_error *err)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/sizes.h"
 #include "runtime/models/config.h"
 #include "runtime/models/llava.h"
 
@@ -62,21 +63,6 @@ static sa_status find_kind(const char *path, bool *sees, sa_error *err)
     return status;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t pages_of(size_t tokens)
-{
-    return (tokens + SA_KV_PAGE - 1) / SA_KV_PAGE;
-}
-
 /*
  * Pages for a batch of conversations as long as they usually are, and for one as long as the context: a long
  * one among many waits for its turn.
@@ -84,12 +70,13 @@ static size_t pages_of(size_t tokens)
 static sa_llama_options text_options(const sa_chat *chat, size_t positions)
 {
     const sa_chat_options *o = &chat->options;
-    size_t context = o->context != 0 ? o->context : least(positions, MOST_CONTEXT);
+    size_t context = o->context != 0 ? o->context : sa_least(positions, MOST_CONTEXT);
     sa_llama_options text = sa_llama_default_options();
     text.precision = o->precision;
     text.context = context;
-    text.pages = most(o->batch * pages_of(least(context, USUAL_CONTEXT)), pages_of(context));
-    text.rows = most(PREFILL_ROWS, o->batch);
+    text.pages =
+        sa_most(o->batch * sa_kv_pages_for(sa_least(context, USUAL_CONTEXT)), sa_kv_pages_for(context));
+    text.rows = sa_most(PREFILL_ROWS, o->batch);
     text.items = text.logit_rows = o->batch;
     return text;
 }
