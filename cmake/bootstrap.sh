@@ -13,7 +13,7 @@ set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT" || exit 3
 JOBS=$(nproc 2>/dev/null || echo 2)
-NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libpcre2-dev libstb-dev libutf8proc-dev libcmocka-dev"
+NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libpcre2-dev libstb-dev libutf8proc-dev libssl-dev libcmocka-dev"
 HELPFUL="libdnnl-dev"      # the second ceiling of `segagent bench`
 FOR_TESTS="python3 clang clang-format clang-tidy" # tests/cli; the fuzz harnesses; looks at the sources
 INSTALL=yes

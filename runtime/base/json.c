@@ -405,6 +405,16 @@ sa_json_writer sa_json_writer_on(FILE *stream)
     return (sa_json_writer){.stream = stream};
 }
 
+sa_json_writer sa_json_writer_python(FILE *stream)
+{
+    return (sa_json_writer){.stream = stream, .python = true};
+}
+
+static void put_comma(sa_json_writer *w)
+{
+    fputs(w->python ? ", " : ",", w->stream);
+}
+
 /* Comma or not, and the contract on where a value may stand. */
 static void before_value(sa_json_writer *w)
 {
@@ -416,7 +426,7 @@ static void before_value(sa_json_writer *w)
     if (w->depth > 0) {
         SA_ASSERT(w->open[w->depth - 1] == '[');
         if (w->need_comma[w->depth - 1]) {
-            putc(',', w->stream);
+            put_comma(w);
         }
         w->need_comma[w->depth - 1] = true;
     }
@@ -489,20 +499,36 @@ static void put_ascii(FILE *stream, unsigned char c)
     }
 }
 
-static void put_quoted(FILE *stream, const char *text, size_t size)
+/* \uXXXX, or two of them for a character beyond 16 bits. */
+static void put_escaped(FILE *stream, uint32_t code)
 {
+    if (code >= 0x10000) {
+        fprintf(stream, "\\u%04x", (unsigned)(0xd800 + ((code - 0x10000) >> 10)));
+        code = 0xdc00 + ((code - 0x10000) & 0x3ff);
+    }
+    fprintf(stream, "\\u%04x", (unsigned)code);
+}
+
+static void put_quoted(sa_json_writer *w, const char *text, size_t size)
+{
+    static const unsigned char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+    FILE *stream = w->stream;
     putc('"', stream);
     for (size_t i = 0; i < size;) {
         const unsigned char *at = (const unsigned char *)text + i;
         size_t length = sa_utf8_length(at, size - i);
+        i += length == 0 ? 1 : length;
         if (length == 0) {
-            fputs("\xef\xbf\xbd", stream); /* U+FFFD */
-        } else if (length == 1) {
+            at = replacement;
+            length = sizeof replacement - 1;
+        }
+        if (length == 1) {
             put_ascii(stream, *at);
+        } else if (w->python) {
+            put_escaped(stream, sa_utf8_decode(at, length));
         } else {
             fwrite(at, 1, length, stream);
         }
-        i += length == 0 ? 1 : length;
     }
     putc('"', stream);
 }
@@ -511,11 +537,11 @@ void sa_json_key(sa_json_writer *w, const char *key)
 {
     SA_ASSERT(w->depth > 0 && w->open[w->depth - 1] == '{' && !w->after_key);
     if (w->need_comma[w->depth - 1]) {
-        putc(',', w->stream);
+        put_comma(w);
     }
     w->need_comma[w->depth - 1] = true;
-    put_quoted(w->stream, key, strlen(key));
-    putc(':', w->stream);
+    put_quoted(w, key, strlen(key));
+    fputs(w->python ? ": " : ":", w->stream);
     w->after_key = true;
 }
 
@@ -531,7 +557,7 @@ void sa_json_string(sa_json_writer *w, const char *text)
 void sa_json_text(sa_json_writer *w, const char *bytes, size_t size)
 {
     before_value(w);
-    put_quoted(w->stream, bytes, size);
+    put_quoted(w, bytes, size);
     after_value(w);
 }
 

@@ -55,9 +55,12 @@ typedef struct {
     bool need_comma[SA_JSON_DEPTH]; /* at each depth: a value stands there already */
     bool after_key;
     bool line_done; /* a value of depth 0 is written and wants its end_line */
+    bool python;    /* ", " and ": ", and \uXXXX for all that is not ASCII */
 } sa_json_writer;
 
 sa_json_writer sa_json_writer_on(FILE *stream);
+/* The same in the style of Python's json.dump with its defaults, byte for byte. */
+sa_json_writer sa_json_writer_python(FILE *stream);
 void sa_json_begin_object(sa_json_writer *w);
 void sa_json_end_object(sa_json_writer *w);
 void sa_json_begin_array(sa_json_writer *w);

@@ -51,6 +51,18 @@ static inline size_t sa_utf8_length(const unsigned char *at, size_t left)
     return whole ? length : 0;
 }
 
+/* True if all of the text is whole characters. */
+static inline bool sa_utf8_is_whole(const char *text, size_t size)
+{
+    for (size_t at = 0, length; at < size; at += length) {
+        length = sa_utf8_length((const unsigned char *)text + at, size - at);
+        if (length == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The code of a whole character of `length` bytes. */
 static inline uint32_t sa_utf8_decode(const unsigned char *at, size_t length)
 {

@@ -6,9 +6,15 @@
 #include <string.h>
 
 const sa_command sa_commands[] = {
+    {"annotate", "let an agent segment what phrases describe, click by click", sa_command_annotate},
+    {"refine", "let an agent correct given masks", sa_command_refine},
+    {"filter", "judge given masks, and keep the good ones", sa_command_filter},
     {"click", "segment pictures from clicks, boxes and masks", sa_command_click},
     {"ask", "ask a language model, about pictures too", sa_command_ask},
     {"synth", "draw scenes with phrases and masks, to train on and to measure with", sa_command_synth},
+    {"eval", "say how good a run's masks are, or which of two runs is better", sa_command_eval},
+    {"export", "turn results into COCO instances, PNG masks or SegAgent's JSON", sa_command_export},
+    {"merge", "join the output directories of the parts of a run", sa_command_merge},
     {"weights", "inspect and verify model files", sa_command_weights},
     {"doctor", "say what this machine and this build can do, and what is missing", sa_command_doctor},
     {"bench", "measure speed as a share of what the machine can do", sa_command_bench},

@@ -14,6 +14,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
+#include "runtime/image/mask_read.h"
 #include "runtime/image/npy.h"
 
 enum { OVERLAY_QUALITY = 90, NAME_ROOM = 4096 };
@@ -227,7 +228,7 @@ static sa_status simulate(job *j, sa_error *err)
     }
     SA_TRY(sa_mask_new(&target, j->image.height, j->image.width, err));
     double start = sa_clock_seconds();
-    sa_status status = sa_user_mask_read(j->options->gt, &limits, &target, err);
+    sa_status status = sa_mask_read(&target, j->options->gt, &limits, err);
     if (status == SA_OK && sa_mask_area(&target) == 0) {
         status =
             sa_fail(err, SA_BAD_INPUT, j->options->gt, "give the mask of an object", "no pixel of it is set");

@@ -9,32 +9,12 @@
 #include "runtime/base/checked.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
+#include "runtime/image/mask_read.h"
 #include "runtime/image/npy.h"
-#include "runtime/image/rle.h"
-
-enum { MASK_FILE_LIMIT = 512 << 20 };
 
 static const char click_form[] = "give x,y pixels, such as 320,240";
 static const char click_rows_form[] = "a click is {\"x\": 320, \"y\": 240, \"positive\": true}";
 static const char box_form[] = "give x0,y0,x1,y1 pixels, such as 10,20,300,200";
-
-void sa_directory_of(char *out, size_t size, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    int length = slash == NULL ? 0 : slash == path ? 1 : (int)(slash - path);
-    snprintf(out, size, "%.*s", length, path);
-}
-
-sa_status sa_path_from(char *out, size_t size, const char *directory, const char *path, sa_error *err)
-{
-    if (path[0] == '/' || directory[0] == '\0') {
-        int length = snprintf(out, size, "%s", path);
-        return (size_t)length < size
-                   ? SA_OK
-                   : sa_fail(err, SA_BAD_INPUT, path, "use a shorter path", "the path is too long");
-    }
-    return sa_file_join(out, size, directory, path, err);
-}
 
 static sa_status make_clicks(sa_user_prompt *prompt, size_t room, const char *name, sa_error *err)
 {
@@ -222,69 +202,6 @@ static sa_status state_from_npy(const char *path, const unsigned char *bytes, si
                           "not the logits of one mask of this segmenter, [1,%zu,%zu]", side, side);
 }
 
-static sa_status mask_from_picture(const char *path, const unsigned char *bytes, size_t size,
-                                   const sa_image_limits *limits, sa_mask *mask, sa_error *err)
-{
-    sa_image image;
-    SA_TRY(sa_image_decode(path, bytes, size, limits, &image, err));
-    sa_status status = SA_OK;
-    if (image.height != mask->height || image.width != mask->width) {
-        status = sa_fail(err, SA_BAD_INPUT, path, "give a mask of the picture's size",
-                         "the mask is %zux%zu, the picture %zux%zu", image.width, image.height, mask->width,
-                         mask->height);
-    }
-    for (size_t i = 0; status == SA_OK && i < image.height * image.width; i++) {
-        const uint8_t *p = &image.pixels[3 * i];
-        sa_mask_set(mask, i % image.width, i / image.width, (p[0] | p[1] | p[2]) >= 128);
-    }
-    sa_image_free(&image);
-    return status;
-}
-
-/* Decodes into `mask`, which has the picture's size. */
-static sa_status mask_from_json(const json_t *value, const char *name, sa_mask *mask, sa_error *err)
-{
-    sa_rle rle;
-    size_t height = mask->height, width = mask->width;
-    SA_TRY(sa_rle_from_json(&rle, value, name, height, width, err));
-    sa_mask_free(mask);
-    sa_status status = sa_rle_decode(&rle, mask, err);
-    sa_rle_free(&rle);
-    return status;
-}
-
-static bool looks_like_json(const unsigned char *bytes, size_t size)
-{
-    size_t at = 0;
-    while (at < size && memchr(" \t\r\n", bytes[at], 4) != NULL) {
-        at++;
-    }
-    return at < size && (bytes[at] == '{' || bytes[at] == '[');
-}
-
-static sa_status mask_from_file(const char *path, const unsigned char *bytes, size_t size,
-                                const sa_image_limits *limits, sa_mask *mask, sa_error *err)
-{
-    if (!looks_like_json(bytes, size)) {
-        return mask_from_picture(path, bytes, size, limits, mask, err);
-    }
-    json_t *value;
-    SA_TRY(sa_json_parse(path, bytes, size, &value, err));
-    sa_status status = mask_from_json(value, path, mask, err);
-    json_decref(value);
-    return status;
-}
-
-sa_status sa_user_mask_read(const char *path, const sa_image_limits *limits, sa_mask *mask, sa_error *err)
-{
-    unsigned char *bytes = NULL;
-    size_t size = 0;
-    SA_TRY(sa_file_read(path, MASK_FILE_LIMIT, &bytes, &size, err));
-    sa_status status = mask_from_file(path, bytes, size, limits, mask, err);
-    free(bytes);
-    return status;
-}
-
 sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter *segmenter, size_t slot,
                                const sa_image *picture, const sa_image_limits *limits, const char *name,
                                float *state, sa_error *err)
@@ -293,7 +210,7 @@ sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter 
     size_t size = 0;
     const char *path = prompt->mask_path;
     if (path[0] != '\0') {
-        SA_TRY(sa_file_read(path, MASK_FILE_LIMIT, &bytes, &size, err));
+        SA_TRY(sa_file_read(path, SA_MASK_FILE_LIMIT, &bytes, &size, err));
     }
     sa_mask mask = {0};
     sa_status status;
@@ -302,9 +219,9 @@ sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter 
     } else {
         status = sa_mask_new(&mask, picture->height, picture->width, err);
         if (status == SA_OK && bytes != NULL) {
-            status = mask_from_file(path, bytes, size, limits, &mask, err);
+            status = sa_mask_parse(&mask, path, bytes, size, limits, err);
         } else if (status == SA_OK) {
-            status = mask_from_json(prompt->mask_json, name, &mask, err);
+            status = sa_mask_from_json(&mask, prompt->mask_json, name, err);
         }
         if (status == SA_OK) {
             sa_segmenter_state_from_mask(segmenter, slot, &mask, state);

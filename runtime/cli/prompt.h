@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "runtime/base/path.h"
 #include "runtime/base/status.h"
 #include "runtime/cli/options.h"
 #include "runtime/image/image.h"
@@ -59,19 +60,5 @@ sa_status sa_user_prompt_check(const sa_user_prompt *prompt, size_t height, size
 sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter *segmenter, size_t slot,
                                const sa_image *picture, const sa_image_limits *limits, const char *name,
                                float *state, sa_error *err);
-
-/*
- * A mask from a file into `mask`, which has its picture's size: a picture of that size (set where a channel
- * is >= 128), or JSON with COCO RLE or polygons.
- */
-sa_status sa_user_mask_read(const char *path, const sa_image_limits *limits, sa_mask *mask, sa_error *err);
-
-/*
- * `path` as seen from `directory` ("" for the current one): "rows" and "x.png" give "rows/x.png"; absolute
- * paths stay.
- */
-sa_status sa_path_from(char *out, size_t size, const char *directory, const char *path, sa_error *err);
-/* The directory of a file; "" for the current one. */
-void sa_directory_of(char *out, size_t size, const char *path);
 
 #endif

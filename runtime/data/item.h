@@ -20,11 +20,12 @@
 
 /* A mask as a file names it, not yet read: there may be a hundred thousand of them. */
 typedef struct {
-    json_t *json; /* RLE or polygons; owned */
+    json_t *json; /* RLE or polygons; owned. The sentences of one object share it */
     char *png;    /* or a picture's path, resolved; owned. Neither: no mask */
 } sa_mask_source;
 
 typedef struct {
+    size_t row;           /* its place in the input, from 0; rows set aside are counted, too */
     char *id;             /* unique among the items */
     char *image;          /* as the file names it: what results repeat */
     char *path;           /* where that is */
@@ -37,6 +38,7 @@ typedef struct {
 
 /* An input that is not worked on, and why. The texts are never NULL ("" where there is nothing to say). */
 typedef struct {
+    size_t row; /* as above */
     char *id, *file, *reason, *hint;
 } sa_bad_item;
 
@@ -56,9 +58,23 @@ typedef struct {
 } sa_items_options;
 
 /*
- * Reads an input. One bad row is set aside in `bad` and does not end the reading; SA_BAD_INPUT when the file
- * is none of the formats, or holds no item at all. Frees nothing that the caller has; sa_items_free in every
- * case.
+ * Reads an input: a file ("-" is standard input, except for COCO's kinds, which are read twice) or a folder.
+ *
+ *   manifest   one object a line: "id" (text or integer; missing: the line's number), "image", "text", and
+ *              optional "mask", "gt" (RLE, polygons, or the path of a PNG), "height", "width", "meta"
+ *   segagent   MODEL_SPECS 10.1 with the rules of its loader: an item for each sentence; names with ".png"
+ *              are set aside, names without a point get ".jpg", numbers are COCO train2014 pictures (or
+ *              SAIAPR's where the file is named for refclef); the caption "Unknown" is the name without its
+ *              last 6 characters. Ids: OBJECT-SENTENCE, with "-dN" (its place in the file) where that is
+ *              taken or there is no object_id
+ *   refcoco    an item for each sentence; ids REF-SENTENCE
+ *   coco       an item for each annotation, its text the name of the category; ids those of annotations
+ *   folder     a picture NAME.* with NAME.txt, optional NAME.mask.png (to start from), NAME.gt.png (truth)
+ *
+ * One bad row is set aside in `bad` and does not end the reading: no picture there, no text, an id that
+ * occurred before, sizes that disagree, a mask that is none. Pictures are not opened. SA_BAD_INPUT when the
+ * file is none of the formats, is cut off (but for manifests), or holds no item at all (`bad` says why);
+ * SA_BAD_USAGE for `split` or `instances` where there are none. sa_items_free in every case.
  */
 sa_status sa_items_read(sa_items *items, const char *path, const sa_items_options *options, sa_error *err);
 void sa_items_free(sa_items *items);

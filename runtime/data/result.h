@@ -35,10 +35,10 @@ typedef struct {
 typedef struct {
     char *id, *image, *text;
     size_t height, width;
-    char *error;    /* NULL: status "ok", else "failed" and the rest may be empty */
-    sa_rle mask;    /* the kept one */
-    double score;   /* its predicted IoU */
-    size_t step;    /* its place among the steps */
+    char *error;  /* NULL: status "ok", else "failed" and the rest may be empty */
+    sa_rle mask;  /* the kept one */
+    double score; /* its predicted IoU */
+    size_t step;  /* its place among the steps */
     sa_result_step *steps;
     size_t step_count;
     sa_result_step *tree; /* NULL: not asked for */

@@ -177,6 +177,17 @@ bool sa_chat_sees(const sa_chat *chat)
     return chat->llava != NULL;
 }
 
+size_t sa_chat_memory(const sa_chat *chat)
+{
+    sa_llama_memory text = sa_llama_get_memory(chat->llama);
+    size_t bytes = text.weight_bytes + text.activation_bytes + text.kv_bytes;
+    if (chat->llava != NULL) {
+        sa_llava_costs eyes = sa_llava_get_costs(chat->llava);
+        bytes += eyes.weight_bytes + eyes.activation_bytes + eyes.slot_bytes;
+    }
+    return bytes;
+}
+
 /* ---- prompts ---- */
 
 static sa_status write_parts(const sa_chat *chat, const sa_chat_text *text, sa_tokens *out, sa_error *err)
@@ -260,6 +271,12 @@ static sa_status queue_pictures(const sa_chat *chat, const sa_chat_request *requ
     return SA_OK;
 }
 
+static bool is_same(const sa_chat_request *a, const sa_chat_request *b)
+{
+    return a->tokens == b->tokens && a->count == b->count && a->pictures == b->pictures &&
+           a->picture_count == b->picture_count;
+}
+
 static sa_status prepare_seeing(const sa_chat *chat, const sa_chat_request *request, prepared *p, size_t i,
                                 sa_error *err)
 {
@@ -280,8 +297,13 @@ static sa_status prepare_seeing(const sa_chat *chat, const sa_chat_request *requ
 static sa_status prepare(const sa_chat *chat, const sa_chat_request *request, prepared *p, size_t i,
                          sa_error *err)
 {
-    p->prompts[i] =
-        (sa_generate_prompt){.tokens = request->tokens, .count = request->count, .item = request->item};
+    p->prompts[i] = (sa_generate_prompt){.tokens = request->tokens,
+                                         .count = request->count,
+                                         .item = request->item,
+                                         .node = request->node,
+                                         .candidate = request->candidate,
+                                         .grammar = request->grammar,
+                                         .greedy = request->greedy};
     if (chat->llava != NULL) {
         return prepare_seeing(chat, request, p, i, err);
     }
@@ -289,6 +311,18 @@ static sa_status prepare(const sa_chat *chat, const sa_chat_request *request, pr
         return sa_fail(err, SA_BAD_INPUT, chat->path, "leave the picture out, or use a LLaVA",
                        "this model reads text alone");
     }
+    return SA_OK;
+}
+
+/* The same question as the one before it: what differs is the key, and how the answer is chosen. */
+static sa_status prepare_again(const sa_chat_request *request, prepared *p, size_t i)
+{
+    p->prompts[i] = p->prompts[i - 1];
+    p->prompts[i].item = request->item;
+    p->prompts[i].node = request->node;
+    p->prompts[i].candidate = request->candidate;
+    p->prompts[i].grammar = request->grammar;
+    p->prompts[i].greedy = request->greedy;
     return SA_OK;
 }
 
@@ -300,7 +334,9 @@ sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t 
     double begun = sa_clock_seconds();
     sa_status status = new_prepared(chat, count, &p, err);
     for (size_t i = 0; status == SA_OK && i < count; i++) {
-        answers[i].status = prepare(chat, &requests[i], &p, i, &answers[i].error);
+        bool same = i > 0 && answers[i - 1].status == SA_OK && is_same(&requests[i - 1], &requests[i]);
+        answers[i].status =
+            same ? prepare_again(&requests[i], &p, i) : prepare(chat, &requests[i], &p, i, &answers[i].error);
     }
     if (status == SA_OK && p.picture_count > 0) {
         status = sa_llava_see(chat->llava, p.pictures, p.slots, p.picture_count, err);

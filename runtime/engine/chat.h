@@ -35,7 +35,8 @@ void sa_chat_close(sa_chat *chat);
 
 const sa_tokenizer *sa_chat_tokenizer(const sa_chat *chat);
 const sa_template *sa_chat_template(const sa_chat *chat);
-bool sa_chat_sees(const sa_chat *chat); /* false: a model of text alone */
+bool sa_chat_sees(const sa_chat *chat);     /* false: a model of text alone */
+size_t sa_chat_memory(const sa_chat *chat); /* bytes of device memory held */
 
 /*
  * Appends the tokens of a conversation, SA_LLAVA_PICTURE where a picture goes, up to where the answer begins.
@@ -50,12 +51,17 @@ typedef struct {
     size_t count;
     const sa_image *const *pictures;
     size_t picture_count;
-    uint64_t item; /* key of what is random in the answer */
+    /* As in sa_generate_prompt. */
+    uint64_t item;
+    uint32_t node, candidate;
+    const sa_grammar *grammar;
+    bool greedy;
 } sa_chat_request;
 
 /*
  * Answers requests; as sa_generate(). A request whose pictures are too large, or do not fit its markers,
- * fails alone. *vision_seconds: how long the pictures took, all together.
+ * fails alone. Requests that follow each other with the same tokens and pictures (the same pointers) are seen
+ * and prefilled once. *vision_seconds: how long the pictures took, all together.
  */
 sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t count,
                          const sa_generate_options *options, const sa_generate_watcher *watcher,

@@ -12,11 +12,13 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/philox.h"
+#include "runtime/engine/constrain.h"
 #include "runtime/engine/kv.h"
 #include "runtime/text/stop.h"
 
 typedef struct {
-    size_t index; /* of the prompt */
+    size_t index;  /* of the prompt */
+    size_t leader; /* the first prompt that is the same as this one; its own index: none */
     sa_kv_sequence sequence;
     sa_tokens history;
     size_t done;     /* tokens of the history that stand in pages */
@@ -24,7 +26,8 @@ typedef struct {
     size_t emitted;  /* bytes of the text that the watcher has */
     sa_detokenizer *detokenizer;
     double begun, answered; /* clock at admission and at the first token; 0: none yet */
-    bool over;
+    int form;               /* state of the prompt's grammar */
+    bool probing, over;     /* probing: the last token was one of the first stretch of probes */
 } run;
 
 struct sa_generator {
@@ -41,6 +44,8 @@ struct sa_generator {
     sa_sample_choice *choices;
     int32_t *tokens;
     float *logprobs;
+    float *row;                  /* [vocabulary] logits that the host looks at */
+    sa_constrainer *constrainer; /* made when the first grammar comes */
 };
 
 /* What one call of sa_generate works on. */
@@ -72,6 +77,8 @@ void sa_generator_close(sa_generator *g)
     free(g->choices);
     free(g->tokens);
     free(g->logprobs);
+    free(g->row);
+    sa_constrainer_close(g->constrainer);
     free(g);
 }
 
@@ -95,9 +102,10 @@ sa_status sa_generator_open(sa_generator **out, sa_llama *llama, const sa_llama_
     g->choices = calloc(g->most, sizeof *g->choices);
     g->tokens = calloc(g->most, sizeof *g->tokens);
     g->logprobs = calloc(g->most, sizeof *g->logprobs);
+    g->row = calloc(sa_llama_get_config(llama)->vocabulary, sizeof *g->row);
     sa_status status =
         g->runs == NULL || g->items == NULL || g->owner == NULL || g->choices == NULL || g->tokens == NULL ||
-                g->logprobs == NULL
+                g->logprobs == NULL || g->row == NULL
             ? sa_fail(err, SA_NO_ROOM, NULL, "use a smaller batch", "no memory for %zu sequences", g->most)
             : sa_kv_open(&g->kv, sa_llama_pages(llama), g->most, sa_llama_context(llama), err);
     if (status != SA_OK) {
@@ -113,6 +121,7 @@ void sa_generate_answer_free(sa_generate_answer *answer)
     sa_tokens_free(&answer->tokens);
     sa_text_free(&answer->text);
     free(answer->logprobs);
+    free(answer->probes);
     *answer = (sa_generate_answer){0};
 }
 
@@ -159,11 +168,24 @@ static sa_status check_prompt(const job *j, size_t index, sa_error *err)
     return SA_OK;
 }
 
+static size_t find_leader(const job *j, size_t index)
+{
+    const sa_generate_prompt *p = j->prompts;
+    while (index > 0 && p[index - 1].tokens == p[index].tokens && p[index - 1].count == p[index].count &&
+           p[index - 1].embeddings == p[index].embeddings) {
+        index--;
+    }
+    return index;
+}
+
 static sa_status begin_run(job *j, size_t index, sa_error *err)
 {
     sa_generator *g = j->g;
-    run r = {.index = index, .begun = sa_clock_seconds()};
+    run r = {.index = index, .leader = find_leader(j, index), .begun = sa_clock_seconds()};
     const sa_generate_prompt *prompt = &j->prompts[index];
+    if (prompt->grammar != NULL && g->constrainer == NULL) {
+        SA_TRY(sa_constrainer_open(&g->constrainer, g->tokenizer, err));
+    }
     for (size_t i = 0; i < prompt->count; i++) {
         sa_tokens_append(&r.history, prompt->tokens[i]);
     }
@@ -248,6 +270,32 @@ static sa_status find_places(sa_generator *g, size_t i, size_t count, sa_kv_copy
     return sa_kv_append(g->kv, r->sequence, count, copy, err);
 }
 
+/*
+ * A run that has not begun yet, and whose prompt runs already, waits until that is prefilled, and begins as
+ * its fork: all of the prompt but the last token, whose logits it needs. False: it waits.
+ */
+static bool begin_as_fork(job *j, size_t i)
+{
+    sa_generator *g = j->g;
+    run *r = &g->runs[i], *leader = NULL;
+    size_t prompt = prompt_count(j, r);
+    for (size_t k = 0; k < i && r->leader != r->index && r->done == 0; k++) {
+        leader = g->runs[k].index == r->leader && !g->runs[k].over ? &g->runs[k] : leader;
+    }
+    if (leader == NULL) {
+        return true;
+    }
+    if (leader->done < prompt) {
+        return false;
+    }
+    sa_kv_share(g->kv, r->sequence, leader->sequence, prompt - 1);
+    r->done = prompt - 1;
+    for (size_t t = 0; t < r->done; t++) {
+        r->embedded += r->history.ids[t] == SA_LLAMA_EMBEDDING;
+    }
+    return true;
+}
+
 static void add_item(job *j, size_t i, size_t count)
 {
     sa_generator *g = j->g;
@@ -276,6 +324,9 @@ static size_t choose_items(job *j)
     memset(g->items, 0, g->most * sizeof *g->items);
     for (size_t i = 0; i < g->running && rows > 0; i++) {
         run *r = &g->runs[i];
+        if (!begin_as_fork(j, i)) {
+            continue;
+        }
         size_t count = least(r->history.count - r->done, rows);
         sa_kv_copy copy = {-1, -1};
         sa_error why;
@@ -369,11 +420,13 @@ static sa_status take_token(job *j, run *r, int32_t token, float logprob, sa_err
     }
     SA_TRY(keep_token(answer, token, logprob, err));
     sa_tokens_append(&r->history, token);
+    const sa_grammar *grammar = j->prompts[r->index].grammar;
     bool eos = ends_answer(g->tokenizer, token);
+    bool formed = grammar != NULL && sa_grammar_accepts(grammar, r->form);
     bool full = answer->tokens.count >= j->options->max_tokens ||
                 r->history.count > sa_llama_context(g->llama) || answer->tokens.count >= 1u << 20;
     SA_TRY(sa_detokenizer_push(r->detokenizer, token, &answer->text, err));
-    if (eos || full) {
+    if (eos || full || formed) {
         SA_TRY(sa_detokenizer_finish(r->detokenizer, &answer->text, err));
     }
     if (answer->text.failed || r->history.failed) {
@@ -382,8 +435,8 @@ static sa_status take_token(job *j, run *r, int32_t token, float logprob, sa_err
     sa_stop_scan scan = sa_stop_find(answer->text.bytes, answer->text.size, r->emitted, j->options->stops);
     if (scan.found) {
         end_answer(j, r, SA_STOP_TEXT, scan.end);
-    } else if (eos || full) {
-        end_answer(j, r, eos ? SA_STOP_EOS : SA_STOP_LENGTH, answer->text.size);
+    } else if (eos || full || formed) {
+        end_answer(j, r, eos ? SA_STOP_EOS : formed ? SA_STOP_TEXT : SA_STOP_LENGTH, answer->text.size);
     } else {
         show(j, r, scan.end);
     }
@@ -404,7 +457,7 @@ static size_t choose_samples(job *j, size_t items)
         const sa_generate_prompt *p = &j->prompts[r->index];
         size_t token = r->history.count - prompt_count(j, r);
         g->choices[rows++] = (sa_sample_choice){
-            .temperature = j->options->temperature,
+            .temperature = p->greedy ? 0.0f : j->options->temperature,
             .top_p = j->options->top_p,
             .min_p = j->options->min_p,
             .top_k = j->options->top_k,
@@ -412,6 +465,62 @@ static size_t choose_samples(job *j, size_t items)
         };
     }
     return rows;
+}
+
+/* Is the token one of those whose logits are wanted, in the first stretch of them? */
+static bool is_probed(const job *j, const run *r, const sa_generate_answer *answer, int32_t token)
+{
+    if (answer->probed > 0 && !r->probing) {
+        return false;
+    }
+    for (size_t i = 0; i < j->options->probe_count; i++) {
+        if (j->options->probes[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Keeps the probes' logits out of g->row. */
+static sa_status keep_probes(job *j, sa_generate_answer *answer, sa_error *err)
+{
+    size_t count = j->options->probe_count;
+    float *more = realloc(answer->probes, (answer->probed + 1) * count * sizeof *more);
+    if (more == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an answer");
+    }
+    answer->probes = more;
+    answer->probe_at = answer->probed == 0 ? answer->tokens.count : answer->probe_at;
+    for (size_t i = 0; i < count; i++) {
+        more[answer->probed * count + i] = j->g->row[j->options->probes[i]];
+    }
+    answer->probed++;
+    return SA_OK;
+}
+
+/*
+ * What the device has sampled for a row, looked at on the host where that is asked for: a token that fits the
+ * prompt's grammar in place of it; the probes' logits.
+ */
+static sa_status look_at_row(job *j, run *r, size_t row, sa_error *err)
+{
+    sa_generator *g = j->g;
+    const sa_generate_prompt *p = &j->prompts[r->index];
+    sa_generate_answer *answer = &j->answers[r->index];
+    if (p->grammar != NULL) {
+        const sa_sample_choice *choice = &g->choices[row];
+        SA_TRY(sa_llama_read_logits(g->llama, row, 1, g->row, err));
+        SA_TRY(sa_constrain_choose(g->constrainer, p->grammar, &r->form, g->row,
+                                   sa_llama_get_config(g->llama)->vocabulary, choice->temperature, choice->u,
+                                   &g->tokens[row], &g->logprobs[row], err));
+    }
+    bool probed = is_probed(j, r, answer, g->tokens[row]);
+    if (probed) {
+        SA_TRY(p->grammar != NULL ? SA_OK : sa_llama_read_logits(g->llama, row, 1, g->row, err));
+        SA_TRY(keep_probes(j, answer, err));
+    }
+    r->probing = probed;
+    return SA_OK;
 }
 
 /* Rows whose logits were no numbers have the token -1; `why` tells of the first of them. */
@@ -428,7 +537,10 @@ static void take_samples(job *j, size_t items, const sa_error *why)
         if (g->tokens[row] < 0) {
             fail_run(j, r, SA_BAD_INPUT, why);
         } else {
-            sa_status status = take_token(j, r, g->tokens[row], g->logprobs[row], &own);
+            sa_status status = look_at_row(j, r, row, &own);
+            if (status == SA_OK) {
+                status = take_token(j, r, g->tokens[row], g->logprobs[row], &own);
+            }
             if (status != SA_OK) {
                 fail_run(j, r, status, &own);
             }

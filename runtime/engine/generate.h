@@ -6,6 +6,9 @@
  * Prompts run in their order, as many at a time as there are sequences and pages for. One that finds no page
  * free gives up its own and begins again later, with what it has said so far. None of this shows: an answer
  * is the same bit for bit alone and in any company. One prompt that fails does not end the others.
+ *
+ * Prompts that follow each other with the same tokens and embeddings (the same pointers) are prefilled once:
+ * the later ones begin as forks of the first.
  */
 #ifndef SA_ENGINE_GENERATE_H
 #define SA_ENGINE_GENERATE_H
@@ -15,6 +18,7 @@
 #include <stdint.h>
 
 #include "runtime/models/llama.h"
+#include "runtime/text/grammar.h"
 #include "runtime/text/tokenizer.h"
 
 typedef struct sa_generator sa_generator;
@@ -33,6 +37,12 @@ typedef struct {
     size_t max_tokens;        /* of one answer; the context may end it before */
     const char *const *stops; /* texts that end an answer, themselves left out; the last is NULL */
     uint64_t seed;
+    /*
+     * Tokens whose logits are wanted wherever the answer takes one of them, in its first stretch of such
+     * tokens: of the digits of the first number that it writes, say.
+     */
+    const int32_t *probes; /* [probe_count], or NULL */
+    size_t probe_count;
 } sa_generate_options;
 
 /* Greedy, 512 tokens, no stop texts. */
@@ -41,9 +51,11 @@ sa_generate_options sa_generate_default_options(void);
 typedef struct {
     const int32_t *tokens; /* [count], >= 1; SA_LLAMA_EMBEDDING where a row of `embeddings` goes */
     size_t count;
-    const float *embeddings;  /* device memory [number of them, D], or NULL */
-    uint64_t item;            /* with node, candidate and the options' seed: */
-    uint32_t node, candidate; /* the key of all that is random in the answer; candidate < 4096 */
+    const float *embeddings;   /* device memory [number of them, D], or NULL */
+    uint64_t item;             /* with node, candidate and the options' seed: */
+    uint32_t node, candidate;  /* the key of all that is random in the answer; candidate < 4096 */
+    const sa_grammar *grammar; /* the answer has this form, and ends when it has; NULL: any */
+    bool greedy;               /* whatever the options' temperature is */
 } sa_generate_prompt;
 
 typedef enum { SA_STOP_EOS, SA_STOP_TEXT, SA_STOP_LENGTH } sa_stop_reason;
@@ -53,6 +65,9 @@ typedef struct {
     sa_error error;
     sa_tokens tokens; /* with the one that ended the answer */
     float *logprobs;  /* [tokens.count], natural logarithms, at temperature 1 */
+    size_t probed;    /* tokens of the first stretch of probes, */
+    size_t probe_at;  /* which begins with this one */
+    float *probes;    /* [probed, probe_count] logits */
     sa_text text;
     sa_stop_reason stop;
     double prefill, decode; /* seconds until the first token, and from there to the end (0: not ended) */

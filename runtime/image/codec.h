@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/crc32.h"
 #include "runtime/base/status.h"
 #include "runtime/image/image.h"
 
@@ -57,9 +58,6 @@ int sa_xmp_orientation(const uint8_t *xmp, size_t size);
 
 /* Turns the stored picture upright: what ImageOps.exif_transpose does for `orientation`. */
 sa_status sa_image_orient(sa_image *image, int orientation, sa_error *err);
-
-/* CRC-32 of PNG and zlib; `crc` is 0 or the result for the bytes before these. */
-uint32_t sa_crc32(uint32_t crc, const void *bytes, size_t size);
 
 /* A whole PNG, BMP (54-byte header) or PNM (8 bits), checked by its reader, for stb_image to unpack. */
 typedef struct {

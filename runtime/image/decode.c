@@ -64,6 +64,13 @@ static const signature *find_signature(const sa_codec_source *source)
     return NULL;
 }
 
+bool sa_image_is_picture(const void *bytes, size_t size)
+{
+    const sa_codec_source source = {.bytes = bytes, .size = size};
+    const signature *found = find_signature(&source);
+    return found != NULL && found->decode != NULL;
+}
+
 static sa_status decode_known(const sa_codec_source *source, sa_image *image, sa_error *err)
 {
     const signature *found = find_signature(source);

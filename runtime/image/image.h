@@ -59,6 +59,9 @@ sa_status sa_image_read(const char *path, const sa_image_limits *limits, sa_imag
 sa_status sa_image_decode(const char *name, const void *bytes, size_t size, const sa_image_limits *limits,
                           sa_image *image, sa_error *err);
 
+/* True if a file that begins with these bytes (16 are enough) is of a kind that sa_image_decode reads. */
+bool sa_image_is_picture(const void *bytes, size_t size);
+
 /*
  * Encoders. `encode` makes a malloc'd buffer that the caller frees, `write` a file ("-" is standard output)
  * that is there whole or not at all. The same picture gives the same bytes on every machine.

@@ -401,17 +401,24 @@ sa_status sa_rle_merge(sa_rle *rle, const sa_rle *parts, size_t count, bool inte
     return merge_all(rle, parts, count, intersect, err);
 }
 
-sa_status sa_rle_iou(const sa_rle *a, const sa_rle *b, bool crowd, double *iou, sa_error *err)
+sa_status sa_rle_overlap(const sa_rle *a, const sa_rle *b, uint64_t *both, uint64_t *either, sa_error *err)
 {
     SA_TRY(check_same_size(a, b, err));
     run_pair pair = pair_start(a, b);
     bool value[2];
-    uint64_t both = 0, either = 0;
     uint32_t length;
+    *both = *either = 0;
     while ((length = pair_next(&pair, value)) != 0) {
-        both += value[0] && value[1] ? length : 0;
-        either += value[0] || value[1] ? length : 0;
+        *both += value[0] && value[1] ? length : 0;
+        *either += value[0] || value[1] ? length : 0;
     }
+    return SA_OK;
+}
+
+sa_status sa_rle_iou(const sa_rle *a, const sa_rle *b, bool crowd, double *iou, sa_error *err)
+{
+    uint64_t both, either;
+    SA_TRY(sa_rle_overlap(a, b, &both, &either, err));
     uint64_t whole = crowd ? sa_rle_area(a) : either;
     *iou = both == 0 ? 0.0 : (double)both / (double)whole;
     return SA_OK;

@@ -67,6 +67,8 @@ void sa_rle_bbox(const sa_rle *rle, double box[4]);
 /* Union (or intersection) of `count` masks of one size. SA_BAD_INPUT for none, or when sizes differ. */
 sa_status sa_rle_merge(sa_rle *rle, const sa_rle *parts, size_t count, bool intersect, sa_error *err);
 
+/* Pixels of (a and b), and of (a or b). SA_BAD_INPUT when the sizes differ. */
+sa_status sa_rle_overlap(const sa_rle *a, const sa_rle *b, uint64_t *both, uint64_t *either, sa_error *err);
 /*
  * *iou = |a and b| / |a or b|, or / |a| when b is a crowd region; 0 when they do not meet.
  * SA_BAD_INPUT when the sizes differ.

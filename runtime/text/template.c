@@ -167,6 +167,11 @@ const char *sa_template_image_token(const sa_template *t)
     return t->image_token;
 }
 
+const char *sa_template_image_marker(const sa_template *t)
+{
+    return t->marker;
+}
+
 /* -- Writing a prompt -- */
 
 void sa_chat_text_free(sa_chat_text *prompt)

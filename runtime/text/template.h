@@ -32,6 +32,8 @@ void sa_template_close(sa_template *made);
 const char *const *sa_template_stops(const sa_template *t);
 /* "" if the model sees no pictures. */
 const char *sa_template_image_token(const sa_template *t);
+/* What says in a user's text where a picture goes; "" if the model sees none. */
+const char *sa_template_image_marker(const sa_template *t);
 
 typedef enum { SA_ROLE_SYSTEM, SA_ROLE_USER, SA_ROLE_ASSISTANT } sa_role;
 

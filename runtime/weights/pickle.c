@@ -10,17 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/weights/pickle_line.h"
+
 enum {
-    MAX_VALUES = 1 << 21, /* the largest released checkpoints make some 10^5 */
     MAX_STACK = 1 << 20,
-    MAX_MEMO = 1 << 21,
     MAX_GLOBAL_NAME = 256,
 };
 static const uint32_t MARK = UINT32_MAX, UNSET = UINT32_MAX;
-static const char DAMAGED[] = "the file is damaged, or not written by torch.save: download or save it again";
 
 typedef struct {
     const char *path;
+    const sa_pickle_dialect *dialect;
     const unsigned char *bytes;
     size_t size, at;
     sa_pickle *pickle;
@@ -34,7 +34,8 @@ typedef struct {
 
 static sa_status bad(machine *m, const char *what)
 {
-    return sa_fail(m->err, SA_BAD_INPUT, m->path, DAMAGED, "its pickle, near byte %zu: %s", m->at, what);
+    return sa_fail(m->err, SA_BAD_INPUT, m->path, m->dialect->damage, "its pickle, near byte %zu: %s", m->at,
+                   what);
 }
 
 static sa_status no_room(machine *m)
@@ -52,7 +53,7 @@ static sa_status reserve(machine *m, void **array, size_t count, size_t *capacit
         return SA_OK;
     }
     if (count >= most) {
-        return bad(m, "it is larger than any model's");
+        return bad(m, "it is larger than any file of its kind");
     }
     size_t wanted = *capacity != 0 ? 2 * *capacity : 8;
     void *grown = realloc(*array, wanted * element);
@@ -78,7 +79,7 @@ static sa_status push_new(machine *m, sa_pickle_kind kind, sa_pickle_value **val
 {
     sa_pickle *p = m->pickle;
     void *values = p->values;
-    SA_TRY(reserve(m, &values, p->count, &p->capacity, sizeof *p->values, MAX_VALUES));
+    SA_TRY(reserve(m, &values, p->count, &p->capacity, sizeof *p->values, m->dialect->most));
     p->values = values;
     p->values[p->count] = (sa_pickle_value){.kind = kind};
     *value = &p->values[p->count++];
@@ -262,6 +263,7 @@ static sa_status push_global(machine *m, const char *module, size_t module_lengt
         return status;
     }
     value->text = text;
+    value->owned = true;
     value->length = module_length + 1 + length;
     return status;
 }
@@ -410,13 +412,13 @@ static sa_status put_memo(machine *m, uint64_t index)
 {
     uint32_t top = 0;
     SA_TRY(peek(m, 0, &top));
-    if (index >= MAX_MEMO) {
-        return bad(m, "its memo is larger than any model's");
+    if (index >= m->dialect->most) {
+        return bad(m, "its memo is larger than that of any file of its kind");
     }
     while (m->memo_capacity <= index) {
         void *memo = m->memo;
         size_t before = m->memo_capacity;
-        SA_TRY(reserve(m, &memo, before, &m->memo_capacity, sizeof *m->memo, MAX_MEMO));
+        SA_TRY(reserve(m, &memo, before, &m->memo_capacity, sizeof *m->memo, m->dialect->most));
         m->memo = memo;
         for (size_t i = before; i < m->memo_capacity; i++) {
             m->memo[i] = UNSET;
@@ -434,14 +436,19 @@ static sa_status do_put(machine *m, size_t width)
     return put_memo(m, index);
 }
 
-static sa_status do_get(machine *m, size_t width)
+static sa_status get_memo(machine *m, uint64_t index)
 {
-    uint64_t index = 0;
-    SA_TRY(take_number(m, width, &index));
     if (index >= m->memo_capacity || m->memo[index] == UNSET) {
         return bad(m, "it asks for a value that was never memorised");
     }
     return push(m, m->memo[index]);
+}
+
+static sa_status do_get(machine *m, size_t width)
+{
+    uint64_t index = 0;
+    SA_TRY(take_number(m, width, &index));
+    return get_memo(m, index);
 }
 
 static sa_status do_dup(machine *m)
@@ -482,6 +489,97 @@ static sa_status push_frozenset(machine *m)
     return push_plain(m, SA_PICKLE_OPAQUE, 0);
 }
 
+/* -- Opcodes of the protocols 0 and 1 -- */
+
+static sa_status push_owned(machine *m, char *text, size_t length)
+{
+    sa_pickle_value *value = NULL;
+    sa_status status = push_new(m, SA_PICKLE_TEXT, &value);
+    if (value == NULL) {
+        free(text);
+        return status;
+    }
+    value->text = text;
+    value->owned = true;
+    value->length = length;
+    return status;
+}
+
+/* A line that is a string; decoded, it is at most twice as long (a Latin-1 byte becomes two). */
+static sa_status push_text_line(machine *m, bool (*decode)(const char *, size_t, char *, size_t *))
+{
+    const char *line = NULL;
+    size_t size = 0, length = 0;
+    SA_TRY(take_line(m, &line, &size));
+    char *text = malloc(2 * size + 4);
+    if (text == NULL) {
+        return no_room(m);
+    }
+    if (!decode(line, size, text, &length)) {
+        free(text);
+        return bad(m, "a string that is not written as Python does");
+    }
+    return push_owned(m, text, length);
+}
+
+/* INT and LONG: "12", "12L"; "00" and "01" are False and True. */
+static sa_status push_number_line(machine *m)
+{
+    const char *line = NULL;
+    size_t size = 0;
+    int64_t number = 0;
+    SA_TRY(take_line(m, &line, &size));
+    if (size == 2 && line[0] == '0' && (line[1] == '0' || line[1] == '1')) {
+        return push_plain(m, SA_PICKLE_BOOL, line[1] == '1');
+    }
+    size -= size > 0 && line[size - 1] == 'L';
+    return sa_pickle_read_decimal(line, size, &number) ? push_plain(m, SA_PICKLE_INT, number)
+                                                       : push_plain(m, SA_PICKLE_OPAQUE, 0);
+}
+
+static sa_status push_float_line(machine *m)
+{
+    const char *line = NULL;
+    size_t size = 0;
+    SA_TRY(take_line(m, &line, &size));
+    return push_plain(m, SA_PICKLE_OPAQUE, 0);
+}
+
+/* The index of PUT and GET. */
+static sa_status take_index_line(machine *m, uint64_t *index)
+{
+    const char *line = NULL;
+    size_t size = 0;
+    int64_t number = 0;
+    SA_TRY(take_line(m, &line, &size));
+    if (!sa_pickle_read_decimal(line, size, &number) || number < 0) {
+        return bad(m, "an index of its memo is no number");
+    }
+    *index = (uint64_t)number;
+    return SA_OK;
+}
+
+static sa_status do_put_line(machine *m)
+{
+    uint64_t index = 0;
+    SA_TRY(take_index_line(m, &index));
+    return put_memo(m, index);
+}
+
+static sa_status do_get_line(machine *m)
+{
+    uint64_t index = 0;
+    SA_TRY(take_index_line(m, &index));
+    return get_memo(m, index);
+}
+
+static sa_status gather_pairs(machine *m)
+{
+    size_t count = 0;
+    SA_TRY(count_above_mark(m, &count));
+    return count % 2 == 0 ? gather(m, SA_PICKLE_DICT, count, true) : bad(m, "a key without a value");
+}
+
 static sa_status skip(machine *m, size_t count)
 {
     const unsigned char *unused = NULL;
@@ -497,9 +595,28 @@ static sa_status do_stop(machine *m)
 
 static sa_status unknown(machine *m, int opcode)
 {
-    return sa_fail(m->err, SA_BAD_INPUT, m->path,
-                   "load it with torch and torch.save() its state_dict() again",
-                   "its pickle, near byte %zu: opcode 0x%02x is none that torch.save writes", m->at, opcode);
+    return sa_fail(m->err, SA_BAD_INPUT, m->path, m->dialect->hint,
+                   "its pickle, near byte %zu: opcode 0x%02x is none that such files hold", m->at, opcode);
+}
+
+/* Opcodes of the protocols 0 and 1: numbers and strings as lines of text. */
+static sa_status step_old(machine *m, int opcode)
+{
+    if (!m->dialect->old) {
+        return unknown(m, opcode);
+    }
+    switch (opcode) {
+    case 'S': return push_text_line(m, sa_pickle_read_quoted);
+    case 'V': return push_text_line(m, sa_pickle_read_escaped);
+    case 'I': return push_number_line(m);
+    case 'L': return push_number_line(m);
+    case 'F': return push_float_line(m);
+    case 'p': return do_put_line(m);
+    case 'g': return do_get_line(m);
+    case 'l': return gather_marked(m, SA_PICKLE_LIST);
+    case 'd': return gather_pairs(m);
+    default: return unknown(m, opcode);
+    }
 }
 
 /* Constants, numbers and strings. */
@@ -524,7 +641,7 @@ static sa_status step_value(machine *m, int opcode)
     case 'B': return push_text(m, SA_PICKLE_OPAQUE, 4);  /* BINBYTES */
     case 0x8e: return push_text(m, SA_PICKLE_OPAQUE, 8); /* BINBYTES8 */
     case 0x96: return push_text(m, SA_PICKLE_OPAQUE, 8); /* BYTEARRAY8 */
-    default: return unknown(m, opcode);
+    default: return step_old(m, opcode);
     }
 }
 
@@ -579,10 +696,11 @@ static sa_status step(machine *m, int opcode)
 
 static sa_status run(machine *m)
 {
-    if (m->size < 2 || m->bytes[0] != 0x80 || m->bytes[1] < 2 || m->bytes[1] > 5) {
+    bool marked = m->size >= 2 && m->bytes[0] == 0x80;
+    if (marked ? m->bytes[1] < 2 || m->bytes[1] > 5 : !m->dialect->old) {
         return bad(m, "it is of none of the protocols 2 to 5");
     }
-    m->at = 2;
+    m->at = marked ? 2 : 0;
     while (!m->stopped) {
         const unsigned char *opcode = NULL;
         SA_TRY(take(m, 1, &opcode));
@@ -592,10 +710,11 @@ static sa_status run(machine *m)
 }
 
 sa_status sa_pickle_run(sa_pickle *pickle, const char *path, const unsigned char *bytes, size_t size,
-                        sa_error *err)
+                        const sa_pickle_dialect *dialect, sa_error *err)
 {
     *pickle = (sa_pickle){0};
-    machine m = {.path = path, .bytes = bytes, .size = size, .pickle = pickle, .err = err};
+    machine m = {
+        .path = path, .dialect = dialect, .bytes = bytes, .size = size, .pickle = pickle, .err = err};
     sa_status status = run(&m);
     free(m.stack);
     free(m.memo);
@@ -606,7 +725,7 @@ void sa_pickle_free(sa_pickle *pickle)
 {
     for (size_t i = 0; i < pickle->count; i++) {
         free(pickle->values[i].items);
-        if (pickle->values[i].kind == SA_PICKLE_GLOBAL) {
+        if (pickle->values[i].owned) {
             free((char *)pickle->values[i].text);
         }
     }

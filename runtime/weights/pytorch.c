@@ -25,6 +25,11 @@ enum {
 static const size_t MAX_PICKLE = 64u << 20;
 static const char DAMAGED[] = "the file is damaged: download or save it again";
 static const char SAVE_AGAIN[] = "load it with torch and torch.save() the model's state_dict() again";
+/* The largest released checkpoints make some 10^5 values. */
+static const sa_pickle_dialect torch_dialect = {
+    .most = 1 << 21,
+    .damage = "the file is damaged, or not written by torch.save: download or save it again",
+    .hint = SAVE_AGAIN};
 
 typedef struct {
     const char *path;
@@ -560,7 +565,7 @@ static sa_status read_archive(reader *r)
     SA_TRY(refuse_kinds(r));
     SA_TRY(find_pickle(r, &entry));
     SA_TRY(check_byte_order(r));
-    sa_status status = sa_pickle_run(&pickle, r->path, entry->data, entry->size, r->err);
+    sa_status status = sa_pickle_run(&pickle, r->path, entry->data, entry->size, &torch_dialect, r->err);
     if (status == SA_OK) {
         r->pickle = &pickle;
         status = read_tensors(r);

@@ -37,6 +37,7 @@ AGENT = {
     "search": "prm-stop",
     "temperature": 0,
     "mask_threshold": 0,
+    "previous_mask": False,
 }
 MOST_BYTES = 10_000_000
 

@@ -1,5 +1,5 @@
-/* CRC-32 (polynomial 0xEDB88320), one table look-up a byte: PNG's chunk checksum. */
-#include "runtime/image/codec.h"
+/* CRC-32 (polynomial 0xEDB88320), one table look-up a byte. */
+#include "runtime/base/crc32.h"
 
 static const uint32_t crc_table[256] = {
     0x00000000, 0x77073096, 0xee0e612c, 0x990951ba, 0x076dc419, 0x706af48f, 0xe963a535, 0x9e6495a3,

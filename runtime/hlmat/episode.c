@@ -1,0 +1,478 @@
+#include "runtime/hlmat/episode.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/philox.h"
+
+struct sa_episode {
+    sa_episode_options options;
+    sa_episode_item item;
+    char *texts; /* id, image and text, copied one behind the other */
+    uint64_t key;
+    size_t state_size;
+    sa_tree tree;
+    sa_search *search;
+    sa_work *works;
+    size_t work_count, work_room;
+    sa_annotator annotator;
+    sa_mask clicked; /* pixels that were clicked at on the way to a state */
+    sa_click *clicks;
+    size_t click_room;
+    sa_episode_counts counts;
+};
+
+/* ---- opening ---- */
+
+/* FNV-1a: the same for an id on every machine, whatever the order of the items. */
+static uint64_t key_of(const char *id)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *id != '\0'; id++) {
+        hash = (hash ^ (unsigned char)*id) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+static sa_status copy_texts(sa_episode *e, sa_error *err)
+{
+    size_t id = strlen(e->item.id) + 1, image = strlen(e->item.image) + 1, text = strlen(e->item.text) + 1;
+    e->texts = malloc(id + image + text);
+    if (e->texts == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an item");
+    }
+    memcpy(e->texts, e->item.id, id);
+    memcpy(e->texts + id, e->item.image, image);
+    memcpy(e->texts + id + image, e->item.text, text);
+    e->item.id = e->texts;
+    e->item.image = e->texts + id;
+    e->item.text = e->texts + id + image;
+    return SA_OK;
+}
+
+static void judge_truth(sa_episode *e, sa_node_id node)
+{
+    if (e->item.truth != NULL) {
+        e->tree.nodes[node].iou = sa_mask_iou(&e->tree.nodes[node].mask, e->item.truth);
+    }
+}
+
+/* The root takes root_state over. */
+static sa_status open_tree(sa_episode *e, float *root_state, sa_error *err)
+{
+    sa_mask root;
+    sa_status status = e->item.mask != NULL
+                           ? sa_mask_copy(&root, e->item.mask, err)
+                           : sa_mask_new(&root, e->item.picture->height, e->item.picture->width, err);
+    if (status != SA_OK) {
+        free(root_state);
+        return status;
+    }
+    SA_TRY(sa_tree_open(&e->tree, sa_search_merges(e->options.search), &root, root_state, err));
+    judge_truth(e, 0);
+    return SA_OK;
+}
+
+static sa_status open_parts(sa_episode *e, float *root_state, sa_error *err)
+{
+    const sa_image *picture = e->item.picture;
+    sa_search_options options = e->options.options;
+    options.keeps_root = e->item.mask != NULL;
+    SA_TRY(open_tree(e, root_state, err));
+    SA_TRY(copy_texts(e, err));
+    e->key = key_of(e->item.id);
+    SA_TRY(sa_search_open(&e->search, e->options.search, &options, &e->tree, err));
+    if (e->options.policy == SA_POLICY_ANNOTATOR) {
+        SA_TRY(sa_annotator_open(&e->annotator, picture->height, picture->width, err));
+        SA_TRY(sa_mask_new(&e->clicked, picture->height, picture->width, err));
+    }
+    return SA_OK;
+}
+
+sa_status sa_episode_open(sa_episode **out, const sa_episode_options *options, const sa_episode_item *item,
+                          size_t state_size, float *root_state, sa_error *err)
+{
+    SA_ASSERT(options->policy != SA_POLICY_ANNOTATOR || item->truth != NULL);
+    SA_ASSERT(options->options.score != SA_SCORE_TRUTH || item->truth != NULL);
+    sa_episode *e = calloc(1, sizeof *e);
+    if (e == NULL) {
+        free(root_state);
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an item");
+    }
+    e->options = *options;
+    e->item = *item;
+    e->state_size = state_size;
+    sa_status status = open_parts(e, root_state, err);
+    if (status != SA_OK) {
+        sa_episode_close(e);
+        return status;
+    }
+    *out = e;
+    return SA_OK;
+}
+
+void sa_episode_close(sa_episode *e)
+{
+    if (e == NULL) {
+        return;
+    }
+    sa_search_close(e->search);
+    sa_tree_close(&e->tree);
+    sa_annotator_close(&e->annotator);
+    sa_mask_free(&e->clicked);
+    free(e->works);
+    free(e->clicks);
+    free(e->texts);
+    free(e);
+}
+
+/* ---- policies without a model ---- */
+
+static sa_answer annotator_answer(const sa_annotator_answer *said)
+{
+    return (sa_answer){.has_action = said->needed,
+                       .action = {.positive = said->positive, .row = said->y, .col = said->x}};
+}
+
+/* F_sim: the deepest error, at no pixel that was clicked on the way to the state. */
+static sa_status ask_annotator(sa_episode *e, sa_node_id node, sa_answer *answer, sa_error *err)
+{
+    sa_annotator_answer said;
+    sa_mask_fill(&e->clicked, false);
+    for (sa_node_id n = node; sa_tree_action(&e->tree, n) != NULL; n = e->tree.nodes[n].parent) {
+        const sa_action *action = sa_tree_action(&e->tree, n);
+        sa_mask_set(&e->clicked, action->col, action->row, true);
+    }
+    SA_TRY(sa_annotator_click(&e->annotator, &e->tree.nodes[node].mask, e->item.truth, NULL, &e->clicked,
+                              &said, err));
+    *answer = annotator_answer(&said);
+    return SA_OK;
+}
+
+/* Candidate number `candidate` where no model is asked. The annotator has one thing to say. */
+static sa_status add_own_candidate(sa_episode *e, sa_node_id node, uint32_t candidate, sa_error *err)
+{
+    char text[512] = "";
+    sa_answer answer = {0};
+    size_t height = e->item.picture->height, width = e->item.picture->width;
+    if (e->options.policy == SA_POLICY_RANDOM) {
+        sa_philox r = sa_philox_block(e->options.seed, e->key, (uint64_t)(uint32_t)node << 32 | candidate);
+        answer = (sa_answer){.has_action = true,
+                             .action = {.positive = r.word[0] & 1,
+                                        .row = (size_t)((uint64_t)r.word[1] * height >> 32),
+                                        .col = (size_t)((uint64_t)r.word[2] * width >> 32)}};
+    } else if (candidate == 0) {
+        SA_TRY(ask_annotator(e, node, &answer, err));
+    }
+    if (answer.has_action) {
+        sa_answer_write_action(e->options.agent, &answer.action, height, width, text, sizeof text);
+    }
+    return sa_tree_add_candidate(&e->tree, node, text, &answer, SA_PARSE_OK, err);
+}
+
+/* ---- works ---- */
+
+static sa_status add_work(sa_episode *e, sa_work work, sa_error *err)
+{
+    sa_work *works = sa_grow(e->works, &e->work_room, e->work_count + 1, sizeof *works);
+    if (works == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, "ask for fewer candidates", "no memory for an item");
+    }
+    e->works = works;
+    work.open = true;
+    works[e->work_count++] = work;
+    return SA_OK;
+}
+
+static bool scores_by_model(const sa_episode *e)
+{
+    sa_scorer score = e->options.options.score;
+    return score == SA_SCORE_EXPECTED || score == SA_SCORE_PRINTED;
+}
+
+/* Has the model yet to say what it thinks of the node's mask? */
+static bool wants_judgement(const sa_episode *e, sa_node_id node)
+{
+    bool asked = e->options.agent->judges && (scores_by_model(e) || e->options.judged);
+    return asked && isnan(e->tree.nodes[node].expected);
+}
+
+/*
+ * Candidate 0 is the policy's likeliest click, the others are samples. Where clicks are not the model's, it
+ * is asked for its judgement alone, and the answer's click is not used.
+ */
+static sa_status think(sa_episode *e, const sa_want *want, sa_error *err)
+{
+    bool model = e->options.policy == SA_POLICY_MODEL;
+    if (!model && wants_judgement(e, want->node)) {
+        SA_TRY(add_work(e, (sa_work){.kind = SA_WORK_THINK, .node = want->node, .greedy = true}, err));
+    }
+    for (size_t i = e->tree.nodes[want->node].candidate_count; i < want->count; i++) {
+        uint32_t candidate = (uint32_t)i;
+        SA_TRY(model ? add_work(e, (sa_work){SA_WORK_THINK, want->node, candidate, i == 0, false, true}, err)
+                     : add_own_candidate(e, want->node, candidate, err));
+    }
+    return SA_OK;
+}
+
+static sa_status take_wants(sa_episode *e, sa_error *err)
+{
+    size_t count;
+    const sa_want *wants = sa_search_wants(e->search, &count);
+    for (size_t i = 0; i < count; i++) {
+        const sa_work click = {.kind = SA_WORK_CLICK, .node = wants[i].node, .candidate = wants[i].candidate};
+        SA_TRY(wants[i].kind == SA_WANT_THOUGHT ? think(e, &wants[i], err) : add_work(e, click, err));
+    }
+    return SA_OK;
+}
+
+static bool all_answered(const sa_episode *e)
+{
+    for (size_t i = 0; i < e->work_count; i++) {
+        if (e->works[i].open) {
+            return false;
+        }
+    }
+    return true;
+}
+
+sa_status sa_episode_step(sa_episode *e, sa_error *err)
+{
+    SA_ASSERT(all_answered(e));
+    e->work_count = 0;
+    while (e->work_count == 0 && !sa_search_done(e->search)) {
+        SA_TRY(sa_search_advance(e->search, err));
+        SA_TRY(take_wants(e, err));
+    }
+    return SA_OK;
+}
+
+bool sa_episode_done(const sa_episode *e)
+{
+    return sa_search_done(e->search) && all_answered(e);
+}
+
+const sa_work *sa_episode_works(const sa_episode *e, size_t *count)
+{
+    *count = e->work_count;
+    return e->works;
+}
+
+void sa_episode_stop(sa_episode *e)
+{
+    sa_search_stop(e->search);
+}
+
+const sa_mask *sa_episode_mask(const sa_episode *e, sa_node_id node)
+{
+    return &e->tree.nodes[node].mask;
+}
+
+const sa_episode_item *sa_episode_get_item(const sa_episode *e)
+{
+    return &e->item;
+}
+
+uint64_t sa_episode_key(const sa_episode *e)
+{
+    return e->key;
+}
+
+/* ---- answers ---- */
+
+/* The first answer that says something of the mask counts: candidate 0's, as works are in order. */
+static void keep_judgement(sa_episode *e, sa_node_id node, const sa_answer *read,
+                           const sa_generate_answer *answer, const sa_answer_digits *digits)
+{
+    sa_node *n = &e->tree.nodes[node];
+    if (!e->options.agent->judges || !isnan(n->expected)) {
+        return;
+    }
+    n->printed = read->has_iou ? read->iou : 0;
+    n->expected = read->has_iou ? sa_answer_expected_iou(e->options.agent, read, answer->text.bytes, digits,
+                                                         answer->tokens.ids + answer->probe_at,
+                                                         answer->probes, answer->probed)
+                                : 0;
+}
+
+sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answer *answer,
+                            const sa_answer_digits *digits, sa_error *err)
+{
+    sa_work *work = &e->works[index];
+    const char *text = answer->text.bytes != NULL ? answer->text.bytes : "";
+    sa_answer read = sa_answer_parse(e->options.agent, text, e->item.picture->height, e->item.picture->width);
+    SA_ASSERT(work->kind == SA_WORK_THINK && work->open);
+    if (!read.has_action && !work->forced) {
+        work->forced = true;
+        return SA_OK;
+    }
+    work->open = false;
+    e->counts.thoughts++;
+    e->counts.clamped += read.has_action && read.clamped;
+    e->counts.retried += work->forced && read.has_action;
+    e->counts.failed += !read.has_action;
+    keep_judgement(e, work->node, &read, answer, digits);
+    if (e->options.policy != SA_POLICY_MODEL) {
+        return SA_OK;
+    }
+    sa_parse_outcome parse = !read.has_action ? SA_PARSE_FAILED
+                             : work->forced   ? SA_PARSE_RETRIED
+                                              : SA_PARSE_OK;
+    return sa_tree_add_candidate(&e->tree, work->node, text, &read, parse, err);
+}
+
+/* ---- clicks ---- */
+
+static sa_status add_click(sa_episode *e, size_t place, const sa_action *action, sa_error *err)
+{
+    sa_click *clicks = sa_grow(e->clicks, &e->click_room, place + 1, sizeof *clicks);
+    if (clicks == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, "ask for fewer steps", "no memory for clicks");
+    }
+    e->clicks = clicks;
+    clicks[place] = (sa_click){(float)action->col, (float)action->row, action->positive};
+    return SA_OK;
+}
+
+sa_status sa_episode_prompt(sa_episode *e, size_t index, sa_prompt *prompt, const float **state,
+                            sa_error *err)
+{
+    const sa_work *work = &e->works[index];
+    size_t depth = e->tree.nodes[work->node].depth;
+    SA_TRY(add_click(e, depth, &e->tree.nodes[work->node].candidates[work->candidate].action, err));
+    for (sa_node_id n = work->node; sa_tree_action(&e->tree, n) != NULL; n = e->tree.nodes[n].parent) {
+        SA_TRY(add_click(e, --depth, sa_tree_action(&e->tree, n), err));
+    }
+    *prompt = (sa_prompt){.clicks = e->clicks, .click_count = e->tree.nodes[work->node].depth + 1};
+    *state = e->tree.nodes[work->node].state;
+    return SA_OK;
+}
+
+sa_status sa_episode_click(sa_episode *e, size_t index, sa_mask *mask, float *state, double score,
+                           sa_error *err)
+{
+    sa_work *work = &e->works[index];
+    size_t before = e->tree.count;
+    SA_ASSERT(work->kind == SA_WORK_CLICK && work->open);
+    work->open = false;
+    e->counts.clicks++;
+    SA_TRY(sa_tree_add_child(&e->tree, work->node, work->candidate, mask, state, score, err));
+    if (e->tree.count > before) {
+        judge_truth(e, (sa_node_id)before);
+    }
+    return SA_OK;
+}
+
+/* ---- the result ---- */
+
+static sa_status write_step(const sa_episode *e, sa_node_id node, sa_result_step *step, sa_error *err)
+{
+    const sa_node *n = &e->tree.nodes[node];
+    const sa_candidate *came =
+        n->parent != SA_NO_NODE ? &e->tree.nodes[n->parent].candidates[n->candidate] : NULL;
+    *step =
+        (sa_result_step){.has_action = came != NULL,
+                         .predicted_iou = isnan(n->expected) ? sa_search_score(e->search, node) : n->expected,
+                         .segmenter_score = n->segmenter_score,
+                         .parse = came != NULL ? came->parse : SA_PARSE_OK,
+                         .has_iou = !isnan(n->iou),
+                         .iou = n->iou,
+                         .node = node,
+                         .parent = n->parent};
+    if (came != NULL) {
+        step->positive = came->action.positive;
+        step->row = (int64_t)came->action.row;
+        step->col = (int64_t)came->action.col;
+    }
+    step->text = strdup(came != NULL ? came->text : "");
+    if (step->text == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
+    }
+    return sa_rle_encode(&step->mask, &n->mask, err);
+}
+
+/* The policy's last word, where it was no click: one more step, with the mask as it was. */
+static sa_status write_failure(const sa_episode *e, sa_node_id last, sa_result *r, sa_error *err)
+{
+    const sa_node *n = &e->tree.nodes[last];
+    const sa_candidate *said = n->candidate_count > 0 ? &n->candidates[0] : NULL;
+    if (said == NULL || said->parse != SA_PARSE_FAILED) {
+        return SA_OK;
+    }
+    sa_result_step *step = &r->steps[r->step_count++];
+    SA_TRY(write_step(e, last, step, err));
+    free(step->text);
+    step->has_action = false;
+    step->parse = SA_PARSE_FAILED;
+    step->text = strdup(said->text);
+    return step->text != NULL ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
+}
+
+static sa_status write_steps(const sa_episode *e, sa_result *r, sa_error *err)
+{
+    sa_node_id last = sa_search_last(e->search);
+    size_t depth = e->tree.nodes[last].depth;
+    r->steps = calloc(depth + 2, sizeof *r->steps);
+    if (r->steps == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
+    }
+    r->step_count = depth + 1;
+    for (sa_node_id n = last; n != SA_NO_NODE; n = e->tree.nodes[n].parent) {
+        SA_TRY(write_step(e, n, &r->steps[e->tree.nodes[n].depth], err));
+    }
+    return write_failure(e, last, r, err);
+}
+
+static sa_status write_tree(const sa_episode *e, sa_result *r, sa_error *err)
+{
+    r->tree = calloc(e->tree.count, sizeof *r->tree);
+    if (r->tree == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, "leave --trace out", "no memory for a result");
+    }
+    for (; r->tree_count < e->tree.count; r->tree_count++) {
+        SA_TRY(write_step(e, (sa_node_id)r->tree_count, &r->tree[r->tree_count], err));
+    }
+    return SA_OK;
+}
+
+static sa_status write_texts(const sa_episode *e, sa_result *r, sa_error *err)
+{
+    r->id = strdup(e->item.id);
+    r->image = strdup(e->item.image);
+    r->text = strdup(e->item.text);
+    return r->id != NULL && r->image != NULL && r->text != NULL
+               ? SA_OK
+               : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
+}
+
+sa_status sa_episode_result(const sa_episode *e, sa_result *r, sa_error *err)
+{
+    sa_node_id kept = sa_search_kept(e->search);
+    *r = (sa_result){.height = e->item.picture->height, .width = e->item.picture->width};
+    sa_status status = write_texts(e, r, err);
+    if (status == SA_OK) {
+        status = sa_rle_encode(&r->mask, &e->tree.nodes[kept].mask, err);
+    }
+    if (status == SA_OK) {
+        status = write_steps(e, r, err);
+    }
+    if (status == SA_OK && e->options.trace) {
+        status = write_tree(e, r, err);
+    }
+    if (status != SA_OK) {
+        sa_result_free(r);
+        return status;
+    }
+    r->step = e->tree.nodes[kept].depth;
+    r->score = r->steps[r->step].predicted_iou;
+    return SA_OK;
+}
+
+sa_episode_counts sa_episode_get_counts(const sa_episode *e)
+{
+    sa_episode_counts counts = e->counts;
+    counts.nodes = e->tree.count;
+    counts.merged = e->tree.merged;
+    return counts;
+}

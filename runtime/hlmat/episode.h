@@ -1,0 +1,99 @@
+/*
+ * One item on its way from picture and text to a mask: the environment of HLMAT.md (state, click, transition,
+ * reward) with a search in it. It asks for the work of models, is handed what they say, and never waits:
+ *
+ *   open (picture, text, masks) -> [ step -> works: THINK (policy), CLICK (segmenter) -> each is answered ]
+ *        -> done -> result
+ *
+ * What needs no model (the simulated annotator, random clicks, true IoUs) is done inside. Nothing in it
+ * depends on what else runs: what is random is keyed by (seed, id, node, candidate).
+ */
+#ifndef SA_HLMAT_EPISODE_H
+#define SA_HLMAT_EPISODE_H
+
+#include "runtime/engine/generate.h"
+#include "runtime/hlmat/annotator.h"
+#include "runtime/hlmat/search.h"
+#include "runtime/models/segmenter.h"
+
+typedef struct sa_episode sa_episode;
+
+/* Who says where to click. */
+typedef enum {
+    SA_POLICY_MODEL,
+    SA_POLICY_ANNOTATOR, /* F_sim; needs the truth */
+    SA_POLICY_RANDOM,    /* any pixel, either sign */
+} sa_policy;
+
+typedef struct {
+    const sa_agent *agent;
+    sa_policy policy;
+    const char *search; /* a name of search.h */
+    sa_search_options options;
+    bool judged; /* the policy's IoU is wanted of every state that is told, whatever the scores are */
+    uint64_t seed;
+    bool trace; /* the result tells the whole tree */
+} sa_episode_options;
+
+typedef struct {
+    const char *id, *image, *text;
+    const sa_image *picture; /* stays as it is until the episode is closed */
+    const sa_mask *mask;     /* to start from; NULL: empty */
+    const sa_mask *truth;    /* or NULL */
+} sa_episode_item;
+
+/* `state_size` floats are fed back to the segmenter (0: nothing); `root_state`, taken over, is the root's. */
+sa_status sa_episode_open(sa_episode **episode, const sa_episode_options *options,
+                          const sa_episode_item *item, size_t state_size, float *root_state, sa_error *err);
+void sa_episode_close(sa_episode *episode);
+
+typedef enum { SA_WORK_THINK, SA_WORK_CLICK } sa_work_kind;
+
+typedef struct {
+    sa_work_kind kind;
+    sa_node_id node;
+    uint32_t candidate;
+    bool greedy; /* THINK: the likeliest answer; else a sample */
+    bool forced; /* THINK: in the agent's form, since an answer was none that we read */
+    bool open;   /* not answered yet */
+} sa_work;
+
+/* When no work is open: goes on until there is some, or it is done. */
+sa_status sa_episode_step(sa_episode *episode, sa_error *err);
+bool sa_episode_done(const sa_episode *episode);
+/* Works of one node follow each other. Valid until the next step. */
+const sa_work *sa_episode_works(const sa_episode *episode, size_t *count);
+/* Time is up: no more clicks. */
+void sa_episode_stop(sa_episode *episode);
+
+/* What a THINK is about: the mask that is painted on the picture; the key of what is random. */
+const sa_mask *sa_episode_mask(const sa_episode *episode, sa_node_id node);
+const sa_episode_item *sa_episode_get_item(const sa_episode *episode);
+uint64_t sa_episode_key(const sa_episode *episode);
+
+/*
+ * The answer to work number `index`, a THINK. An answer that is no click leaves the work open, forced from
+ * now on, once; then it is recorded as failed.
+ */
+sa_status sa_episode_answer(sa_episode *episode, size_t index, const sa_generate_answer *answer,
+                            const sa_answer_digits *digits, sa_error *err);
+
+/* What a CLICK is: clicks since the root, the new one last; valid until the next call. */
+sa_status sa_episode_prompt(sa_episode *episode, size_t index, sa_prompt *prompt, const float **state,
+                            sa_error *err);
+/* Its mask and, if states are fed back, its state, both taken over. */
+sa_status sa_episode_click(sa_episode *episode, size_t index, sa_mask *mask, float *state, double score,
+                           sa_error *err);
+
+/* What became of it, once it is done; the caller frees the result. */
+sa_status sa_episode_result(const sa_episode *episode, sa_result *result, sa_error *err);
+
+typedef struct {
+    size_t thoughts, clicks; /* works of models */
+    size_t retried, failed;  /* answers that were no click: then one in the agent's form, or still none */
+    size_t clamped;          /* clicks outside of the picture */
+    size_t nodes, merged;
+} sa_episode_counts;
+sa_episode_counts sa_episode_get_counts(const sa_episode *episode);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * Runs episodes with the models of an agent, many at a time and in step: what all of them want of the policy
+ * goes through it together, then what they want of the segmenter, and so on.
+ *
+ *   items -> [ picture -> encode -> episode: ( think together -> click together ) ... ] -> results
+ *
+ * What becomes of an item does not depend on the others, nor on how many run at a time. An item that fails
+ * (its picture, its text) ends alone; a device that fails ends all.
+ */
+#ifndef SA_HLMAT_RUNNER_H
+#define SA_HLMAT_RUNNER_H
+
+#include "runtime/data/item.h"
+#include "runtime/device/device.h"
+#include "runtime/hlmat/episode.h"
+
+typedef struct sa_runner sa_runner;
+
+typedef struct {
+    sa_dtype precision;
+    size_t batch;                /* items at a time, >= 1 */
+    size_t max_pixels, max_side; /* of one picture */
+    sa_episode_options episode;
+    double seconds;   /* of one item at most; 0: no limit. Its results then depend on the machine */
+    bool uses_mask;   /* episodes start from the items' masks, which they must have */
+    bool uses_truth;  /* the items' true masks are read where there are any */
+    bool needs_truth; /* an item without is one that failed */
+} sa_runner_options;
+
+/* Opens the models that the options need: the policy only if it is asked anything. */
+sa_status sa_runner_open(sa_runner **runner, sa_device *device, const sa_runner_options *options,
+                         sa_error *err);
+void sa_runner_close(sa_runner *runner);
+
+/* Device memory of the models and their work. */
+typedef struct {
+    size_t segmenter, policy;
+} sa_runner_memory;
+sa_runner_memory sa_runner_get_memory(const sa_runner *runner);
+
+/* Who brings items and takes results, in the order in which they get ready. */
+typedef struct {
+    void *context;
+    /* The next item, which stays as it is until it is finished or has failed; NULL: no more. */
+    const sa_item *(*next)(void *context, size_t *index);
+    sa_status (*finished)(void *context, size_t index, const sa_result *result, sa_error *err);
+    sa_status (*failed)(void *context, size_t index, const sa_error *why, sa_error *err);
+    bool (*interrupted)(void *context);
+} sa_runner_client;
+
+typedef struct {
+    size_t items, failed;
+    size_t pictures; /* encoded */
+    size_t seen;     /* painted pictures that the policy looked at */
+    sa_episode_counts of_episodes;
+    double decode, encode, think, click; /* seconds */
+} sa_runner_counts;
+
+/* Runs until there are no more items. SA_INTERRUPTED; else what ended the whole. */
+sa_status sa_runner_run(sa_runner *runner, const sa_runner_client *client, sa_runner_counts *counts,
+                        sa_error *err);
+
+#endif
