@@ -324,12 +324,14 @@ typedef struct {
  * embed: rows of a table.
  *   y[r,:] = table[ids[r],:]
  *   table [V,D] T in    ids [rows] i32 in, device memory, 0 <= ids[r] < V    y [rows,D] f32 out
+ *   packed: the table stands as gemm_pack made it of [V,D], so that a head that is the embedding is held once
  * Moves rows*D*(size(T) + 4) bytes.
  */
 typedef struct {
     size_t rows, d, vocabulary;
     const int32_t *ids;
     const void *table;
+    bool packed;
     sa_dtype dtype;
     float *y;
 } sa_embed_args;

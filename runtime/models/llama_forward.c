@@ -121,6 +121,7 @@ void llama_forward(sa_llama *llama)
                                         .vocabulary = c->vocabulary,
                                         .ids = b->integers,
                                         .table = w->embed,
+                                        .packed = w->embed_packed,
                                         .dtype = t,
                                         .y = b->x});
     place_embeddings(llama);

@@ -28,7 +28,8 @@ typedef struct {
 } llama_layer;
 
 typedef struct {
-    void *embed;        /* [V, D] t */
+    void *embed; /* [V, D] t; of a tied head, head.w */
+    bool embed_packed;
     float *rope;        /* [context, d]: cos(d/2) | sin(d/2) */
     llama_layer *layer; /* [layers] */
     sa_norm norm;

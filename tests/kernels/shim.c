@@ -437,7 +437,9 @@ static void shim_embed(sa_stream *stream, const sa_embed_args *given)
     call c = call_on(stream);
     sa_embed_args args = *given;
     take(&c, &args.ids, args.rows * sizeof(int32_t), IN);
-    take(&c, &args.table, args.vocabulary * args.d * sa_dtype_size(args.dtype), IN);
+    size_t plain = args.vocabulary * args.d * sa_dtype_size(args.dtype);
+    take(&c, &args.table, args.packed ? c.ops->gemm_packed_bytes(args.vocabulary, args.d, args.dtype) : plain,
+         IN);
     take(&c, &args.y, args.rows * args.d * sizeof(float), OUT);
     send(&c);
     c.ops->embed(stream, &args);
