@@ -2,7 +2,8 @@
  * embed on the GPU: contract in kernels.h. First kernel of the language model: tokens -> rows.
  *
  * Grid (rows, pieces of d), 128 threads; a thread copies 4 neighbouring values at a time where rows allow it
- * (one access each way), else one: so it does with a table packed for an f32 gemm, which is transposed. Moves d * (size + 4) bytes a row, and the id once a warp.
+ * (one access each way), else one: so it does with a table packed for an f32 gemm, which is transposed. Moves
+ * d * (size + 4) bytes a row, and the id once a warp.
  */
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/embed.h"

@@ -57,6 +57,7 @@ sa_status sa_ask_engine_open(sa_ask_engine *engine, const sa_cli *cli, const sa_
     *engine = (sa_ask_engine){0};
     SA_TRY(sa_cli_open_device(cli, &engine->device, err));
     sa_status status = open_chat(engine, cli, o->model, &options, err);
+    /* a GPU that auto chose and that is too small: the CPU has more memory, if less speed */
     if (status != SA_OK && sa_cli_falls_back(cli, &engine->device, err)) {
         status = open_chat(engine, cli, o->model, &options, err);
     }
@@ -183,6 +184,7 @@ static sa_status read_images(question *q, sa_error *err)
     return SA_OK;
 }
 
+/* Only what a picture's marker and ids can be; whether the model knows an id, it says itself. */
 static sa_status take_ids(const char *file, const json_t *list, sa_tokens *out, sa_error *err)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -229,7 +231,7 @@ static void print_text(void *context, size_t index, const char *bytes, size_t si
     (void)context;
     (void)index;
     fwrite(bytes, 1, size, stdout);
-    fflush(stdout);
+    fflush(stdout); /* token by token, as it comes */
 }
 
 static sa_status ask_question(question *q, sa_error *err)
@@ -250,7 +252,7 @@ static sa_status ask_question(question *q, sa_error *err)
                                          .interrupted = sa_ask_interrupted};
     sa_status status = sa_chat_answer(q->engine.chat, &request, 1, &q->engine.options, &watcher, &q->answer,
                                       &q->vision, err);
-    if (!q->cli->common.json && q->answer.tokens.count > 0) {
+    if (!q->cli->common.json && q->answer.tokens.count > 0) { /* also behind an answer that broke off */
         printf("\n");
     }
     SA_TRY(status);

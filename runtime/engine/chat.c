@@ -1,3 +1,8 @@
+/*
+ * The parts of a model put together: opened in the order in which a mistake is cheapest to find
+ * (configuration, tokenizer, template, only then weights), and, for every call, pictures seen before prompts
+ * are generated from.
+ */
 #include "runtime/engine/chat.h"
 
 #include <stdio.h>
@@ -120,6 +125,7 @@ static sa_status open_reading(sa_chat *chat, sa_llama_options *text, sa_error *e
     return sa_llama_open(&chat->llama, chat->device, chat->path, text, err);
 }
 
+/* Names of templates are no part of a model directory; what the tokenizer was trained to mark is. */
 static const char *suitable_template(const sa_chat *chat, bool sees)
 {
     static const char mark[] = "<|im_start|>";

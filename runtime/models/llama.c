@@ -277,6 +277,8 @@ double sa_llama_flops(const sa_llama *llama, size_t length, bool with_logits)
 
 /* -- A forward's items -- */
 
+/* An id outside of the table would be read from somebody else's memory: it is looked at before anything runs.
+ */
 static sa_status check_tokens(const sa_llama *llama, const sa_llama_item *item, size_t index, sa_error *err)
 {
     for (size_t t = 0; t < item->count; t++) {
@@ -327,6 +329,10 @@ static void put_rows(sa_llama *llama, const sa_llama_item *item, size_t row)
     }
 }
 
+/*
+ * All items' integers in one block, so that one upload brings them: a forward of one token is short, and a
+ * second upload would be a large part of it.
+ */
 static void put_items(sa_llama *llama, const sa_llama_item *items, size_t count)
 {
     llama_step *step = &llama->step;

@@ -155,11 +155,12 @@ static sa_dtype common_dtype(const sa_tensor_pair *parts, size_t count)
 {
     sa_dtype dtype = parts[0].weight->dtype;
     for (size_t i = 1; i < count; i++) {
-        dtype = parts[i].weight->dtype == dtype ? dtype : SA_F32;
+        dtype = parts[i].weight->dtype == dtype ? dtype : SA_F32; /* holds any of the others exactly */
     }
     return dtype == SA_F64 ? SA_F32 : dtype;
 }
 
+/* One bias for the whole: parts without one get zeros, which change nothing. None at all stays none. */
 static float *load_joined_bias(sa_loader *loader, const sa_tensor_pair *parts, size_t count, size_t n)
 {
     float *host = sa_load_host(loader, n * sizeof(float)), *at = host;
