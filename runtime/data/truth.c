@@ -1,7 +1,12 @@
+/*
+ * Masks of items are read one at a time, as their results come by: a hundred thousand of them would not fit,
+ * and most evaluations need each once.
+ */
 #include "runtime/data/truth.h"
 
 #include <string.h>
 
+/* The ids belong to the items, which outlive the table. */
 static sa_status index_items(sa_truths *truths, sa_error *err)
 {
     bool good = true;
@@ -39,6 +44,7 @@ const sa_item *sa_truths_item(const sa_truths *truths, const char *id)
     return entry != NULL ? &truths->items.items[entry->number] : NULL;
 }
 
+/* The truth as a PNG. */
 static sa_status read_picture(const sa_mask_source *source, const sa_result *result, const char *name,
                               sa_rle *truth, sa_error *err)
 {

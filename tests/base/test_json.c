@@ -501,9 +501,27 @@ static void test_writer_bugs_abort(void **state)
     assert_true(check_aborts(nest_too_deep));
 }
 
+/* json.dumps({"a": [1, 0.5, "naïve \u2028 😀 \x7f \t/"], "b": {}, "é": None}) */
+static void test_python_style(void **state)
+{
+    (void)state;
+    json_t *value = parse_good("{\"a\":[1,0.5,\"na\xc3\xafve \\u2028 \xf0\x9f\x98\x80 \x7f \\t/\"],"
+                               "\"b\":{},\"\xc3\xa9\":null}");
+    memory m;
+    memory_open(&m);
+    m.writer = sa_json_writer_python(m.stream);
+    sa_json_value(&m.writer, value);
+    fflush(m.stream);
+    assert_string_equal(m.text, "{\"a\": [1, 0.5, \"na\\u00efve \\u2028 \\ud83d\\ude00 \\u007f \\t/\"], "
+                                "\"b\": {}, \"\\u00e9\": null}");
+    memory_close(&m);
+    json_decref(value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_python_style),
         cmocka_unit_test(test_good_values),
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_depth),
