@@ -10,6 +10,7 @@
 #include "bench/bench.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/philox.h"
+#include "runtime/base/sizes.h"
 #include "runtime/cli/machine.h"
 #include "runtime/models/llama.h"
 
@@ -73,11 +74,6 @@ static sa_status run_decode(void *context, sa_error *err)
 
 /* ---- setting up ---- */
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static sa_status open_model(bench *b, sa_error *err)
 {
     sa_llama_config config;
@@ -88,7 +84,7 @@ static sa_status open_model(bench *b, sa_error *err)
     SA_TRY(sa_cli_open_device(b->cli, &b->device, err));
     SA_TRY(sa_cli_choose_precision(b->cli, b->device, &b->precision, err));
     SA_TRY(sa_stream_open(&b->stream, b->device, err));
-    b->prompt = least(PROMPT, config.positions - 1);
+    b->prompt = sa_least(PROMPT, config.positions - 1);
     b->pages = (b->prompt + 1 + SA_KV_PAGE - 1) / SA_KV_PAGE;
     b->sequences = batches[CASES - 1];
     const sa_llama_options options = {.precision = b->precision,
