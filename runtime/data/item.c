@@ -209,7 +209,7 @@ static sa_status read_file(item_reader *r, sa_error *err)
     }
     sa_file_map map;
     SA_TRY(sa_file_map_open(&map, r->path, err));
-    sa_status status = read_bytes(r, (const char *)map.bytes, map.size, err);
+    sa_status status = read_bytes(r, map.size > 0 ? (const char *)map.bytes : "", map.size, err);
     sa_status whole = sa_file_map_check(&map, status == SA_OK ? err : NULL);
     sa_file_map_close(&map);
     return status != SA_OK ? status : whole;

@@ -58,7 +58,7 @@ typedef struct {
 } sa_items_options;
 
 /*
- * Reads an input: a file ("-" is standard input, except for COCO's kinds, which are read twice) or a folder.
+ * Reads an input: a file ("-" is standard input) or a folder.
  *
  *   manifest   one object a line: "id" (text or integer; missing: the line's number), "image", "text", and
  *              optional "mask", "gt" (RLE, polygons, or the path of a PNG), "height", "width", "meta"

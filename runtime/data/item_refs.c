@@ -41,7 +41,8 @@ static sa_status open_instances(reader *at, sa_error *err)
         }
     }
     SA_TRY(sa_file_map_open(&at->map, at->path, err));
-    return coco_open(&at->coco, at->path, (const char *)at->map.bytes, at->map.size, true, err);
+    const char *text = at->map.size > 0 ? (const char *)at->map.bytes : ""; /* an empty file has no map */
+    return coco_open(&at->coco, at->path, text, at->map.size, true, err);
 }
 
 static sa_status close_instances(reader *at, sa_status status, sa_error *err)

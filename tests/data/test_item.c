@@ -385,6 +385,8 @@ static void test_bad_refs(void **state)
     refuse(scratch_path(state, "refs"), &plain, SA_BAD_INPUT, "COCO instances that belong to");
     const sa_items_options other = {.instances = scratch_write_text(state, "bad.json", "{\"images\":[{]")};
     refuse(scratch_path(state, "refs"), &other, SA_BAD_INPUT, "cut off or damaged");
+    scratch_write_text(state, "bad.json", "");
+    refuse(scratch_path(state, "refs"), &other, SA_BAD_INPUT, "cut off or damaged");
 }
 
 static void test_bad_coco(void **state)
