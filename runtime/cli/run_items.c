@@ -34,18 +34,17 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
         {"max-side", SA_OPTION_INTEGER, &o->max_side, "N", "most pixels of a side", "65535", 1, most_side},
         {"dry-run", SA_OPTION_FLAG, &o->dry_run, NULL,
          "check every input and the models, say what memory they take, and end", NULL, 0, 0},
+        {"steps", SA_OPTION_INTEGER, &o->steps, "T", "most clicks in a row; 0: the agent's", "0", 0, 1000},
+        {"temperature", SA_OPTION_REAL, &o->temperature, "X",
+         "of all candidates of a state but the first, the likeliest; default: the agent's, or 1 where there "
+         "are candidates to sample",
+         NULL, 0, 100},
         {"trace", SA_OPTION_FLAG, &o->trace, NULL, "results tell the whole search, not the kept line alone",
          NULL, 0, 0},
         {"search", SA_OPTION_CHOICE, &o->search, "greedy|prm-stop|prm-greedy|beam|best-first|mcts",
          "how states are searched; default: the agent's", NULL, 0, 0},
-        {"steps", SA_OPTION_INTEGER, &o->steps, "T", "most clicks in a row; 0: the agent's", "0", 0, 1000},
         {"candidates", SA_OPTION_INTEGER, &o->candidates, "K", "clicks tried in a state; 0: the agent's", "0",
          0, 256},
-        {"temperature", SA_OPTION_REAL, &o->temperature, "X",
-         "of all candidates of a state but the first, the likeliest; default: the agent's, or 1 where there "
-         "are "
-         "candidates to sample",
-         NULL, 0, 100},
         {"beam", SA_OPTION_INTEGER, &o->beam, "N", "states kept at each depth; 0: as many as candidates", "0",
          0, 4096},
         {"budget", SA_OPTION_INTEGER, &o->budget, "N",
@@ -66,8 +65,10 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "who clicks: the agent's model, the simulated annotator (needs \"gt\"), or nobody in particular",
          "model", 0, 0},
     };
-    enum { SHARED = 12 };
-    size_t count = kind->judges_only ? SHARED : sizeof all / sizeof all[0];
+    enum { SHARED = 12, WITH_STEPS = 15 };
+    size_t count = kind->judges_only      ? SHARED
+                   : kind->policy != NULL ? WITH_STEPS
+                                          : sizeof all / sizeof all[0];
     _Static_assert(sizeof all / sizeof all[0] == SA_RUN_OPTIONS, "the table's size");
     memcpy(table, all, count * sizeof *all);
     return count;
@@ -92,11 +93,13 @@ static int place_in(const char *value, const char *const *list)
 /* What the command line leaves open is the agent's. */
 static void complete(sa_run_options *o, const sa_run_kind *kind, sa_agent *agent)
 {
-    o->search = o->search != NULL ? o->search : agent->search;
-    o->score = o->score != NULL ? o->score : agent->judges ? "expected" : "segmenter";
-    o->policy = o->policy != NULL ? o->policy : "model";
+    bool fixed = kind->policy != NULL;
+    o->search = fixed ? "greedy" : o->search != NULL ? o->search : agent->search;
+    o->score = fixed ? "truth" : o->score != NULL ? o->score : agent->judges ? "expected" : "segmenter";
+    o->policy = fixed ? kind->policy : o->policy != NULL ? o->policy : "model";
+    o->start = o->start != NULL ? o->start : "empty";
     o->steps = kind->judges_only ? 0 : o->steps != 0 ? o->steps : agent->steps;
-    o->candidates = o->candidates != 0 ? o->candidates : agent->candidates;
+    o->candidates = fixed ? 1 : o->candidates != 0 ? o->candidates : agent->candidates;
     if (kind->judges_only) {
         o->search = "greedy";
     }
@@ -159,7 +162,7 @@ static void show_progress(job *j)
     sa_progress_update(&j->progress, (long long)++j->done);
 }
 
-static sa_status write_result(void *context, size_t index, const sa_result *result, sa_error *err)
+static sa_status write_result(void *context, size_t index, sa_result *result, sa_error *err)
 {
     job *j = context;
     char *line = NULL;
@@ -167,6 +170,9 @@ static sa_status write_result(void *context, size_t index, const sa_result *resu
     FILE *stream = open_memstream(&line, &size);
     if (stream == NULL) {
         return sa_fail(err, SA_NO_ROOM, result->id, "lower --batch", "no memory for a result");
+    }
+    if (j->kind->edit != NULL) {
+        j->kind->edit(j->options, result);
     }
     sa_json_writer w = sa_json_writer_on(stream);
     sa_status status = sa_result_write(result, &w, err);
@@ -218,6 +224,7 @@ static sa_status put_bad_items(job *j, sa_error *err)
 static sa_runner_options runner_options(const job *j, sa_dtype precision)
 {
     static const char *const policies[] = {"model", "annotator", "random", NULL};
+    static const char *const starts[] = {"empty", "given", "box", "clicks", NULL};
     static const char *const scores[] = {"expected", "printed", "segmenter", "truth", NULL};
     const sa_run_options *o = j->options;
     sa_policy policy = (sa_policy)place_in(o->policy, policies);
@@ -228,7 +235,7 @@ static sa_runner_options runner_options(const job *j, sa_dtype precision)
                                       .budget = (size_t)o->budget,
                                       .patience = (size_t)o->patience,
                                       .exploration = o->exploration,
-                                      .enough = 2,
+                                      .enough = o->enough != 0 ? o->enough : 2,
                                       .score = score};
     return (sa_runner_options){
         .precision = precision,
@@ -236,14 +243,14 @@ static sa_runner_options runner_options(const job *j, sa_dtype precision)
         .max_pixels = (size_t)o->max_pixels,
         .max_side = (size_t)o->max_side,
         .seconds = o->seconds,
-        .uses_mask = j->kind->uses_mask,
+        .start = j->kind->uses_mask ? SA_START_GIVEN : (sa_runner_start)place_in(o->start, starts),
         .uses_truth = true,
-        .needs_truth = policy == SA_POLICY_ANNOTATOR || score == SA_SCORE_TRUTH,
+        .needs_truth = j->kind->needs_truth || policy == SA_POLICY_ANNOTATOR || score == SA_SCORE_TRUTH,
         .episode = {.agent = &j->agent,
                     .policy = j->kind->judges_only ? SA_POLICY_RANDOM : policy,
                     .search = o->search,
                     .options = search,
-                    .judged = policy == SA_POLICY_MODEL,
+                    .judged = policy == SA_POLICY_MODEL && j->kind->policy == NULL,
                     .seed = (uint64_t)j->cli->common.seed,
                     .trace = o->trace},
     };

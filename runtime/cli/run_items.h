@@ -18,6 +18,9 @@ typedef struct {
     int64_t limit, batch, max_pixels, max_side;
     double temperature, exploration, seconds; /* temperature < 0: the agent's */
     bool trace, dry_run;
+    /* Of commands for which the truth is known: */
+    const char *start;       /* "empty", "box", "clicks"; NULL: empty */
+    double enough, min_gain; /* trajectories end at this IoU, and before a click that gains less */
 } sa_run_options;
 
 /* What differs between the commands. */
@@ -25,6 +28,9 @@ typedef struct {
     const char *command; /* "annotate" */
     bool uses_mask;      /* starts from the items' masks */
     bool judges_only;    /* no clicks: the given mask's score is the result */
+    bool needs_truth;    /* items have to have it */
+    const char *policy;  /* if it is not to be chosen; goes with one search, greedy, scored by the truth */
+    void (*edit)(const sa_run_options *options, sa_result *result); /* before a row is written; or NULL */
 } sa_run_kind;
 
 /* The options that all of them have, for a command's table; the first `count` places of it. */

@@ -154,8 +154,18 @@ static void put_number(const table *t, double value)
     sa_csv_text(t->stream, text, 0);
 }
 
+static void put_interval(const table *t, const sa_figure *f)
+{
+    fputs("[", t->stream);
+    put_number(t, f->low);
+    fputs(", ", t->stream);
+    put_number(t, f->high);
+    fputs("]", t->stream);
+}
+
 static void put_row(const table *t, const char *name, const sa_figure *f)
 {
+    bool markdown = t->style == SA_TABLE_MARKDOWN;
     if (t->style == SA_TABLE_CSV) {
         sa_csv_text(t->stream, name, 1);
         put_number(t, f->value);
@@ -164,15 +174,13 @@ static void put_row(const table *t, const char *name, const sa_figure *f)
         sa_csv_end(t->stream);
         return;
     }
-    bool markdown = t->style == SA_TABLE_MARKDOWN;
     fprintf(t->stream, markdown ? "| %s | " : "%-28s ", name);
     put_number(t, f->value);
     fputs(markdown ? " | " : "  ", t->stream);
-    fputs("[", t->stream);
-    put_number(t, f->low);
-    fputs(", ", t->stream);
-    put_number(t, f->high);
-    fputs(markdown ? "] |\n" : "]\n", t->stream);
+    if (!isnan(f->low)) {
+        put_interval(t, f);
+    }
+    fputs(markdown ? " |\n" : "\n", t->stream);
 }
 
 static void put_count(const table *t, const char *name, size_t count)

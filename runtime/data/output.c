@@ -297,14 +297,14 @@ static sa_status resume(sa_output *o, sa_error *err)
     return sa_run_write(o->directory, o->run, "running", NULL, NULL, err);
 }
 
-/* Rows of a file that a finished run has left. */
+/* Rows of a file that a finished run has left; half a row counts as one too many. */
 static sa_status count_rows(const sa_append_file *f, size_t *rows, sa_error *err)
 {
     sa_file_map map;
     SA_TRY(sa_file_map_open(&map, f->path, err));
     *rows = 0;
     for (size_t i = 0; i < map.size; i++) {
-        *rows += map.bytes[i] == '\n';
+        *rows += map.bytes[i] == '\n' || i + 1 == map.size;
     }
     sa_file_map_close(&map);
     return SA_OK;

@@ -137,9 +137,16 @@ static bool is_free(const difference_list *list, const char *where, const char *
 
 static void value_text(const json_t *value, char out[VALUE_ROOM])
 {
-    char *text = value != NULL ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    snprintf(out, VALUE_ROOM, "%s", value == NULL ? "(missing)" : text != NULL ? text : "(?)");
-    if (text != NULL && strlen(text) >= VALUE_ROOM) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = value != NULL ? open_memstream(&text, &size) : NULL;
+    if (stream != NULL) {
+        sa_json_writer w = sa_json_writer_on(stream);
+        sa_json_value(&w, value);
+        fclose(stream);
+    }
+    snprintf(out, VALUE_ROOM, "%s", text != NULL ? text : "(missing)");
+    if (size >= VALUE_ROOM) {
         memcpy(out + VALUE_ROOM - 4, "...", 4);
     }
     free(text);

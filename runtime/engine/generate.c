@@ -377,6 +377,9 @@ static void end_answer(job *j, run *r, sa_stop_reason reason, size_t end)
     sa_generate_answer *answer = &j->answers[r->index];
     show(j, r, end);
     answer->text.size = end;
+    if (answer->text.bytes != NULL) {
+        answer->text.bytes[end] = '\0'; /* a stop text may stand there */
+    }
     answer->stop = reason;
     answer->decode = sa_clock_seconds() - r->answered;
     r->over = true;

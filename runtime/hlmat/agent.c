@@ -1,11 +1,12 @@
 #include "runtime/hlmat/agent.h"
 
-#include <math.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
+#include "runtime/hlmat/search.h"
 
 enum { FILE_LIMIT = 1 << 20 };
 
@@ -105,7 +106,7 @@ static sa_status get_path(const json_t *object, const sa_agent *a, const char *d
 
 static sa_status read_color(const json_t *list, const char *file, uint8_t color[3], sa_error *err)
 {
-    if (list == NULL) {
+    if (list == NULL || json_is_null(list)) {
         return SA_OK;
     }
     for (size_t i = 0; i < 3; i++) {
@@ -139,6 +140,31 @@ static sa_status read_overlay(sa_agent *a, const json_t *object, sa_error *err)
     return SA_OK;
 }
 
+/* What an answer is told by begins with a letter: spaces are passed over where answers are read (answer.h),
+ * and may stand in front of each. */
+static sa_status check_words(const char *file, const char *key, const char *words, sa_error *err)
+{
+    return words[0] != '\0' && !isspace((unsigned char)words[0])
+               ? SA_OK
+               : sa_fail(err, SA_BAD_INPUT, file, "write the words that an answer has",
+                         "key \"%s\" is empty, or begins with a space", key);
+}
+
+/* Does one hold the other, as answers are read: without its spaces? */
+static bool holds(const char *one, const char *other)
+{
+    char squeezed[2][SA_AGENT_WORDS];
+    for (int i = 0; i < 2; i++) {
+        char *to = squeezed[i];
+        for (const char *from = i == 0 ? one : other; *from != '\0'; from++) {
+            *to = *from;
+            to += !isspace((unsigned char)*from);
+        }
+        *to = '\0';
+    }
+    return strstr(squeezed[0], squeezed[1]) != NULL;
+}
+
 static sa_status read_action(sa_agent *a, const json_t *object, sa_error *err)
 {
     static const char *const keys[] = {"positive", "negative", "order", "scale", "rounding", NULL};
@@ -153,9 +179,9 @@ static sa_status read_action(sa_agent *a, const json_t *object, sa_error *err)
     }
     a->action.row_first = !column_first;
     a->action.rounding = floors ? SA_ROUND_FLOOR : SA_ROUND_HALF_EVEN;
-    if (a->action.positive[0] == '\0' || a->action.negative[0] == '\0' ||
-        strstr(a->action.positive, a->action.negative) != NULL ||
-        strstr(a->action.negative, a->action.positive) != NULL) {
+    SA_TRY(check_words(a->file, "positive", a->action.positive, err));
+    SA_TRY(check_words(a->file, "negative", a->action.negative, err));
+    if (holds(a->action.positive, a->action.negative) || holds(a->action.negative, a->action.positive)) {
         return sa_fail(err, SA_BAD_INPUT, a->file, "use two words of which neither holds the other",
                        "positive and negative clicks cannot be told apart");
     }
@@ -173,8 +199,8 @@ static sa_status read_prm(sa_agent *a, const json_t *object, sa_error *err)
     SA_TRY(get_text(object, a->file, "prefix", a->prm.prefix, SA_AGENT_WORDS, err));
     SA_TRY(get_int(object, a->file, "scale", 1, 100, &a->prm.scale, err));
     SA_TRY(get_int(object, a->file, "decimals", 0, 6, &a->prm.decimals, err));
-    if (a->prm.prefix[0] == '\0' || (a->prm.scale != 1 && a->prm.scale != 100) ||
-        (a->prm.scale == 1 && a->prm.decimals == 0)) {
+    SA_TRY(check_words(a->file, "prefix", a->prm.prefix, err));
+    if ((a->prm.scale != 1 && a->prm.scale != 100) || (a->prm.scale == 1 && a->prm.decimals == 0)) {
         return sa_fail(err, SA_BAD_INPUT, a->file, "the scale is 1 (with decimals) or 100",
                        "key \"prm\" does not say how an IoU is written");
     }
@@ -187,6 +213,10 @@ static sa_status read_search(sa_agent *a, const json_t *object, sa_error *err)
     SA_TRY(get_int(object, a->file, "candidates", 1, 256, &a->candidates, err));
     snprintf(a->search, sizeof a->search, "%s", a->judges ? "prm-stop" : "greedy");
     SA_TRY(get_text(object, a->file, "search", a->search, sizeof a->search, err));
+    if (!sa_search_exists(a->search)) {
+        return sa_fail(err, SA_BAD_INPUT, a->file, sa_search_list(),
+                       "key \"search\" is \"%s\", and there is no such", a->search);
+    }
     SA_TRY(sa_json_get_real(object, a->file, "temperature", false, &a->temperature, err));
     SA_TRY(sa_json_get_real(object, a->file, "mask_threshold", false, &a->mask_threshold, err));
     SA_TRY(get_bool(object, a->file, "previous_mask", &a->previous_mask, err));

@@ -49,10 +49,10 @@ typedef struct {
 
 /*
  * Reads agent.json, or the one in a directory. SA_BAD_INPUT: unknown keys, values out of range, a model that
- * is not there. What the file leaves out is, in the order above: the directory's name, "policy", "segmenter",
- * "plain", "{image}{text}", green at 0.5 truncated, no JPEG, "Positive point:", "Negative point:", "row,col",
- * 1000, "half-even", no PRM ("Current IOU:", 100, 0 where "prm" has no such key), 7, 1, "prm-stop" ("greedy"
- * without a PRM), 0, 0, true.
+ * is not there, no such search. What the file leaves out is, in the order above: "agent", "policy",
+ * "segmenter", "plain", "{image}{text}", green at 0.5 truncated, no JPEG, "Positive point:", "Negative
+ * point:", "row,col", 1000, "half-even", no PRM ("Current IOU:", 100, 0 where "prm" has no such key), 7, 1,
+ * "prm-stop" ("greedy" without a PRM), 0, 0, true.
  */
 sa_status sa_agent_read(sa_agent *agent, const char *path, sa_error *err);
 

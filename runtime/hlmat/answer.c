@@ -56,19 +56,28 @@ static bool read_whole(const char **at, long *out)
     return good;
 }
 
-/* The first "(number, number" behind `at`. */
+/* The first "(number, number)" behind `at`, with more numbers or not: a fraction, or one that was cut off,
+ * would be another place. */
 static bool read_place(const char *at, long place[2])
 {
+    size_t count = 0;
     at = strchr(at, '(');
     if (at == NULL) {
         return false;
     }
-    at++;
-    if (!read_whole(&at, &place[0])) {
-        return false;
-    }
-    at = skip_spaces(at);
-    return *at++ == ',' && read_whole(&at, &place[1]);
+    do {
+        long number;
+        at++;
+        if (!read_whole(&at, &number)) {
+            return false;
+        }
+        if (count < 2) {
+            place[count] = number;
+        }
+        count++;
+        at = skip_spaces(at);
+    } while (*at == ',');
+    return *at == ')' && count >= 2;
 }
 
 static size_t to_pixel(const sa_agent *agent, long number, size_t side, bool *clamped)
@@ -98,7 +107,14 @@ static void read_action(const sa_agent *agent, const char *text, size_t height, 
     out->action.col = to_pixel(agent, place[row_first ? 1 : 0], width, &out->clamped);
 }
 
-/* Digits, and perhaps a point with more digits; nothing that strtod knows besides. */
+/* Bytes of a number: digits, and perhaps a point with more digits; nothing that strtod knows besides. */
+static size_t number_size(const char *at)
+{
+    size_t whole = strspn(at, "0123456789");
+    size_t part = whole > 0 && at[whole] == '.' ? strspn(at + whole + 1, "0123456789") : 0;
+    return whole + (part > 0 ? 1 + part : 0);
+}
+
 static void read_iou(const sa_agent *agent, const char *text, sa_answer *out)
 {
     const char *at = agent->judges ? find_last(text, agent->prm.prefix) : NULL;
@@ -106,12 +122,9 @@ static void read_iou(const sa_agent *agent, const char *text, sa_answer *out)
         return;
     }
     at = skip_spaces(at);
-    size_t digits = strspn(at, "0123456789"), all = digits;
+    size_t digits = strspn(at, "0123456789"), all = number_size(at);
     if (digits == 0 || digits > 9) {
         return;
-    }
-    if (at[all] == '.') {
-        all += 1 + strspn(at + all + 1, "0123456789");
     }
     char number[64];
     snprintf(number, sizeof number, "%.*s", (int)(all < 60 ? all : 60), at);
@@ -140,6 +153,8 @@ static int to_number(const sa_agent *agent, size_t pixel, size_t side)
         number = rint((double)pixel * scale / (double)side);
     } else {
         number = floor(((double)pixel + 0.5) * scale / (double)side);
+        /* Where a pixel is hardly more than one number wide, that may be the pixel before. */
+        number += floor(number * (double)side / scale) < (double)pixel;
     }
     return number > scale - 1 ? (int)scale - 1 : (int)number;
 }
@@ -155,7 +170,11 @@ void sa_answer_write_action(const sa_agent *agent, const sa_action *action, size
 
 void sa_answer_write_iou(const sa_agent *agent, double iou, char *text, size_t size)
 {
-    snprintf(text, size, "%s %.*f", agent->prm.prefix, agent->prm.decimals, iou * agent->prm.scale);
+    double number = iou * agent->prm.scale;
+    if (agent->prm.decimals == 0 && number > agent->prm.scale - 1) {
+        number = agent->prm.scale - 1;
+    }
+    snprintf(text, size, "%s %.*f", agent->prm.prefix, agent->prm.decimals, number);
 }
 
 /* ---- the form ---- */
@@ -266,9 +285,10 @@ static size_t place_of(const sa_answer_digits *d, int32_t token)
     return i;
 }
 
-/* Do the tokens spell the text at `at`? */
+/* Do the tokens spell the number at `at`, all of it, with or without a point behind it? */
 static bool spell(const sa_answer_digits *d, const int32_t *taken, size_t probed, const char *at)
 {
+    const char *end = at + number_size(at);
     for (size_t t = 0; t < probed; t++) {
         size_t i = place_of(d, taken[t]);
         char piece[16];
@@ -282,7 +302,7 @@ static bool spell(const sa_answer_digits *d, const int32_t *taken, size_t probed
         }
         at += strlen(text);
     }
-    return true;
+    return at == end || at == end + 1;
 }
 
 /* Mean of the numbers that might stand where one of `length` digits does. */

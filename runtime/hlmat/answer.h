@@ -35,16 +35,16 @@ typedef struct {
 /*
  * Reads an answer for a picture of height x width. As the released parser has it (MODEL_SPECS 7.3): the
  * positive word anywhere makes the click positive, else the negative one must be there; the place is the
- * first
- * "(number, number" behind the last of that word. The IoU is the number behind the last of the PRM's prefix,
- * with or without "%".
+ * first "(...)" behind it, of two whole numbers or more. Where both words occur, the place is that of the
+ * last positive one (there: of the last word of the two). The IoU is the number behind the last of the PRM's
+ * prefix, with or without "%".
  */
 sa_answer sa_answer_parse(const sa_agent *agent, const char *text, size_t height, size_t width);
 
 /* The click as the agent writes it, without an IoU: for training data. `size` of at least 256. */
 void sa_answer_write_action(const sa_agent *agent, const sa_action *action, size_t height, size_t width,
                             char *text, size_t size);
-/* "Current IOU: 57" for an IoU of 0 .. 1. */
+/* "Current IOU: 57" for an IoU of 0 .. 1. A form without decimals ends below its scale: 99, not 100. */
 void sa_answer_write_iou(const sa_agent *agent, double iou, char *text, size_t size);
 
 /* The form of an answer, for those that must have it. */

@@ -6,16 +6,28 @@
 
 #include "runtime/base/philox.h"
 
+/* What a work was answered with, until all are. */
+typedef struct {
+    char *text; /* THINK; owned */
+    sa_answer read;
+    sa_parse_outcome parse;
+    double expected;
+    sa_mask mask; /* CLICK; owned, as is state */
+    float *state;
+    double score;
+} outcome;
+
 struct sa_episode {
     sa_episode_options options;
     sa_episode_item item;
     char *texts; /* id, image and text, copied one behind the other */
     uint64_t key;
-    size_t state_size;
     sa_tree tree;
     sa_search *search;
     sa_work *works;
     size_t work_count, work_room;
+    outcome *outcomes; /* [work_count] */
+    size_t outcome_room;
     sa_annotator annotator;
     sa_mask clicked; /* pixels that were clicked at on the way to a state */
     sa_click *clicks;
@@ -25,8 +37,8 @@ struct sa_episode {
 
 /* ---- opening ---- */
 
-/* FNV-1a: the same for an id on every machine, whatever the order of the items. */
-static uint64_t key_of(const char *id)
+/* FNV-1a. */
+uint64_t sa_episode_key_of(const char *id)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (; *id != '\0'; id++) {
@@ -81,7 +93,7 @@ static sa_status open_parts(sa_episode *e, float *root_state, sa_error *err)
     options.keeps_root = e->item.mask != NULL;
     SA_TRY(open_tree(e, root_state, err));
     SA_TRY(copy_texts(e, err));
-    e->key = key_of(e->item.id);
+    e->key = sa_episode_key_of(e->item.id);
     SA_TRY(sa_search_open(&e->search, e->options.search, &options, &e->tree, err));
     if (e->options.policy == SA_POLICY_ANNOTATOR) {
         SA_TRY(sa_annotator_open(&e->annotator, picture->height, picture->width, err));
@@ -91,7 +103,7 @@ static sa_status open_parts(sa_episode *e, float *root_state, sa_error *err)
 }
 
 sa_status sa_episode_open(sa_episode **out, const sa_episode_options *options, const sa_episode_item *item,
-                          size_t state_size, float *root_state, sa_error *err)
+                          float *root_state, sa_error *err)
 {
     SA_ASSERT(options->policy != SA_POLICY_ANNOTATOR || item->truth != NULL);
     SA_ASSERT(options->options.score != SA_SCORE_TRUTH || item->truth != NULL);
@@ -102,7 +114,6 @@ sa_status sa_episode_open(sa_episode **out, const sa_episode_options *options, c
     }
     e->options = *options;
     e->item = *item;
-    e->state_size = state_size;
     sa_status status = open_parts(e, root_state, err);
     if (status != SA_OK) {
         sa_episode_close(e);
@@ -121,6 +132,12 @@ void sa_episode_close(sa_episode *e)
     sa_tree_close(&e->tree);
     sa_annotator_close(&e->annotator);
     sa_mask_free(&e->clicked);
+    for (size_t i = 0; i < e->work_count; i++) {
+        free(e->outcomes[i].text);
+        free(e->outcomes[i].state);
+        sa_mask_free(&e->outcomes[i].mask);
+    }
+    free(e->outcomes);
     free(e->works);
     free(e->clicks);
     free(e->texts);
@@ -176,11 +193,14 @@ static sa_status add_own_candidate(sa_episode *e, sa_node_id node, uint32_t cand
 static sa_status add_work(sa_episode *e, sa_work work, sa_error *err)
 {
     sa_work *works = sa_grow(e->works, &e->work_room, e->work_count + 1, sizeof *works);
-    if (works == NULL) {
+    e->works = works != NULL ? works : e->works;
+    outcome *outcomes = sa_grow(e->outcomes, &e->outcome_room, e->work_count + 1, sizeof *outcomes);
+    e->outcomes = outcomes != NULL ? outcomes : e->outcomes;
+    if (works == NULL || outcomes == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, "ask for fewer candidates", "no memory for an item");
     }
-    e->works = works;
     work.open = true;
+    outcomes[e->work_count] = (outcome){0};
     works[e->work_count++] = work;
     return SA_OK;
 }
@@ -227,6 +247,31 @@ static sa_status take_wants(sa_episode *e, sa_error *err)
     return SA_OK;
 }
 
+/* The first answer that comes with a judgement counts: candidate 0's. */
+static sa_status take_thought(sa_episode *e, const sa_work *work, const outcome *o, sa_error *err)
+{
+    sa_node *n = &e->tree.nodes[work->node];
+    if (e->options.agent->judges && isnan(n->expected)) {
+        n->printed = o->read.has_iou ? o->read.iou : 0;
+        n->expected = o->expected;
+    }
+    return e->options.policy == SA_POLICY_MODEL
+               ? sa_tree_add_candidate(&e->tree, work->node, o->text, &o->read, o->parse, err)
+               : SA_OK;
+}
+
+static sa_status take_click(sa_episode *e, const sa_work *work, outcome *o, sa_error *err)
+{
+    size_t before = e->tree.count;
+    float *state = o->state;
+    o->state = NULL;
+    SA_TRY(sa_tree_add_child(&e->tree, work->node, work->candidate, &o->mask, state, o->score, err));
+    if (e->tree.count > before) {
+        judge_truth(e, (sa_node_id)before);
+    }
+    return SA_OK;
+}
+
 static bool all_answered(const sa_episode *e)
 {
     for (size_t i = 0; i < e->work_count; i++) {
@@ -237,10 +282,29 @@ static bool all_answered(const sa_episode *e)
     return true;
 }
 
+/* The tree takes over what the works were answered with, in their order, whatever order they came in. */
+static sa_status take_outcomes(sa_episode *e, sa_error *err)
+{
+    sa_status status = SA_OK;
+    for (size_t i = 0; i < e->work_count; i++) {
+        const sa_work *work = &e->works[i];
+        outcome *o = &e->outcomes[i];
+        if (status == SA_OK) {
+            status =
+                work->kind == SA_WORK_THINK ? take_thought(e, work, o, err) : take_click(e, work, o, err);
+        }
+        free(o->text);
+        free(o->state);
+        sa_mask_free(&o->mask);
+    }
+    e->work_count = 0;
+    return status;
+}
+
 sa_status sa_episode_step(sa_episode *e, sa_error *err)
 {
     SA_ASSERT(all_answered(e));
-    e->work_count = 0;
+    SA_TRY(take_outcomes(e, err));
     while (e->work_count == 0 && !sa_search_done(e->search)) {
         SA_TRY(sa_search_advance(e->search, err));
         SA_TRY(take_wants(e, err));
@@ -281,19 +345,15 @@ uint64_t sa_episode_key(const sa_episode *e)
 
 /* ---- answers ---- */
 
-/* The first answer that says something of the mask counts: candidate 0's, as works are in order. */
-static void keep_judgement(sa_episode *e, sa_node_id node, const sa_answer *read,
-                           const sa_generate_answer *answer, const sa_answer_digits *digits)
+/* 0 where the answer says nothing of the mask. */
+static double expected_iou(const sa_episode *e, const sa_answer *read, const sa_generate_answer *answer,
+                           const sa_answer_digits *digits)
 {
-    sa_node *n = &e->tree.nodes[node];
-    if (!e->options.agent->judges || !isnan(n->expected)) {
-        return;
-    }
-    n->printed = read->has_iou ? read->iou : 0;
-    n->expected = read->has_iou ? sa_answer_expected_iou(e->options.agent, read, answer->text.bytes, digits,
-                                                         answer->tokens.ids + answer->probe_at,
-                                                         answer->probes, answer->probed)
-                                : 0;
+    return !read->has_iou        ? 0
+           : answer->probed == 0 ? read->iou
+                                 : sa_answer_expected_iou(e->options.agent, read, answer->text.bytes, digits,
+                                                          answer->tokens.ids + answer->probe_at,
+                                                          answer->probes, answer->probed);
 }
 
 sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answer *answer,
@@ -302,24 +362,30 @@ sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answe
     sa_work *work = &e->works[index];
     const char *text = answer->text.bytes != NULL ? answer->text.bytes : "";
     sa_answer read = sa_answer_parse(e->options.agent, text, e->item.picture->height, e->item.picture->width);
+    bool model = e->options.policy == SA_POLICY_MODEL, useful = model ? read.has_action : read.has_iou;
     SA_ASSERT(work->kind == SA_WORK_THINK && work->open);
-    if (!read.has_action && !work->forced) {
+    if (!useful && !work->forced) {
         work->forced = true;
         return SA_OK;
     }
+    char *copy = strdup(text);
+    if (copy == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, "ask for fewer candidates", "no memory for an answer");
+    }
     work->open = false;
     e->counts.thoughts++;
-    e->counts.clamped += read.has_action && read.clamped;
-    e->counts.retried += work->forced && read.has_action;
-    e->counts.failed += !read.has_action;
-    keep_judgement(e, work->node, &read, answer, digits);
-    if (e->options.policy != SA_POLICY_MODEL) {
-        return SA_OK;
-    }
-    sa_parse_outcome parse = !read.has_action ? SA_PARSE_FAILED
-                             : work->forced   ? SA_PARSE_RETRIED
-                                              : SA_PARSE_OK;
-    return sa_tree_add_candidate(&e->tree, work->node, text, &read, parse, err);
+    e->counts.clamped += model && read.has_action && read.clamped;
+    e->counts.retried += work->forced && useful;
+    e->counts.failed += !useful;
+    e->outcomes[index] = (outcome){
+        .text = copy,
+        .read = read,
+        .parse = !useful        ? SA_PARSE_FAILED
+                 : work->forced ? SA_PARSE_RETRIED
+                                : SA_PARSE_OK,
+        .expected = expected_iou(e, &read, answer, digits),
+    };
+    return SA_OK;
 }
 
 /* ---- clicks ---- */
@@ -339,29 +405,30 @@ sa_status sa_episode_prompt(sa_episode *e, size_t index, sa_prompt *prompt, cons
                             sa_error *err)
 {
     const sa_work *work = &e->works[index];
-    size_t depth = e->tree.nodes[work->node].depth;
-    SA_TRY(add_click(e, depth, &e->tree.nodes[work->node].candidates[work->candidate].action, err));
+    const sa_prompt *begun = &e->item.begun;
+    size_t last = begun->click_count + e->tree.nodes[work->node].depth, place = last;
+    SA_TRY(add_click(e, last, &e->tree.nodes[work->node].candidates[work->candidate].action, err));
     for (sa_node_id n = work->node; sa_tree_action(&e->tree, n) != NULL; n = e->tree.nodes[n].parent) {
-        SA_TRY(add_click(e, --depth, sa_tree_action(&e->tree, n), err));
+        SA_TRY(add_click(e, --place, sa_tree_action(&e->tree, n), err));
     }
-    *prompt = (sa_prompt){.clicks = e->clicks, .click_count = e->tree.nodes[work->node].depth + 1};
+    if (begun->click_count > 0) {
+        memcpy(e->clicks, begun->clicks, begun->click_count * sizeof *e->clicks);
+    }
+    *prompt = *begun;
+    prompt->clicks = e->clicks;
+    prompt->click_count = last + 1;
     *state = e->tree.nodes[work->node].state;
     return SA_OK;
 }
 
-sa_status sa_episode_click(sa_episode *e, size_t index, sa_mask *mask, float *state, double score,
-                           sa_error *err)
+void sa_episode_click(sa_episode *e, size_t index, sa_mask *mask, float *state, double score)
 {
     sa_work *work = &e->works[index];
-    size_t before = e->tree.count;
     SA_ASSERT(work->kind == SA_WORK_CLICK && work->open);
     work->open = false;
     e->counts.clicks++;
-    SA_TRY(sa_tree_add_child(&e->tree, work->node, work->candidate, mask, state, score, err));
-    if (e->tree.count > before) {
-        judge_truth(e, (sa_node_id)before);
-    }
-    return SA_OK;
+    e->outcomes[index] = (outcome){.mask = *mask, .state = state, .score = score};
+    *mask = (sa_mask){0};
 }
 
 /* ---- the result ---- */

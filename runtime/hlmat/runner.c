@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/philox.h"
 #include "runtime/engine/chat.h"
 
 enum { MOST_ANSWER = 64 }; /* tokens: a click has twenty or so, one with a box twice as many */
@@ -25,9 +26,12 @@ typedef struct {
     size_t picture; /* its place among the pictures, and the segmenter's slot */
     bool opened;    /* the episode is there */
     sa_mask mask, truth;
+    float *state; /* that the mask came with; NULL: none */
+    sa_prompt begun;
+    sa_click clicks[SA_START_MOST_CLICKS];
     sa_tokens prompt;
     sa_episode *episode;
-    double begun;
+    double since; /* clock when it came in */
 } place;
 
 /* A painted picture of the batch at hand. */
@@ -70,9 +74,22 @@ static bool asks_policy(const sa_runner_options *o)
     return e->policy == SA_POLICY_MODEL || (e->agent->judges && (scores || e->judged));
 }
 
+/* The segmenter makes the mask to begin with. */
+static bool starts_by_prompt(const sa_runner_options *o)
+{
+    return o->start == SA_START_BOX || o->start == SA_START_CLICKS;
+}
+
+/* States are fed back where the agent wants it, and where a given mask would be forgotten without. */
+static bool feeds_back(const sa_runner *r)
+{
+    return r->segmenter != NULL &&
+           (r->options.start == SA_START_GIVEN || r->options.episode.agent->previous_mask);
+}
+
 static size_t most_clicks(const sa_runner_options *o)
 {
-    return o->episode.options.steps > 0 ? o->episode.options.steps : 1;
+    return o->episode.options.steps + SA_START_MOST_CLICKS;
 }
 
 static sa_status open_segmenter(sa_runner *r, sa_error *err)
@@ -142,7 +159,7 @@ sa_status sa_runner_open(sa_runner **out, sa_device *device, const sa_runner_opt
     r->options = *options;
     r->device = device;
     sa_status status = take_memory(r, err);
-    if (status == SA_OK && options->episode.options.steps > 0) {
+    if (status == SA_OK && (options->episode.options.steps > 0 || starts_by_prompt(options))) {
         status = open_segmenter(r, err);
     }
     if (status == SA_OK && asks_policy(options)) {
@@ -172,6 +189,7 @@ static void free_place(sa_runner *r, place *p)
     sa_episode_close(p->episode);
     sa_mask_free(&p->mask);
     sa_mask_free(&p->truth);
+    free(p->state);
     sa_tokens_free(&p->prompt);
     *p = (place){0};
 }
@@ -271,7 +289,7 @@ static sa_status read_masks(const sa_runner *r, place *p, const sa_image *image,
 {
     const sa_item *item = p->item;
     const sa_image_limits limits = picture_limits(r);
-    if (r->options.uses_mask) {
+    if (r->options.start == SA_START_GIVEN) {
         if (!sa_mask_source_given(&item->mask)) {
             return sa_fail(err, SA_BAD_INPUT, item->id, "give it a \"mask\"", "the item has no initial mask");
         }
@@ -345,7 +363,7 @@ static sa_status fill_places(sa_runner *r, bool *more, size_t *full, sa_error *e
             *p = (place){.item = item,
                          .index = index,
                          .picture = find_picture(r, item->path),
-                         .begun = sa_clock_seconds()};
+                         .since = sa_clock_seconds()};
             r->pictures[p->picture].users++;
             r->counts->items++;
             if (load_item(r, p, &why) != SA_OK) {
@@ -396,28 +414,110 @@ static sa_status encode_pictures(sa_runner *r, sa_error *err)
     return status;
 }
 
-static sa_status open_episode(sa_runner *r, place *p, sa_error *err)
+/* ---- the mask to begin with ---- */
+
+static sa_status fail_precision(const place *p, sa_error *err)
+{
+    return sa_fail(err, SA_BAD_INPUT, p->item->path, "use --precision bf16 or f32",
+                   "the segmenter's numbers for this picture do not fit in the precision");
+}
+
+/* Word number `word` of what is random about an item's beginning. */
+static uint32_t random_word(const sa_runner *r, const place *p, uint32_t word)
+{
+    sa_philox block = sa_philox_block(r->options.episode.seed, sa_episode_key_of(p->item->id),
+                                      (uint64_t)UINT32_MAX << 32 | word / 4);
+    return block.word[word % 4];
+}
+
+/* A pixel of the truth, or beside it: the n-th in row-major order. */
+static sa_click random_click(const sa_mask *truth, bool positive, uint32_t random)
+{
+    size_t area = sa_mask_area(truth), count = positive ? area : truth->height * truth->width - area;
+    size_t n = (size_t)((uint64_t)random * count >> 32);
+    for (size_t y = 0; y < truth->height; y++) {
+        for (size_t x = 0; x < truth->width; x++) {
+            if (sa_mask_get(truth, x, y) == positive && n-- == 0) {
+                return (sa_click){(float)x, (float)y, positive};
+            }
+        }
+    }
+    return (sa_click){0, 0, positive};
+}
+
+/* The first click is on the object; of the others every other one is beside it, by chance. */
+static void choose_start_clicks(const sa_runner *r, place *p)
+{
+    p->begun.clicks = p->clicks;
+    p->begun.click_count = 1 + random_word(r, p, 0) % SA_START_MOST_CLICKS;
+    for (uint32_t i = 0; i < p->begun.click_count; i++) {
+        bool positive = i == 0 || (random_word(r, p, 1 + 2 * i) & 1) == 0;
+        p->clicks[i] = random_click(&p->truth, positive, random_word(r, p, 2 + 2 * i));
+    }
+}
+
+static void choose_start_box(place *p)
+{
+    sa_mask_box box = sa_mask_bbox(&p->truth);
+    p->begun.has_box = true;
+    p->begun.box[0] = (float)box.x;
+    p->begun.box[1] = (float)box.y;
+    p->begun.box[2] = (float)(box.x + box.width);
+    p->begun.box[3] = (float)(box.y + box.height);
+}
+
+static sa_status start_by_prompt(sa_runner *r, place *p, sa_error *err)
 {
     const sa_image *image = &r->pictures[p->picture].image;
-    bool given = r->options.uses_mask,
-         feeds = r->segmenter != NULL && (given || r->options.episode.agent->previous_mask);
-    size_t size = feeds ? sa_segmenter_state_size(r->segmenter) : 0;
-    float *state = NULL;
+    sa_segmenter_answer answer = {.best_mask = &p->mask};
+    SA_TRY(sa_mask_new(&p->mask, image->height, image->width, err));
+    if (feeds_back(r)) {
+        p->state = malloc(sa_segmenter_state_size(r->segmenter) * sizeof *p->state);
+        if (p->state == NULL) {
+            return sa_fail(err, SA_NO_ROOM, p->item->id, "lower --batch", "no memory for a state");
+        }
+        answer.best_state = p->state;
+    }
+    if (r->options.start == SA_START_BOX) {
+        choose_start_box(p);
+    } else {
+        choose_start_clicks(r, p);
+    }
+    const sa_segmenter_query query = {.slot = p->picture, .prompt = p->begun};
+    SA_TRY(sa_segmenter_click(r->segmenter, &query, &answer, 1, err));
+    return answer.finite ? SA_OK : fail_precision(p, err);
+}
+
+static sa_status start_from_given(sa_runner *r, place *p, sa_error *err)
+{
+    if (!feeds_back(r)) {
+        return SA_OK;
+    }
+    p->state = malloc(sa_segmenter_state_size(r->segmenter) * sizeof *p->state);
+    if (p->state == NULL) {
+        return sa_fail(err, SA_NO_ROOM, p->item->id, "lower --batch", "no memory for a state");
+    }
+    sa_segmenter_state_from_mask(r->segmenter, p->picture, &p->mask, p->state);
+    return SA_OK;
+}
+
+static sa_status open_episode(sa_runner *r, place *p, sa_error *err)
+{
+    bool given = r->options.start != SA_START_EMPTY;
+    SA_TRY(starts_by_prompt(&r->options) ? start_by_prompt(r, p, err)
+           : given                       ? start_from_given(r, p, err)
+                                         : SA_OK);
     const sa_episode_item item = {.id = p->item->id,
                                   .image = p->item->image,
                                   .text = p->item->text,
-                                  .picture = image,
+                                  .picture = &r->pictures[p->picture].image,
                                   .mask = given ? &p->mask : NULL,
-                                  .truth = p->truth.bits != NULL ? &p->truth : NULL};
-    if (given && size > 0) {
-        state = malloc(size * sizeof *state);
-        if (state == NULL) {
-            return sa_fail(err, SA_NO_ROOM, p->item->id, NULL, "no memory for a state");
-        }
-        sa_segmenter_state_from_mask(r->segmenter, p->picture, &p->mask, state);
-    }
+                                  .truth = p->truth.bits != NULL ? &p->truth : NULL,
+                                  .begun = p->begun};
+    float *state = p->state;
+    p->state = NULL;
     p->opened = true;
-    return sa_episode_open(&p->episode, &r->options.episode, &item, size, state, err);
+    return sa_episode_open(&p->episode, &r->options.episode, &item, state, err);
 }
 
 /* ---- works ---- */
@@ -462,11 +562,15 @@ static sa_status step_item(sa_runner *r, place *p, sa_error *err)
 {
     sa_error why = {0};
     sa_status status = p->opened ? SA_OK : open_episode(r, p, &why);
-    if (status == SA_OK && r->options.seconds > 0 && sa_clock_seconds() - p->begun > r->options.seconds) {
+    if (status == SA_OK && r->options.seconds > 0 && sa_clock_seconds() - p->since > r->options.seconds) {
         sa_episode_stop(p->episode);
     }
     if (status == SA_OK && !has_open_work(p)) {
         status = sa_episode_step(p->episode, &why);
+    }
+    if (status == SA_NO_DEVICE) {
+        *err = why;
+        return name_items(status, p, 1, err);
     }
     if (status != SA_OK) {
         return fail_item(r, p, &why, err);
@@ -498,8 +602,9 @@ static sa_status paint(const sa_agent *agent, const sa_image *image, const sa_ma
     }
     unsigned char *bytes;
     size_t size;
-    SA_TRY(sa_image_encode_jpeg(out, agent->jpeg_quality, &bytes, &size, err));
+    sa_status encoded = sa_image_encode_jpeg(out, agent->jpeg_quality, &bytes, &size, err);
     sa_image_free(out);
+    SA_TRY(encoded);
     sa_image_limits limits = sa_image_default_limits();
     limits.max_pixels = limits.max_side = SIZE_MAX; /* it was within limits when it was read */
     sa_status status = sa_image_decode("painted picture", bytes, size, &limits, out, err);
@@ -559,6 +664,9 @@ static bool is_interrupted(void *context)
 /* Asks what was gathered. */
 static sa_status ask_policy(sa_runner *r, size_t *count, sa_error *err)
 {
+    if (*count == 0) {
+        return SA_OK;
+    }
     sa_generate_options options = sa_generate_default_options();
     sa_generate_watcher watcher = {.context = (void *)r->client, .interrupted = is_interrupted};
     double vision, begun = sa_clock_seconds();
@@ -568,9 +676,8 @@ static sa_status ask_policy(sa_runner *r, size_t *count, sa_error *err)
     options.seed = r->options.episode.seed;
     options.probes = r->digits.ids;
     options.probe_count = r->digits.count;
-    sa_status status = *count == 0 ? SA_OK
-                                   : sa_chat_answer(r->chat, r->requests, *count, &options, &watcher,
-                                                    r->answers, &vision, err);
+    sa_status status =
+        sa_chat_answer(r->chat, r->requests, *count, &options, &watcher, r->answers, &vision, err);
     if (status != SA_OK && status != SA_INTERRUPTED) {
         status = name_items(status, r->owner[0], *count, err);
     }
@@ -645,7 +752,7 @@ static sa_status add_query(sa_runner *r, size_t at, place *p, size_t index, sa_e
     r->work[at] = index;
     SA_TRY(sa_mask_new(&r->masks[at], image->height, image->width, err));
     r->segmented[at].best_mask = &r->masks[at];
-    if (r->options.uses_mask || r->options.episode.agent->previous_mask) {
+    if (feeds_back(r)) {
         r->segmented[at].best_state = malloc(sa_segmenter_state_size(r->segmenter) * sizeof(float));
         if (r->segmented[at].best_state == NULL) {
             sa_mask_free(&r->masks[at]);
@@ -664,22 +771,22 @@ static sa_status take_mask(sa_runner *r, size_t at, sa_error *err)
         return SA_OK;
     }
     if (!a->finite) {
-        sa_fail(&why, SA_BAD_INPUT, p->item->path, "use --precision bf16 or f32",
-                "the segmenter's numbers for this picture do not fit in the precision");
+        fail_precision(p, &why);
         return fail_item(r, p, &why, err);
     }
     float *state = a->best_state;
     a->best_state = NULL;
-    sa_status status =
-        sa_episode_click(p->episode, r->work[at], &r->masks[at], state, a->scores[a->best], &why);
-    return status == SA_OK ? SA_OK : fail_item(r, p, &why, err);
+    sa_episode_click(p->episode, r->work[at], &r->masks[at], state, a->scores[a->best]);
+    return SA_OK;
 }
 
 static sa_status ask_segmenter(sa_runner *r, size_t *count, sa_error *err)
 {
+    if (*count == 0) {
+        return SA_OK;
+    }
     double begun = sa_clock_seconds();
-    sa_status status =
-        *count > 0 ? sa_segmenter_click(r->segmenter, r->queries, r->segmented, *count, err) : SA_OK;
+    sa_status status = sa_segmenter_click(r->segmenter, r->queries, r->segmented, *count, err);
     status = status == SA_OK ? SA_OK : name_items(status, r->owner[0], *count, err);
     for (size_t i = 0; i < *count; i++) {
         status = status == SA_OK ? take_mask(r, i, err) : status;

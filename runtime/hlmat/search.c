@@ -82,7 +82,6 @@ double sa_search_score(const sa_search *s, sa_node_id node)
     return isnan(score) ? 0 : score; /* the policy did not say: it is worth nothing */
 }
 
-/* A policy with fewer than `count` things to say has said them all when an answer came back once. */
 bool sa_search_thought(const sa_search *s, sa_node_id node, size_t count)
 {
     return s->tree->nodes[node].candidate_count >= count;

@@ -2,11 +2,12 @@
  * Searches for a good mask. A search decides which states are thought about and which clicks are carried out;
  * it does neither, and never waits:
  *
- *   open -> [ advance -> wants -> somebody fulfils all of them, in any order, on the tree -> advance ... ]
+ *   open -> [ advance -> wants -> somebody fulfils all of them on the tree, in their order -> advance ... ]
  *        -> done: the kept node, and the line of states that led there
  *
- * So one item's search runs alone or among thousands, with the same decisions. It knows nothing of models: a
- * test fulfils the wants from a table.
+ * So one item's search runs alone or among thousands, with the same decisions. The order numbers the nodes,
+ * and the first of equals wins: who gets answers in another order sorts them first (episode.h does). It knows
+ * nothing of models: a test fulfils the wants from a table.
  *
  *   greedy      the policy's click, `steps` times; keeps the last mask
  *   prm-stop    the same; keeps the mask with the best score (the paper's "PRM as stop signal")
@@ -32,11 +33,11 @@ typedef enum {
 } sa_scorer;
 
 typedef struct {
-    size_t steps;      /* clicks in a row at most; 0: the root is thought about, and that is all */
+    size_t steps;      /* clicks in a row at most; 0: the root is scored, and that is all */
     size_t candidates; /* clicks tried in a state, >= 1; greedy and prm-stop try one */
     size_t beam;       /* states kept at each depth; 0: as many as candidates */
-    size_t budget;     /* clicks carried out in all; 0: steps * candidates (* beam) for best-first, mcts;
-                          no limit for the others */
+    size_t budget;     /* clicks carried out in all; 0: steps * candidates for best-first and mcts, no limit
+                          for the others */
     size_t patience;   /* prm-stop, prm-greedy: ends after that many steps without a better score; 0: never */
     double enough;     /* no click behind a mask whose true IoU is known and not below this; 2: always */
     double exploration; /* mcts: how much a state that was seldom tried is worth */
@@ -72,13 +73,13 @@ sa_status sa_search_open(sa_search **search, const char *name, const sa_search_o
 void sa_search_close(sa_search *search);
 
 /*
- * What comes next, when all earlier wants are fulfilled. A want that could not be fulfilled (the policy said
- * nothing: candidates without an action) counts as fulfilled; a click that failed ends the item elsewhere.
+ * What comes next, when all earlier wants are fulfilled. A policy with fewer things to say than were wanted
+ * fills up with candidates that have no action; a click that failed ends the item elsewhere.
  */
 sa_status sa_search_advance(sa_search *search, sa_error *err);
 const sa_want *sa_search_wants(const sa_search *search, size_t *count);
 bool sa_search_done(const sa_search *search);
-/* Time is up: the next advance ends it with the best there is. */
+/* Time is up: no more clicks. It ends with the best there is, when the states there are have their scores. */
 void sa_search_stop(sa_search *search);
 
 sa_node_id sa_search_kept(const sa_search *search); /* once it is done */

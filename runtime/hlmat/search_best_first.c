@@ -23,6 +23,9 @@ static sa_status advance(sa_search *s, sa_error *err)
     }
     for (;;) {
         SA_TRY(sa_search_want_child_scores(s, s->current, err));
+        if (!sa_search_may_click(s, s->current)) { /* the root, whose score may not be known yet */
+            SA_TRY(sa_search_want_score(s, s->current, err));
+        }
         if (sa_search_waits(s)) {
             return SA_OK;
         }

@@ -98,7 +98,7 @@ static sa_status go_on(sa_search *s, bool *ended, sa_error *err)
 {
     sa_node_id node = s->front[s->front_count - 1];
     bool fresh = s->visits[node].visits == 0 && node != 0;
-    *ended = fresh || s->tree->nodes[node].depth >= s->options.steps;
+    *ended = fresh || !sa_search_may_click(s, node);
     SA_TRY(*ended ? sa_search_want_score(s, node, err)
                   : sa_search_want_thought(s, node, s->options.candidates, err));
     if (*ended || sa_search_waits(s)) {

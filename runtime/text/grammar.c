@@ -59,7 +59,9 @@ static void take_ends(sa_grammar *g, bool from[MOST_STATES])
     }
 }
 
-/* One state behind all of `from` by this byte; a new one, unless the first that has an edge shares its own.
+/*
+ * One state behind all of `from` by this byte: a new one, or the one that all of them lead to already, as the
+ * words of a choice begin alike. Where only some do, the byte would be one of two pieces: a bug in these.
  */
 static sa_status lead(sa_grammar *g, const bool from[MOST_STATES], unsigned char byte, int *to, sa_error *err)
 {
@@ -67,12 +69,13 @@ static sa_status lead(sa_grammar *g, const bool from[MOST_STATES], unsigned char
     for (int s = 0; s < g->count && *to == 0; s++) {
         *to = from[s] ? g->states[s].next[byte] : 0;
     }
-    if (*to == 0) {
+    bool shared = *to != 0;
+    if (!shared) {
         SA_TRY(add_state(g, to, err));
     }
     for (int s = 0; s < g->count; s++) {
         if (from[s]) {
-            SA_ASSERT(g->states[s].next[byte] == 0 || g->states[s].next[byte] == *to);
+            SA_ASSERT(g->states[s].next[byte] == (shared ? *to : 0));
             g->states[s].next[byte] = (int16_t)*to;
         }
     }

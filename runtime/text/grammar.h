@@ -5,7 +5,8 @@
  *   keep the automaton alive ] -> an answer that parses
  *
  * Built piece by piece: each goes on from wherever the pieces before it may have ended. A bug in the pieces
- * (a number before a digit: where one ends could not be told) aborts.
+ * (a number before a digit, a space that may be there before one that must: where one ends could not be told)
+ * aborts.
  */
 #ifndef SA_TEXT_GRAMMAR_H
 #define SA_TEXT_GRAMMAR_H
