@@ -69,20 +69,33 @@ static void put_values(FILE *out, double iou, double predicted)
     fputs("</svg>", out);
 }
 
-static void put_move(FILE *out, const sa_result_step *step, size_t number, bool kept)
+static void put_move(FILE *out, const sa_result_step *step, size_t number)
 {
     fprintf(out, "<p class=\"move\"><span class=\"k\">%zu</span> ", number);
     if (step->has_action) {
-        fprintf(out,
-                "<span class=\"%s\">%s</span> <span class=\"at\">row %" PRId64 ", col %" PRId64 "</span>",
+        fprintf(out, "<span class=\"%s\">%s</span> <span class=\"at\">%" PRId64 ", %" PRId64 "</span>",
                 step->positive ? "plus" : "minus", step->positive ? "+" : "−", step->row, step->col);
     } else {
         fputs(number == 0 ? "<span class=\"at\">start</span>" : "<span class=\"at\">no click</span>", out);
     }
-    if (kept) {
-        fputs(" <span class=\"tag\">kept</span>", out);
-    }
     fputs("</p>", out);
+}
+
+/*
+ * The click, in a layer of its own above the picture, so that it is sharp and of one size at any width; and
+ * whether this is the mask that was kept.
+ */
+static void put_marks(FILE *out, const sa_result *r, const sa_result_step *step, bool kept)
+{
+    bool inside =
+        step->row >= 0 && step->col >= 0 && step->row < (int64_t)r->height && step->col < (int64_t)r->width;
+    if (step->has_action && inside) {
+        fprintf(out,
+                "<span class=\"mark %s\" style=\"left:%.2f%%;top:%.2f%%\" aria-hidden=\"true\">%s</span>",
+                step->positive ? "adds" : "removes", ((double)step->col + 0.5) / (double)r->width * 100,
+                ((double)step->row + 0.5) / (double)r->height * 100, step->positive ? "+" : "−");
+    }
+    fputs(kept ? "<span class=\"tag\">kept</span>" : "", out);
 }
 
 static void put_saying(FILE *out, const sa_result_step *step)
@@ -99,17 +112,16 @@ static sa_status put_step(const report_canvas *canvas, const sa_result *r, size_
                           sa_error *err)
 {
     const sa_result_step *step = &r->steps[number];
-    const sa_image_click click = {(double)step->col + 0.5, (double)step->row + 0.5, step->positive};
     bool kept = number == r->step;
     char *alt = describe(step, number);
     if (alt == NULL) {
         return sa_fail(err, SA_NO_ROOM, r->id, "free some memory", "no memory for a picture's text");
     }
-    fprintf(out, "<figure class=\"step%s\">", kept ? " kept" : "");
-    sa_status status =
-        report_canvas_write(canvas, &step->mask, step->has_action ? &click : NULL, alt, out, err);
-    fputs("<figcaption>", out);
-    put_move(out, step, number, kept);
+    fprintf(out, "<figure class=\"step%s\"><div class=\"pic\">", kept ? " kept" : "");
+    sa_status status = report_canvas_write(canvas, &step->mask, alt, out, err);
+    put_marks(out, r, step, kept);
+    fputs("</div><figcaption>", out);
+    put_move(out, step, number);
     put_values(out, step->has_iou ? step->iou : NAN, step->predicted_iou);
     put_saying(out, step);
     fputs("</figcaption></figure>\n", out);
@@ -149,7 +161,7 @@ static sa_status put_mask(const report_canvas *canvas, const sa_report_run *run,
                           FILE *out, sa_error *err)
 {
     fputs("<figure class=\"step kept\">", out);
-    SA_TRY(report_canvas_write(canvas, &r->mask, NULL, "The mask that was kept", out, err));
+    SA_TRY(report_canvas_write(canvas, &r->mask, "The mask that was kept", out, err));
     fputs("<figcaption>", out);
     put_values(out, iou_of(run, r), r->score);
     fputs("</figcaption></figure>\n", out);
@@ -195,7 +207,7 @@ sa_status report_outcome(const sa_report_run *run, const sa_result *result, cons
     sa_status status = report_canvas_open(&canvas, run, result, name, err);
     if (status == SA_OK) {
         fputs("<figure class=\"step\">", out);
-        status = report_canvas_write(&canvas, &result->mask, NULL, "The mask that this run kept", out, err);
+        status = report_canvas_write(&canvas, &result->mask, "The mask that this run kept", out, err);
         fputs("<figcaption><p class=\"move\"><bdi>", out);
         report_text(out, run->name);
         fputs("</bdi></p>", out);

@@ -11,6 +11,7 @@ typedef struct {
     size_t group;
     size_t first, last; /* clicks */
     double low, high;   /* IoU */
+    bool bands;         /* of more than two runs they would hide each other */
     FILE *out;
 } plot;
 
@@ -39,10 +40,12 @@ static void widen(plot *p, const sa_figure *f)
 /* An empty start is 0 for all, which is no news: the axes begin after the first click then. */
 static void find_range(plot *p)
 {
+    size_t runs = 0;
     p->first = 1;
     for (size_t i = 0; i < p->report->run_count; i++) {
         const sa_metrics *m = &p->report->runs[i].metrics;
         if (is_drawn(p, i)) {
+            p->bands = ++runs <= 2;
             p->first = m->steps[0].giou.value > 0.02 ? 0 : p->first;
             p->last = m->step_count - 1 > p->last ? m->step_count - 1 : p->last;
         }
@@ -145,7 +148,9 @@ static void draw_runs(const plot *p)
         if (is_drawn(p, i)) {
             fprintf(p->out, "<g class=\"c%u\">", report_color(p->report, i));
             if (m->step_count > p->first) {
-                draw_band(p, m);
+                if (p->bands) {
+                    draw_band(p, m);
+                }
                 draw_line(p, m);
             }
             draw_kept(p, m, report_color(p->report, i));
@@ -188,8 +193,8 @@ void report_curve(const sa_report *report, size_t group, FILE *out)
     put_legend(&p);
     fputs("Mean IoU of <bdi>", out);
     report_text(out, report->runs[group].set);
-    fputs("</bdi> after each click, and of the masks that were kept. Bands and bars are 95 % intervals; an "
-          "item "
-          "that ended early counts on with its last mask.</figcaption></figure>\n",
+    fputs("</bdi> after each click, and at the right of the masks that were kept, with 95 % intervals. ",
           out);
+    fputs(p.bands ? "Bands are 95 % intervals, too. " : "", out);
+    fputs("An item that ended early counts on with its last mask.</figcaption></figure>\n", out);
 }

@@ -156,7 +156,10 @@ static void put_album(const album *a, FILE *out)
     }
     fputs(" Green is the mask", out);
     fputs(run->scores.count > 0 ? "; the white line is the outline of the truth" : "", out);
-    fputs("; the disc is the click that led to it.</p>\n", out);
+    fputs("; the disc is the click that led to it, its place in rows and columns. "
+          "In monospace what the policy had answered: its own estimate of the mask before, and the click, as "
+          "the agent writes places.</p>\n",
+          out);
     for (int reason = 0; reason < REPORT_REASONS; reason++) {
         put_reason(a, (report_reason)reason, out);
     }

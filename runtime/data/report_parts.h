@@ -55,20 +55,18 @@ sa_status report_pick_items(const sa_report_run *run, size_t limit, report_pick 
 
 /* A picture made small, that masks are painted on. */
 typedef struct {
-    sa_image image;       /* grey if there is none to be read */
-    size_t height, width; /* of the whole picture */
+    sa_image image; /* grey if there is none to be read */
     bool has_truth;
-    sa_mask truth;  /* small */
+    sa_mask truth;  /* small, too */
     char note[512]; /* why there is no picture; "" if there is */
 } report_canvas;
 
 sa_status report_canvas_open(report_canvas *canvas, const sa_report_run *run, const sa_result *result,
                              const char *name, sa_error *err);
 void report_canvas_close(report_canvas *canvas);
-/* An <img> with the mask (NULL: none) of the whole picture's size, and the click (NULL: none) that led to it.
- */
-sa_status report_canvas_write(const report_canvas *canvas, const sa_rle *mask, const sa_image_click *click,
-                              const char *alt, FILE *out, sa_error *err);
+/* An <img>, with the mask (NULL: none) of the whole picture's size painted on it. */
+sa_status report_canvas_write(const report_canvas *canvas, const sa_rle *mask, const char *alt, FILE *out,
+                              sa_error *err);
 
 /* The whole of an item; and in one picture how it came out in another run. */
 sa_status report_card(const sa_report_run *run, const sa_result *result, const char *name, FILE *out,

@@ -1,8 +1,8 @@
 /*
- * Pictures of a page: the mask painted as the policy sees it, the outline of the truth, the last click.
+ * Pictures of a page: the mask painted as the policy sees it, and the outline of the truth.
  *
- *   picture of the item -> small, once -> [ mask -> small -> painted; truth's outline; click ] -> PNG or JPEG
- *                                         -> data: URI
+ *   picture of the item -> small, once -> [ mask -> small -> painted; truth's outline ] -> PNG or JPEG ->
+ * data: URI
  */
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +136,7 @@ static sa_status fill_truth(report_canvas *canvas, const sa_report_run *run, con
 sa_status report_canvas_open(report_canvas *canvas, const sa_report_run *run, const sa_result *result,
                              const char *name, sa_error *err)
 {
-    *canvas = (report_canvas){.height = result->height, .width = result->width};
+    *canvas = (report_canvas){.has_truth = false};
     SA_TRY(fill_canvas(canvas, run, result, err));
     return fill_truth(canvas, run, result, name, err);
 }
@@ -188,16 +188,7 @@ static sa_status paint_mask(sa_image *image, const sa_rle *rle, sa_error *err)
     return SA_OK;
 }
 
-static void draw_click(const report_canvas *canvas, sa_image *image, const sa_image_click *click)
-{
-    sa_image_click small = *click;
-    small.x *= (double)image->width / (double)canvas->width;
-    small.y *= (double)image->height / (double)canvas->height;
-    sa_image_draw_clicks(image, &small, 1);
-}
-
-static sa_status paint(const report_canvas *canvas, sa_image *image, const sa_rle *mask,
-                       const sa_image_click *click, sa_error *err)
+static sa_status paint(const report_canvas *canvas, sa_image *image, const sa_rle *mask, sa_error *err)
 {
     memcpy(image->pixels, canvas->image.pixels, image->height * image->width * 3);
     if (mask != NULL && mask->counts != NULL) {
@@ -205,9 +196,6 @@ static sa_status paint(const report_canvas *canvas, sa_image *image, const sa_rl
     }
     if (canvas->has_truth) {
         draw_outline(image, &canvas->truth);
-    }
-    if (click != NULL) {
-        draw_click(canvas, image, click);
     }
     return SA_OK;
 }
@@ -233,12 +221,12 @@ static sa_status write_pixels(const sa_image *image, FILE *out, sa_error *err)
     return status;
 }
 
-sa_status report_canvas_write(const report_canvas *canvas, const sa_rle *mask, const sa_image_click *click,
-                              const char *alt, FILE *out, sa_error *err)
+sa_status report_canvas_write(const report_canvas *canvas, const sa_rle *mask, const char *alt, FILE *out,
+                              sa_error *err)
 {
     sa_image image;
     SA_TRY(sa_image_new(canvas->image.height, canvas->image.width, &image, err));
-    sa_status status = paint(canvas, &image, mask, click, err);
+    sa_status status = paint(canvas, &image, mask, err);
     if (status == SA_OK) {
         fprintf(out, "<img width=\"%zu\" height=\"%zu\" alt=\"", image.width, image.height);
         report_text(out, alt);

@@ -5,7 +5,7 @@
 
 #include "runtime/data/report_parts.h"
 
-enum { MOST_NODES = 400, COLUMN = 74, ROW = 22, LEFT = 14, TOP = 16, LABEL = 52 };
+enum { MOST_NODES = 400, COLUMN = 66, ROW = 27, LEFT = 18, TOP = 20, RIGHT = 20 };
 
 typedef struct {
     const sa_result_step *nodes;
@@ -114,8 +114,10 @@ static void draw_node(const tree *t, size_t node, FILE *out)
         fputs(", true ", out);
         report_number(out, n->iou);
     }
-    fprintf(out, "</title><circle cx=\"%.1f\" cy=\"%.1f\" r=\"%d\" /><text x=\"%.1f\" y=\"%.1f\">",
-            x_of(t, node), y_of(t, node), kept ? 6 : 4, x_of(t, node) + 9, y_of(t, node) + 4);
+    fprintf(out,
+            "</title><circle cx=\"%.1f\" cy=\"%.1f\" r=\"%d\" /><text x=\"%.1f\" y=\"%.1f\" "
+            "text-anchor=\"middle\">",
+            x_of(t, node), y_of(t, node), kept ? 6 : 4, x_of(t, node), y_of(t, node) - (kept ? 9 : 7));
     if (!isnan(n->predicted_iou)) {
         fprintf(out, "%.2f", n->predicted_iou);
     }
@@ -124,7 +126,7 @@ static void draw_node(const tree *t, size_t node, FILE *out)
 
 static void draw(const tree *t, const sa_result *r, FILE *out)
 {
-    double width = LEFT + (double)t->deepest * COLUMN + LABEL, height = TOP + (t->next - 1) * ROW + TOP;
+    double width = LEFT + (double)t->deepest * COLUMN + RIGHT, height = TOP + (t->next - 1) * ROW + TOP;
     fprintf(out,
             "<details class=\"tree\"><summary>The search: %zu states, %zu clicks deep</summary>\n"
             "<div class=\"scroll\"><svg width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" "
