@@ -18,6 +18,7 @@ const sa_command sa_commands[] = {
     {"eval", "say how good a run's masks are, or which of two runs is better", sa_command_eval},
     {"export", "turn results into COCO instances, PNG masks or SegAgent's JSON", sa_command_export},
     {"merge", "join the output directories of the parts of a run", sa_command_merge},
+    {"report", "make a page with figures and pictures of runs", sa_command_report},
     {"weights", "inspect and verify model files", sa_command_weights},
     {"doctor", "say what this machine and this build can do, and what is missing", sa_command_doctor},
     {"bench", "measure speed as a share of what the machine can do", sa_command_bench},

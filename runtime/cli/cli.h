@@ -37,6 +37,7 @@ int sa_command_doctor(int argc, char **argv);
 int sa_command_filter(int argc, char **argv);
 int sa_command_refine(int argc, char **argv);
 int sa_command_merge(int argc, char **argv);
+int sa_command_report(int argc, char **argv);
 int sa_command_star(int argc, char **argv);
 int sa_command_synth(int argc, char **argv);
 int sa_command_trajectories(int argc, char **argv);
