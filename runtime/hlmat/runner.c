@@ -560,6 +560,9 @@ static bool is_interrupted(void *context)
 /* Asks what was gathered. */
 static sa_status ask_policy(sa_runner *r, size_t *count, sa_error *err)
 {
+    if (*count == 0) {
+        return SA_OK; /* perhaps since there is no policy to ask */
+    }
     sa_generate_options options = sa_generate_default_options();
     sa_generate_watcher watcher = {.context = (void *)r->client, .interrupted = is_interrupted};
     double vision, begun = sa_clock_seconds();
@@ -569,9 +572,8 @@ static sa_status ask_policy(sa_runner *r, size_t *count, sa_error *err)
     options.seed = r->options.episode.seed;
     options.probes = r->digits.ids;
     options.probe_count = r->digits.count;
-    sa_status status = *count == 0 ? SA_OK
-                                   : sa_chat_answer(r->chat, r->requests, *count, &options, &watcher,
-                                                    r->answers, &vision, err);
+    sa_status status =
+        sa_chat_answer(r->chat, r->requests, *count, &options, &watcher, r->answers, &vision, err);
     if (status != SA_OK && status != SA_INTERRUPTED) {
         status = name_items(status, r->owner[0], *count, err);
     }

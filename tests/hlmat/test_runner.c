@@ -308,6 +308,32 @@ static void test_bf16(void **state)
     check_company(w, "prm-greedy", 2);
 }
 
+/* Words that the policy has not learned: no answer is a click, until it is given the agent's form. */
+static void test_forced(void **state)
+{
+    world *w = *state;
+    start_over(w);
+    snprintf(w->agent.action.positive, sizeof w->agent.action.positive, "Add this:");
+    snprintf(w->agent.action.negative, sizeof w->agent.action.negative, "Cut that:");
+    w->agent.temperature = 1;
+    check_company(w, "prm-greedy", 2);
+    job j = all_items(w);
+    run(w, 2, &j);
+    const sa_episode_counts *c = &j.counts.of_episodes;
+    size_t told = 0;
+    assert_true(j.failed == 0 && c->thoughts > 0 && c->retried == c->thoughts && c->failed == 0);
+    for (size_t i = 0; i < j.count; i++) {
+        sa_result r = read_row(j.rows[i]);
+        for (size_t k = 1; k < r.tree_count; k++, told++) {
+            assert_int_equal(r.tree[k].parse, SA_PARSE_RETRIED);
+            assert_non_null(strstr(r.tree[k].text, r.tree[k].positive ? "Add this: (" : "Cut that: ("));
+        }
+        sa_result_free(&r);
+    }
+    assert_true(told >= j.count);
+    free_job(&j);
+}
+
 /* The seed is in what is random, and only there. */
 static void test_seed(void **state)
 {
@@ -736,15 +762,15 @@ static void test_gpu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),      cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_prm_stop),  cmocka_unit_test(test_sampling_searches),
-        cmocka_unit_test(test_bf16),      cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_bad_items), cmocka_unit_test(test_odd_texts),
-        cmocka_unit_test(test_long_text), cmocka_unit_test(test_other_policies),
-        cmocka_unit_test(test_judged),    cmocka_unit_test(test_given_masks),
-        cmocka_unit_test(test_refine),    cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_ends),      cmocka_unit_test(test_bad_agents),
-        cmocka_unit_test(test_gpu),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_prm_stop),       cmocka_unit_test(test_sampling_searches),
+        cmocka_unit_test(test_bf16),           cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_forced),         cmocka_unit_test(test_bad_items),
+        cmocka_unit_test(test_odd_texts),      cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_other_policies), cmocka_unit_test(test_judged),
+        cmocka_unit_test(test_given_masks),    cmocka_unit_test(test_refine),
+        cmocka_unit_test(test_interrupt),      cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_bad_agents),     cmocka_unit_test(test_gpu),
     };
     /* On the simulated GPU, which takes its time, the last one alone (tests/CMakeLists.txt). */
     const char *only = getenv("SEGAGENT_TEST_ONLY");
