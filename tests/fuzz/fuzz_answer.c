@@ -25,7 +25,7 @@ static sa_agent agent_of(uint8_t choice)
     if ((choice & 16) != 0) {
         snprintf(a.action.positive, sizeof a.action.positive, "+");
         snprintf(a.action.negative, sizeof a.action.negative, "- a t");
-        snprintf(a.prm.prefix, sizeof a.prm.prefix, "0");
+        snprintf(a.prm.prefix, sizeof a.prm.prefix, "IoU");
         a.prm.scale = 1;
         a.prm.decimals = 2;
     }
