@@ -140,14 +140,18 @@ static sa_status read_overlay(sa_agent *a, const json_t *object, sa_error *err)
     return SA_OK;
 }
 
-/* What an answer is told by begins with a letter: spaces are passed over where answers are read (answer.h),
- * and may stand in front of each. */
+/*
+ * What an answer is told by. Spaces are passed over where answers are read (answer.h), and one may stand in
+ * front of each; words that look like numbers or places would be found in these.
+ */
 static sa_status check_words(const char *file, const char *key, const char *words, sa_error *err)
 {
-    return words[0] != '\0' && !isspace((unsigned char)words[0])
-               ? SA_OK
-               : sa_fail(err, SA_BAD_INPUT, file, "write the words that an answer has",
-                         "key \"%s\" is empty, or begins with a space", key);
+    unsigned char first = (unsigned char)words[0];
+    if (first == '\0' || isspace(first) || isdigit(first) || strpbrk(words, "(),") != NULL) {
+        return sa_fail(err, SA_BAD_INPUT, file, "write words such as \"Positive point:\"",
+                       "key \"%s\" is empty, begins with a space or a digit, or holds one of (),", key);
+    }
+    return SA_OK;
 }
 
 /* Does one hold the other, as answers are read: without its spaces? */
@@ -200,6 +204,11 @@ static sa_status read_prm(sa_agent *a, const json_t *object, sa_error *err)
     SA_TRY(get_int(object, a->file, "scale", 1, 100, &a->prm.scale, err));
     SA_TRY(get_int(object, a->file, "decimals", 0, 6, &a->prm.decimals, err));
     SA_TRY(check_words(a->file, "prefix", a->prm.prefix, err));
+    if (holds(a->prm.prefix, a->action.positive) || holds(a->action.positive, a->prm.prefix) ||
+        holds(a->action.negative, a->prm.prefix)) {
+        return sa_fail(err, SA_BAD_INPUT, a->file, "use words of which none holds another",
+                       "key \"prefix\" and the words of clicks cannot be told apart");
+    }
     if ((a->prm.scale != 1 && a->prm.scale != 100) || (a->prm.scale == 1 && a->prm.decimals == 0)) {
         return sa_fail(err, SA_BAD_INPUT, a->file, "the scale is 1 (with decimals) or 100",
                        "key \"prm\" does not say how an IoU is written");

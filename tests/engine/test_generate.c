@@ -1,7 +1,8 @@
 /*
  * Answers: the same bit for bit alone, in company, in pieces, and when pages run out on the way; what ends
- * them; prompts that fail beside others that do not. The model is a tiny random LLaMA, the tokenizer names
- * token i "<i>".
+ * them; prompts that fail beside others that do not; forks of one prompt; the logits of probes; answers in a
+ * form. The model is a tiny random LLaMA, the tokenizer names token i "<i>", or, for answers in a form, the
+ * first ones digits and words.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "runtime/base/philox.h"
 #include "runtime/engine/generate.h"
+#include "runtime/engine/kv.h"
 #include "tests/check.h"
 
 #define MODEL "tests/golden/llama/llama2"
@@ -138,8 +140,9 @@ static void free_all(sa_generate_answer *answers, size_t count)
 
 static void expect_equal(const sa_generate_answer *a, const sa_generate_answer *b)
 {
-    assert_int_equal(a->status, SA_OK);
-    assert_int_equal(b->status, SA_OK);
+    if (a->status != SA_OK || b->status != SA_OK) {
+        fail_msg("%s", a->status != SA_OK ? a->error.reason : b->error.reason);
+    }
     assert_int_equal(a->tokens.count, b->tokens.count);
     assert_memory_equal(a->tokens.ids, b->tokens.ids, a->tokens.count * sizeof(int32_t));
     assert_memory_equal(a->logprobs, b->logprobs, a->tokens.count * sizeof(float));
@@ -353,6 +356,7 @@ static void test_stop_text(void **state)
     assert_non_null(at);
     assert_int_equal(stopped.stop, SA_STOP_TEXT);
     assert_int_equal(stopped.text.size, at - free_running.text.bytes);
+    assert_int_equal(strlen(stopped.text.bytes), stopped.text.size); /* its end is that of the string, too */
     assert_memory_equal(stopped.text.bytes, free_running.text.bytes, stopped.text.size);
     assert_int_equal(seen[0].size, stopped.text.size);
     assert_memory_equal(seen[0].text, stopped.text.bytes, stopped.text.size);
@@ -401,6 +405,467 @@ static void test_interrupt(void **state)
     sa_generate_answer_free(&again);
 }
 
+/* -- The same prompt again -- */
+
+enum { FORKS = 5, GROUPS = 6, FORKED = FORKS * GROUPS };
+
+static size_t forked_count(size_t group)
+{
+    static const size_t counts[GROUPS] = {1, 2, SA_KV_PAGE, SA_KV_PAGE + 1, 40, MOST_PROMPT};
+    return counts[group];
+}
+
+/* Each group's prompt FORKS times, with the same pointer or, `apart`, with a copy for each. */
+static void make_forked(world *w, bool apart, sa_generate_prompt *prompts, int32_t (*copies)[MOST_PROMPT])
+{
+    for (size_t i = 0; i < FORKED; i++) {
+        size_t group = i / FORKS;
+        int32_t *words = copies[apart ? i : group * FORKS];
+        memcpy(words, w->words[group], sizeof copies[0]);
+        for (size_t t = 0; t < MOST_PROMPT; t++) {
+            words[t] =
+                (int32_t)(sa_philox_block(8, group, t).word[0] % sa_llama_get_config(w->llama)->vocabulary);
+        }
+        prompts[i] = (sa_generate_prompt){.tokens = words,
+                                          .count = forked_count(group),
+                                          .item = group,
+                                          .node = 3,
+                                          .candidate = (uint32_t)(i % FORKS),
+                                          .greedy = i % FORKS == 2};
+    }
+}
+
+static bool count_forwards(void *context)
+{
+    ++*(size_t *)context;
+    return false;
+}
+
+/* The number of forwards that it took. */
+static size_t answer_forked(world *w, bool apart, sa_generate_answer *answers)
+{
+    static int32_t copies[FORKED][MOST_PROMPT];
+    sa_generate_prompt prompts[FORKED];
+    sa_generate_options options = some(0.9f);
+    size_t forwards = 0;
+    sa_error err;
+    const sa_generate_watcher watcher = {.context = &forwards, .interrupted = count_forwards};
+    make_forked(w, apart, prompts, copies);
+    memset(answers, 0, FORKED * sizeof *answers);
+    must(sa_generate(w->generator, prompts, FORKED, &options, &watcher, answers, &err), &err);
+    return forwards;
+}
+
+/* With pages and rows for all, for a few, and for hardly one, so that forks lose their pages and leaders end
+ * before their forks begin. */
+static void test_forks(void **state)
+{
+    static const size_t room[][3] = {
+        {PROMPTS * 8, 64, PROMPTS}, {40, 30, PROMPTS}, {9, 20, PROMPTS}, {9, 7, 3}, {8, 64, 2},
+        {PROMPTS * 8, 200, 1}};
+    world *w = *state;
+    sa_generate_answer apart[FORKED], forked[FORKED];
+    size_t without = answer_forked(w, true, apart);
+    for (size_t i = 0; i < sizeof room / sizeof room[0]; i++) {
+        sa_llama_options options = wide();
+        options.pages = room[i][0];
+        options.rows = room[i][1];
+        options.items = options.logit_rows = room[i][2];
+        open_generator(w, &options);
+        size_t with = answer_forked(w, false, forked);
+        assert_true(i > 0 || with < without);
+        for (size_t k = 0; k < FORKED; k++) {
+            expect_equal(&forked[k], &apart[k]);
+        }
+        free_all(forked, FORKED);
+    }
+    for (size_t k = 1; k < FORKS; k++) { /* they are not all the same answer */
+        assert_memory_not_equal(apart[k].tokens.ids, apart[0].tokens.ids, ANSWER * sizeof(int32_t));
+    }
+    free_all(apart, FORKED);
+    sa_llama_options options = wide();
+    open_generator(w, &options);
+}
+
+/* A leader that fails does not take its followers along to somewhere else: they fail as it does. */
+static void test_forks_of_bad_prompts(void **state)
+{
+    world *w = *state;
+    int32_t foreign[3] = {1, 1 << 20, 2};
+    sa_generate_answer answers[5] = {{0}}, good;
+    sa_generate_options options = some(0.0f);
+    sa_error err;
+    answer_all(w, 4, 1, 0.0f, &good);
+    const sa_generate_prompt prompts[5] = {{.tokens = foreign, .count = 3},
+                                           {.tokens = foreign, .count = 3, .candidate = 1},
+                                           w->prompts[4],
+                                           w->prompts[4],
+                                           w->prompts[4]};
+    answers[2].status = SA_BAD_INPUT; /* said to be passed over, and the first of its kind */
+    must(sa_generate(w->generator, prompts, 5, &options, NULL, answers, &err), &err);
+    assert_true(answers[0].status == SA_BAD_INPUT && answers[1].status == SA_BAD_INPUT);
+    assert_int_equal(answers[2].tokens.count, 0);
+    expect_equal(&answers[3], &good);
+    expect_equal(&answers[4], &good);
+    free_all(answers, 5);
+    sa_generate_answer_free(&good);
+}
+
+/* Embeddings: forks count their rows; equal tokens with other rows are another prompt. */
+static void test_forks_of_embeddings(void **state)
+{
+    world *w = *state;
+    static int32_t words[2][MOST_PROMPT];
+    size_t index = 0;
+    while (w->prompts[index].count < 40) {
+        index++;
+    }
+    sa_generate_answer want, got[4] = {{0}};
+    sa_generate_options greedy = some(0.0f);
+    sa_weights *weights;
+    sa_error err;
+    void *rows[2];
+    answer_all(w, index, 1, 0.0f, &want);
+    must(sa_weights_open(&weights, MODEL, &err), &err);
+    replace_tokens(w, weights, index, words[0], &rows[0]);
+    replace_tokens(w, weights, index, words[1], &rows[1]);
+    memset(rows[1], 0, sizeof(float)); /* on the CPU: another picture */
+    sa_generate_prompt prompts[4];
+    for (size_t i = 0; i < 4; i++) {
+        prompts[i] = w->prompts[index];
+        prompts[i].tokens = words[0];
+        prompts[i].embeddings = rows[i / 2];
+    }
+    must(sa_generate(w->generator, prompts, 4, &greedy, NULL, got, &err), &err);
+    expect_equal(&got[0], &want);
+    expect_equal(&got[1], &want);
+    expect_equal(&got[3], &got[2]);
+    assert_memory_not_equal(got[2].logprobs, want.logprobs, ANSWER * sizeof(float));
+    free_all(got, 4);
+    sa_generate_answer_free(&want);
+    sa_weights_close(weights);
+    sa_device_free(w->device, rows[0]);
+    sa_device_free(w->device, rows[1]);
+}
+
+static void test_greedy_flag(void **state)
+{
+    world *w = *state;
+    sa_generate_answer greedy[PROMPTS], mixed[PROMPTS] = {{0}}, hot[PROMPTS];
+    sa_generate_prompt prompts[PROMPTS];
+    sa_generate_options options = some(0.9f);
+    sa_error err;
+    answer_all(w, 0, PROMPTS, 0.0f, greedy);
+    answer_all(w, 0, PROMPTS, 0.9f, hot);
+    for (size_t i = 0; i < PROMPTS; i++) {
+        prompts[i] = w->prompts[i];
+        prompts[i].greedy = i % 3 != 0;
+    }
+    must(sa_generate(w->generator, prompts, PROMPTS, &options, NULL, mixed, &err), &err);
+    for (size_t i = 0; i < PROMPTS; i++) {
+        expect_equal(&mixed[i], prompts[i].greedy ? &greedy[i] : &hot[i]);
+    }
+    free_all(greedy, PROMPTS);
+    free_all(mixed, PROMPTS);
+    free_all(hot, PROMPTS);
+}
+
+/* -- Probes -- */
+
+/* The logits behind tokens[0, count), all in one piece, by a decoder of its own. */
+static void read_logits(sa_llama *llama, const int32_t *tokens, size_t count, float *logits)
+{
+    int32_t pages[16];
+    sa_error err;
+    for (int32_t i = 0; i < 16; i++) {
+        pages[i] = i;
+    }
+    const sa_llama_item item = {.count = count, .tokens = tokens, .pages = pages, .logits = 1};
+    must(sa_llama_forward(llama, &item, 1, &err), &err);
+    must(sa_llama_read_logits(llama, 0, 1, logits, &err), &err);
+}
+
+static sa_llama *open_reader(const world *w)
+{
+    sa_llama *llama;
+    sa_error err;
+    sa_llama_options options = sa_llama_default_options();
+    options.context = MOST_PROMPT + ANSWER;
+    must(sa_llama_open(&llama, w->device, MODEL, &options, &err), &err);
+    return llama;
+}
+
+static bool is_one_of(const int32_t *list, size_t count, int32_t token)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first stretch of probes in an answer, and their logits from the reader. */
+static void check_probes(const world *w, sa_llama *reader, size_t prompt, const sa_generate_answer *answer,
+                         const int32_t *probes, size_t count)
+{
+    float logits[128];
+    int32_t all[MOST_PROMPT + ANSWER];
+    size_t first = 0, length = 0, begin = w->prompts[prompt].count;
+    while (first < answer->tokens.count && !is_one_of(probes, count, answer->tokens.ids[first])) {
+        first++;
+    }
+    while (first + length < answer->tokens.count &&
+           is_one_of(probes, count, answer->tokens.ids[first + length])) {
+        length++;
+    }
+    assert_int_equal(answer->probed, length);
+    assert_true(length == 0 || answer->probe_at == first);
+    memcpy(all, w->words[prompt], begin * sizeof *all);
+    memcpy(all + begin, answer->tokens.ids, answer->tokens.count * sizeof *all);
+    for (size_t i = 0; i < length; i++) {
+        read_logits(reader, all, begin + first + i, logits);
+        for (size_t k = 0; k < count; k++) {
+            assert_memory_equal(&answer->probes[i * count + k], &logits[probes[k]], sizeof(float));
+        }
+    }
+}
+
+/* A quarter of the vocabulary is looked at; with pages for all, and with few. */
+static void test_probes(void **state)
+{
+    world *w = *state;
+    int32_t probes[24];
+    size_t stretches = 0, later = 0;
+    sa_llama *reader = open_reader(w);
+    sa_generate_answer plain[PROMPTS];
+    sa_error err;
+    answer_all(w, 0, PROMPTS, 0.8f, plain);
+    for (int32_t i = 0; i < 24; i++) {
+        probes[i] = (i * 37 + 5) % 96;
+    }
+    for (int few = 0; few < 2; few++) {
+        sa_llama_options room = wide();
+        sa_generate_options options = some(0.8f);
+        sa_generate_answer answers[PROMPTS] = {{0}};
+        room.pages = few == 1 ? 9 : room.pages;
+        open_generator(w, &room);
+        options.probes = probes;
+        options.probe_count = 24;
+        must(sa_generate(w->generator, w->prompts, PROMPTS, &options, NULL, answers, &err), &err);
+        for (size_t i = 0; i < PROMPTS; i++) {
+            expect_equal(&answers[i], &plain[i]); /* nothing changes by looking */
+            check_probes(w, reader, i, &answers[i], probes, 24);
+            stretches += answers[i].probed > 1;
+            later += answers[i].probe_at > 0;
+        }
+        free_all(answers, PROMPTS);
+    }
+    assert_true(stretches > 5 && later > 20);
+    free_all(plain, PROMPTS);
+    sa_llama_close(reader);
+    sa_llama_options options = wide();
+    open_generator(w, &options);
+}
+
+/* -- Answers in a form -- */
+
+static const char *const spoken[] = {
+    "0",    "1", "2",        "3",        "4",       "5",  "6", "7", "8", "9",       "Current", " IOU:", " ",
+    ", ",   ",", "Positive", "Negative", " point:", " (", "(", ")", "P", "ositive", "42",      " 7",    ":",
+    "oint", "I", "O",        "U",        "p",       "o",  "i", "n", "t", "s",       "v",       "e"};
+
+enum { SPOKEN = sizeof spoken / sizeof spoken[0] };
+
+/* The first tokens are words of answers; a text is its tokens one behind the other. */
+static sa_tokenizer *speaking_tokenizer(size_t vocabulary)
+{
+    char json[8192];
+    sa_tokenizer *tokenizer = NULL;
+    sa_error err;
+    int at = snprintf(json, sizeof json,
+                      "{\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":null,"
+                      "\"post_processor\":null,\"decoder\":{\"type\":\"Fuse\"},"
+                      "\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"0\",\"vocab\":{");
+    for (size_t i = 0; i < vocabulary; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "<%zu>", i);
+        at += snprintf(json + at, sizeof json - (size_t)at, "%s\"%s\":%zu", i > 0 ? "," : "",
+                       i < SPOKEN ? spoken[i] : name, i);
+    }
+    snprintf(json + at, sizeof json - (size_t)at, "}}}");
+    must(sa_tokenizer_parse_json(&tokenizer, "test", json, strlen(json), &err), &err);
+    return tokenizer;
+}
+
+static sa_grammar *usual_form(void)
+{
+    sa_grammar *g;
+    sa_error err;
+    must(sa_grammar_open(&g, &err), &err);
+    must(sa_grammar_add_space(g, &err), &err);
+    must(sa_grammar_add_literal(g, "Current IOU: ", &err), &err);
+    must(sa_grammar_add_number(g, 2, 0, &err), &err);
+    must(sa_grammar_add_literal(g, ", ", &err), &err);
+    must(sa_grammar_add_choice(g, "Positive point:", "Negative point:", &err), &err);
+    must(sa_grammar_add_literal(g, " (", &err), &err);
+    must(sa_grammar_add_number(g, 3, 0, &err), &err);
+    must(sa_grammar_add_literal(g, ", ", &err), &err);
+    must(sa_grammar_add_number(g, 3, 0, &err), &err);
+    must(sa_grammar_add_literal(g, ")", &err), &err);
+    return g;
+}
+
+static int after(const sa_grammar *g, int state, size_t token)
+{
+    return token < SPOKEN ? sa_grammar_step(g, state, spoken[token], strlen(spoken[token])) : SA_GRAMMAR_DEAD;
+}
+
+/* At temperature 0 each token is the first with the largest logit of those that fit; log-probabilities are of
+ * the whole vocabulary. */
+static void check_formed(const world *w, sa_llama *reader, size_t prompt, const sa_grammar *g,
+                         const sa_generate_answer *answer)
+{
+    float logits[128];
+    int32_t all[MOST_PROMPT + ANSWER];
+    size_t count = w->prompts[prompt].count, vocabulary = sa_llama_get_config(reader)->vocabulary;
+    int at = SA_GRAMMAR_BEGIN;
+    memcpy(all, w->words[prompt], count * sizeof *all);
+    for (size_t t = 0; t < answer->tokens.count; t++) {
+        double sum = 0;
+        size_t best = SPOKEN;
+        read_logits(reader, all, count, logits);
+        for (size_t i = 0; i < vocabulary; i++) {
+            bool fits = after(g, at, i) != SA_GRAMMAR_DEAD;
+            best = fits && (best == SPOKEN || logits[i] > logits[best]) ? i : best;
+            sum += exp(logits[i]);
+        }
+        assert_int_equal(answer->tokens.ids[t], best);
+        assert_true(fabs(answer->logprobs[t] - (logits[best] - log(sum))) < 1e-5);
+        at = after(g, at, best);
+        all[count++] = (int32_t)best;
+    }
+    assert_true(at != SA_GRAMMAR_DEAD);
+}
+
+/* It has the form, or is on the way to it where there was no room for more. Returns whether it is whole. */
+static bool expect_form(const sa_grammar *g, const sa_generate_answer *answer)
+{
+    int at = sa_grammar_step(g, SA_GRAMMAR_BEGIN, answer->text.bytes, answer->text.size);
+    bool whole = answer->stop == SA_STOP_TEXT;
+    if (at == SA_GRAMMAR_DEAD || sa_grammar_accepts(g, at) != whole) {
+        fail_msg("\"%s\" has not the form", answer->text.bytes);
+    }
+    assert_true(whole || (answer->stop == SA_STOP_LENGTH && answer->tokens.count == ANSWER));
+    return whole;
+}
+
+/* Every second prompt's answer has the form. */
+static void answer_formed(world *w, const sa_grammar *g, float temperature, size_t first, size_t count,
+                          sa_generate_answer *answers)
+{
+    sa_generate_prompt prompts[PROMPTS];
+    sa_generate_options options = some(temperature);
+    sa_error err;
+    for (size_t i = 0; i < count; i++) {
+        prompts[i] = w->prompts[first + i];
+        prompts[i].grammar = (first + i) % 2 == 0 ? g : NULL;
+    }
+    memset(answers, 0, count * sizeof *answers);
+    must(sa_generate(w->generator, prompts, count, &options, NULL, answers, &err), &err);
+}
+
+/* A world with the other tokenizer. */
+static void learn_to_speak(world *w, bool speak)
+{
+    sa_llama_options options = wide();
+    sa_tokenizer_close(w->tokenizer);
+    size_t vocabulary = sa_llama_get_config(w->llama)->vocabulary;
+    w->tokenizer = speak ? speaking_tokenizer(vocabulary) : word_tokenizer(vocabulary);
+    open_generator(w, &options);
+}
+
+static void test_form(void **state)
+{
+    world *w = *state;
+    sa_grammar *g = usual_form();
+    sa_llama *reader = open_reader(w);
+    sa_generate_answer together[PROMPTS], tight[PROMPTS], alone;
+    size_t whole = 0;
+    learn_to_speak(w, true);
+    for (int hot = 0; hot < 2; hot++) {
+        answer_formed(w, g, hot == 0 ? 0.0f : 1.2f, 0, PROMPTS, together);
+        sa_llama_options few = wide();
+        few.pages = 9;
+        few.rows = 20;
+        open_generator(w, &few);
+        answer_formed(w, g, hot == 0 ? 0.0f : 1.2f, 0, PROMPTS, tight);
+        for (size_t i = 0; i < PROMPTS; i++) {
+            expect_equal(&tight[i], &together[i]);
+            answer_formed(w, g, hot == 0 ? 0.0f : 1.2f, i, 1, &alone);
+            expect_equal(&alone, &together[i]);
+            sa_generate_answer_free(&alone);
+            if (i % 2 == 0) {
+                whole += expect_form(g, &together[i]);
+            }
+            if (i % 2 == 0 && hot == 0) {
+                check_formed(w, reader, i, g, &together[i]);
+            }
+        }
+        free_all(together, PROMPTS);
+        free_all(tight, PROMPTS);
+    }
+    assert_true(whole > 15);
+    learn_to_speak(w, false);
+    sa_llama_close(reader);
+    sa_grammar_close(g);
+}
+
+/* Too few tokens for the form; a form that no token begins: alone, as everything. */
+static void test_form_ends(void **state)
+{
+    world *w = *state;
+    sa_grammar *g = usual_form(), *foreign;
+    sa_generate_options options = some(0.0f);
+    sa_generate_answer answers[3] = {{0}};
+    sa_error err;
+    must(sa_grammar_open(&foreign, &err), &err);
+    must(sa_grammar_add_literal(foreign, "42!", &err), &err);
+    learn_to_speak(w, true);
+    options.max_tokens = 5;
+    sa_generate_prompt prompts[3] = {w->prompts[1], w->prompts[2], w->prompts[3]};
+    prompts[0].grammar = g;
+    prompts[1].grammar = foreign;
+    must(sa_generate(w->generator, prompts, 3, &options, NULL, answers, &err), &err);
+    assert_true(answers[0].status == SA_OK && answers[0].stop == SA_STOP_LENGTH);
+    assert_int_equal(answers[0].tokens.count, 5);
+    assert_int_equal(answers[1].status, SA_BAD_INPUT);
+    assert_non_null(strstr(answers[1].error.reason, "form"));
+    assert_string_equal(answers[1].text.bytes, "42");
+    assert_true(answers[2].status == SA_OK && answers[2].tokens.count == 5);
+    free_all(answers, 3);
+    sa_grammar_close(foreign);
+    sa_grammar_close(g);
+    learn_to_speak(w, false);
+}
+
+/* A tokenizer that cannot write a digit cannot give answers a form: that ends the call. */
+static void test_form_without_digits(void **state)
+{
+    world *w = *state;
+    sa_grammar *g = usual_form();
+    sa_generate_options options = some(0.0f);
+    sa_generate_answer answer = {0};
+    sa_generate_prompt prompt = w->prompts[1];
+    sa_error err = {0};
+    prompt.grammar = g;
+    learn_to_speak(w, false);
+    assert_int_equal(sa_generate(w->generator, &prompt, 1, &options, NULL, &answer, &err), SA_BAD_INPUT);
+    assert_non_null(strstr(err.reason, "\"0\""));
+    sa_generate_answer_free(&answer);
+    sa_grammar_close(g);
+}
+
 static void test_seed_decides(void **state)
 {
     world *w = *state;
@@ -428,6 +893,14 @@ int main(void)
         cmocka_unit_test(test_stop_text),
         cmocka_unit_test(test_watcher_sees_the_text),
         cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_forks),
+        cmocka_unit_test(test_forks_of_bad_prompts),
+        cmocka_unit_test(test_forks_of_embeddings),
+        cmocka_unit_test(test_greedy_flag),
+        cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_form),
+        cmocka_unit_test(test_form_ends),
+        cmocka_unit_test(test_form_without_digits),
         cmocka_unit_test(test_seed_decides),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
