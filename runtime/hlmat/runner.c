@@ -665,11 +665,7 @@ static bool is_interrupted(void *context)
 static sa_status ask_policy(sa_runner *r, size_t *count, sa_error *err)
 {
     if (*count == 0) {
-<<<<<<< HEAD
-        return SA_OK;
-=======
         return SA_OK; /* perhaps since there is no policy to ask */
->>>>>>> htest
     }
     sa_generate_options options = sa_generate_default_options();
     sa_generate_watcher watcher = {.context = (void *)r->client, .interrupted = is_interrupted};
