@@ -11,7 +11,7 @@
 static void put_percent(FILE *out, const sa_rle *mask)
 {
     double pixels = (double)mask->height * (double)mask->width;
-    fprintf(out, "%.1f %% of the picture", pixels > 0 ? 100.0 * (double)sa_rle_area(mask) / pixels : 0.0);
+    fprintf(out, "%.1f %% of the picture", pixels > 0 ? 100.0 * (double)sa_rle_area(mask) / pixels : 0.0);
 }
 
 /* For those who cannot see the picture; free() it. NULL: no memory. */
@@ -59,7 +59,7 @@ static void put_values(FILE *out, double iou, double predicted)
 {
     fputs("<dl class=\"iou\">", out);
     if (!isnan(iou)) {
-        put_value(out, "true", "true IoU", iou);
+        put_value(out, "true", "true", iou);
     }
     put_value(out, "guess", "predicted", predicted);
     fputs("</dl><svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",

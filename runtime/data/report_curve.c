@@ -193,8 +193,8 @@ void report_curve(const sa_report *report, size_t group, FILE *out)
     put_legend(&p);
     fputs("Mean IoU of <bdi>", out);
     report_text(out, report->runs[group].set);
-    fputs("</bdi> after each click, and at the right of the masks that were kept, with 95 % intervals. ",
+    fputs("</bdi> after each click, and at the right of the masks that were kept, with 95 % intervals. ",
           out);
-    fputs(p.bands ? "Bands are 95 % intervals, too. " : "", out);
+    fputs(p.bands ? "Bands are 95 % intervals, too. " : "", out);
     fputs("An item that ended early counts on with its last mask.</figcaption></figure>\n", out);
 }

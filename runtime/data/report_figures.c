@@ -216,6 +216,18 @@ static bool has_figures(const sa_report *report, size_t group)
     return false;
 }
 
+static void put_plots(const sa_report *report, size_t group, FILE *out)
+{
+    fputs("<div class=\"plots\">\n", out);
+    report_curve(report, group, out);
+    for (size_t i = 0; i < report->run_count; i++) {
+        if (report->runs[i].group == group) {
+            report_scatter(report, i, out);
+        }
+    }
+    fputs("</div>\n", out);
+}
+
 void report_figures(const sa_report *report, FILE *out)
 {
     for (size_t g = 0; g < report->run_count; g++) {
@@ -227,7 +239,7 @@ void report_figures(const sa_report *report, FILE *out)
         fputs("</bdi></h2>\n", out);
         if (has_figures(report, g)) {
             put_table(report, g, out);
-            report_curve(report, g, out);
+            put_plots(report, g, out);
         } else {
             fputs("<p>No true masks are known for these items, so there is nothing to measure with.</p>\n",
                   out);
