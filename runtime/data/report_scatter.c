@@ -15,6 +15,7 @@ static double y_of(double value)
     return TOP + SIDE * (1 - value);
 }
 
+/* On the diagonal the prediction is right; below it, it was too good. */
 static void draw_axes(FILE *out)
 {
     for (int fifth = 0; fifth <= 5; fifth++) {
