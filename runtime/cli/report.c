@@ -82,6 +82,7 @@ static sa_status no_memory(sa_error *err)
     return sa_fail(err, SA_NO_ROOM, NULL, "free some memory", "no memory for the report");
 }
 
+/* Several runs over one input read it once. */
 static sa_status find_source(job *j, const char *path, const sa_truths **truths, sa_error *err)
 {
     const sa_items_options reading = {.images = j->options->images, .instances = j->options->instances};
@@ -111,6 +112,7 @@ static const char *choose_input(const job *j, const json_t *record)
     return NULL;
 }
 
+/* What the record of a run says (its input, its search) saves the user from saying it again. */
 static sa_status open_run(job *j, const char *value, sa_error *err)
 {
     size_t place = j->report.run_count++;
@@ -133,6 +135,7 @@ static sa_status add_row(void *context, const sa_result *result, const char *nam
     return sa_report_add(context, result, name, err);
 }
 
+/* Rows that cannot be used are told by the visit, and make the exit code 1. */
 static sa_status read_run(job *j, sa_report_run *run, sa_error *err)
 {
     sa_visit_counts counts;
@@ -171,6 +174,7 @@ static sa_status choose_shown(job *j, sa_error *err)
 
 /* ---- what is written ---- */
 
+/* Whole or not at all: a page that a full disk cut short is worse than none. */
 static sa_status write_page(job *j, size_t *items, sa_error *err)
 {
     sa_file_writer writer;
@@ -189,6 +193,7 @@ static void put_text(sa_json_writer *w, const char *key, const char *text)
     sa_json_string(w, text);
 }
 
+/* The figures are those of `eval --json`, a run each. */
 static void print_json(const job *j, size_t items)
 {
     sa_json_writer w = sa_json_writer_on(stdout);
@@ -243,6 +248,7 @@ static size_t count_uses(const sa_arguments *a, const char *name)
     return count;
 }
 
+/* A page is asked for, or one of the other outputs: nothing to write is a mistake. */
 static sa_status open_job(job *j, sa_error *err)
 {
     const sa_arguments *a = &j->cli->arguments;

@@ -71,6 +71,7 @@ sa_status sa_report_add(sa_report_run *run, const sa_result *result, const char 
 
 /* ---- figures ---- */
 
+/* The first item of one is mostly the first of the other, too: no need to look far. */
 static bool share_items(const sa_report_run *a, const sa_report_run *b)
 {
     for (size_t i = 0; i < a->count; i++) {
@@ -81,6 +82,7 @@ static bool share_items(const sa_report_run *a, const sa_report_run *b)
     return false;
 }
 
+/* Also sees to it that names are enough to tell runs of a group apart. */
 static sa_status find_group(sa_report *report, size_t place, sa_error *err)
 {
     sa_report_run *run = &report->runs[place];
@@ -163,6 +165,7 @@ static const sa_report_run *find_run(const sa_report *report, size_t group, cons
     return NULL;
 }
 
+/* Runs over other items that have this name stand in the same line. */
 static bool is_first_of_name(const sa_report *report, size_t place)
 {
     for (size_t i = 0; i < place; i++) {
@@ -175,6 +178,7 @@ static bool is_first_of_name(const sa_report *report, size_t place)
 
 enum { CELL = 128 };
 
+/* Cells stay empty for what was not run, or not measured. */
 static void fill_figure(char cell[CELL], const sa_report_run *run)
 {
     cell[0] = '\0';
@@ -205,6 +209,7 @@ static void put_cell(FILE *stream, sa_table_style style, const char *text, int w
     }
 }
 
+/* `name` NULL: the head of the table. */
 static void put_row(const sa_report *report, const char *name, sa_table_style style, FILE *stream)
 {
     char cell[CELL];

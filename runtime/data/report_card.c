@@ -8,10 +8,11 @@
 
 /* ---- words ---- */
 
+/* Of all pixels: a count of them says nothing to anybody. */
 static void put_percent(FILE *out, const sa_rle *mask)
 {
     double pixels = (double)mask->height * (double)mask->width;
-    fprintf(out, "%.1f %% of the picture", pixels > 0 ? 100.0 * (double)sa_rle_area(mask) / pixels : 0.0);
+    fprintf(out, "%.1f %% of the picture", pixels > 0 ? 100.0 * (double)sa_rle_area(mask) / pixels : 0.0);
 }
 
 /* For those who cannot see the picture; free() it. NULL: no memory. */
@@ -40,6 +41,7 @@ static char *describe(const sa_result_step *step, size_t number)
 
 /* ---- one step ---- */
 
+/* In percent of the width; what predicts more than 1 does not leave its place. */
 static void put_bar(FILE *out, const char *kind, double value, int y)
 {
     if (!isnan(value)) {
@@ -55,11 +57,12 @@ static void put_value(FILE *out, const char *kind, const char *word, double valu
     fputs("</dd></div>", out);
 }
 
+/* Words and numbers for all, the bars for those who see them. */
 static void put_values(FILE *out, double iou, double predicted)
 {
     fputs("<dl class=\"iou\">", out);
     if (!isnan(iou)) {
-        put_value(out, "true", "true IoU", iou);
+        put_value(out, "true", "true", iou);
     }
     put_value(out, "guess", "predicted", predicted);
     fputs("</dl><svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
@@ -98,6 +101,7 @@ static void put_marks(FILE *out, const sa_result *r, const sa_result_step *step,
     fputs(kept ? "<span class=\"tag\">kept</span>" : "", out);
 }
 
+/* Isolated from the words around it (bdi): it may be written from right to left. */
 static void put_saying(FILE *out, const sa_result_step *step)
 {
     static const char *const notes[] = {"", "asked twice: ", "not understood: "};
@@ -131,6 +135,7 @@ static sa_status put_step(const report_canvas *canvas, const sa_result *r, size_
 
 /* ---- the card ---- */
 
+/* Reckoned by the first pass from the truth, not what the row says of itself. */
 static double iou_of(const sa_report_run *run, const sa_result *r)
 {
     const sa_text_entry *entry = sa_text_table_find(&run->places, r->id, strlen(r->id));

@@ -15,6 +15,7 @@ typedef struct {
     FILE *out;
 } plot;
 
+/* Runs of other groups, and those without a known truth, have no line here. */
 static bool is_drawn(const plot *p, size_t run)
 {
     return p->report->runs[run].group == p->group && p->report->runs[run].metrics.step_count > 0;
@@ -31,6 +32,7 @@ unsigned report_color(const sa_report *report, size_t run)
 
 /* ---- what is to be seen ---- */
 
+/* The axis holds every interval that is drawn, and NaN moves nothing. */
 static void widen(plot *p, const sa_figure *f)
 {
     p->low = !isnan(f->low) && f->low < p->low ? f->low : p->low;
@@ -65,6 +67,7 @@ static void find_range(plot *p)
     p->high = ceil(p->high * 10) / 10;
 }
 
+/* Clicks share the width but for KEPT at the right, where the kept masks stand. */
 static double x_of(const plot *p, size_t clicks)
 {
     double span = WIDTH - LEFT - RIGHT - KEPT - 12;
@@ -78,6 +81,7 @@ static double y_of(const plot *p, double value)
 
 /* ---- axes ---- */
 
+/* Lines at tenths; every second one where there would be more than six. */
 static void draw_grid(const plot *p)
 {
     int bottom = (int)lrint(p->low * 10), top = (int)lrint(p->high * 10), stride = top - bottom > 5 ? 2 : 1;
@@ -90,6 +94,7 @@ static void draw_grid(const plot *p)
     }
 }
 
+/* Not more than ten numbers, whatever the number of clicks. */
 static void draw_labels(const plot *p)
 {
     size_t stride = (p->last - p->first) / 10 + 1;
@@ -106,6 +111,7 @@ static void draw_labels(const plot *p)
 
 /* ---- a run ---- */
 
+/* There along the upper ends of the intervals, and back along the lower ones. */
 static void draw_band(const plot *p, const sa_metrics *m)
 {
     fputs("<path class=\"band\" d=\"M", p->out);
@@ -118,6 +124,7 @@ static void draw_band(const plot *p, const sa_metrics *m)
     fputs("Z\" />", p->out);
 }
 
+/* Dots tell their value to a pointer that rests on them. */
 static void draw_line(const plot *p, const sa_metrics *m)
 {
     fputs("<path class=\"curve\" d=\"M", p->out);
@@ -159,6 +166,7 @@ static void draw_runs(const plot *p)
     }
 }
 
+/* In HTML, not in the drawing: it wraps where the page is narrow, and is read out as a list. */
 static void put_legend(const plot *p)
 {
     fputs("<ul class=\"legend\">", p->out);
@@ -193,8 +201,8 @@ void report_curve(const sa_report *report, size_t group, FILE *out)
     put_legend(&p);
     fputs("Mean IoU of <bdi>", out);
     report_text(out, report->runs[group].set);
-    fputs("</bdi> after each click, and at the right of the masks that were kept, with 95 % intervals. ",
+    fputs("</bdi> after each click, and at the right of the masks that were kept, with 95 % intervals. ",
           out);
-    fputs(p.bands ? "Bands are 95 % intervals, too. " : "", out);
+    fputs(p.bands ? "Bands are 95 % intervals, too. " : "", out);
     fputs("An item that ended early counts on with its last mask.</figcaption></figure>\n", out);
 }

@@ -21,6 +21,7 @@ static void put_name(const sa_report *report, size_t run, FILE *out)
 
 /* ---- what ran ---- */
 
+/* Nothing at all for a number that the record lacks, or that is 0: the option was not used. */
 static void put_count(FILE *out, const char *before, double count, const char *one, const char *many)
 {
     if (!isnan(count) && count > 0) {
@@ -68,6 +69,7 @@ static void put_hash(const sa_report_run *run, const char *what, const char *fil
     }
 }
 
+/* Names of agents say little: the weights are told apart by their hashes. */
 static void put_agent(const sa_report_run *run, FILE *out)
 {
     report_text(out, report_record_text(run, "agent.name"));
@@ -75,6 +77,7 @@ static void put_agent(const sa_report_run *run, FILE *out)
     put_hash(run, "segmenter", "segmenter/model.safetensors", out);
 }
 
+/* What is in quarantine has no row: the run's own count of rows knows of it. */
 static void put_items(const sa_report_run *run, FILE *out)
 {
     fprintf(out, "%zu <bdi>", run->count);
@@ -99,6 +102,7 @@ static void put_where(const sa_report_run *run, FILE *out)
     }
 }
 
+/* Without a run.json (a results.jsonl alone) only the rows can speak. */
 static void put_run(const sa_report *report, size_t place, FILE *out)
 {
     const sa_report_run *run = &report->runs[place];
@@ -137,6 +141,7 @@ void report_runs(const sa_report *report, FILE *out)
 
 /* ---- figures of a group ---- */
 
+/* Coloured only where the interval leaves out 0. */
 static void put_change(const sa_report *report, const sa_report_run *run, FILE *out)
 {
     fputs("<td>", out);
@@ -206,6 +211,7 @@ static void put_table(const sa_report *report, size_t group, FILE *out)
     fputs("</tbody></table></div>\n", out);
 }
 
+/* Runs of one group have the same items, but not the same --input: any of them may know the truth. */
 static bool has_figures(const sa_report *report, size_t group)
 {
     for (size_t i = 0; i < report->run_count; i++) {
@@ -214,6 +220,19 @@ static bool has_figures(const sa_report *report, size_t group)
         }
     }
     return false;
+}
+
+/* Side by side where there is room. */
+static void put_plots(const sa_report *report, size_t group, FILE *out)
+{
+    fputs("<div class=\"plots\">\n", out);
+    report_curve(report, group, out);
+    for (size_t i = 0; i < report->run_count; i++) {
+        if (report->runs[i].group == group) {
+            report_scatter(report, i, out);
+        }
+    }
+    fputs("</div>\n", out);
 }
 
 void report_figures(const sa_report *report, FILE *out)
@@ -227,7 +246,7 @@ void report_figures(const sa_report *report, FILE *out)
         fputs("</bdi></h2>\n", out);
         if (has_figures(report, g)) {
             put_table(report, g, out);
-            report_curve(report, g, out);
+            put_plots(report, g, out);
         } else {
             fputs("<p>No true masks are known for these items, so there is nothing to measure with.</p>\n",
                   out);

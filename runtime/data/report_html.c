@@ -5,6 +5,10 @@
 #include "runtime/base/utf8.h"
 #include "runtime/data/report_parts.h"
 
+/*
+ * Quotes are escaped everywhere, so that one function will do for text and attributes. Line ends and tabs
+ * become spaces; the other controls are in neither HTML nor XML.
+ */
 static void put_ascii(FILE *out, unsigned char c)
 {
     switch (c) {
@@ -42,6 +46,7 @@ void report_text(FILE *out, const char *text)
     }
 }
 
+/* Minus is U+2212, as long as a plus; what rounds to 0 has no sign; a dash stands for what is not defined. */
 static void put_number(FILE *out, double value, int decimals)
 {
     char text[64];
@@ -64,6 +69,7 @@ void report_clicks(FILE *out, double value)
     put_number(out, value, 1);
 }
 
+/* The interval's class makes it small and grey, and in tables a line of its own. */
 void report_figure(FILE *out, const sa_figure *figure)
 {
     report_number(out, figure->value);
@@ -78,6 +84,8 @@ void report_figure(FILE *out, const sa_figure *figure)
 
 /* ---- the run's record ---- */
 
+/* Keys that have dots themselves (names of files) cannot be asked for this way. NULL as soon as one is
+ * missing. */
 static const json_t *find_record(const sa_report_run *run, const char *keys)
 {
     const json_t *at = run->run;

@@ -33,6 +33,7 @@ static void album_close(album *a)
     sa_text_table_free(&a->places);
 }
 
+/* Chooses the items; their rows are looked for by id. */
 static sa_status album_open(album *a, const sa_report *report, size_t place, sa_error *err)
 {
     const sa_report_run *run = &report->runs[place];
@@ -53,6 +54,7 @@ static sa_status album_open(album *a, const sa_report *report, size_t place, sa_
 
 /* ---- from rows ---- */
 
+/* The run's own item as a card, another run's as one picture. */
 static sa_status make_part(const album *a, size_t place, const sa_result *result, const char *name, part *p,
                            sa_error *err)
 {
@@ -95,6 +97,7 @@ static sa_status read_row(album *a, size_t place, sa_result_rows *rows, bool *fo
     return SA_OK;
 }
 
+/* All of the file is gone through: rows have no index. */
 static sa_status read_run(album *a, size_t place, sa_error *err)
 {
     sa_result_rows rows;
@@ -124,6 +127,7 @@ static void put_item(const album *a, size_t pick, FILE *out)
     fputs(others ? "</div>\n</article>\n" : "</article>\n", out);
 }
 
+/* A heading only where something stands below it. */
 static void put_reason(const album *a, report_reason reason, FILE *out)
 {
     static const char *const known[] = {"Worst", "Middling", "Best", "Most misjudged"};
@@ -166,6 +170,7 @@ static void put_album(const album *a, FILE *out)
     fputs("</section>\n", out);
 }
 
+/* Runs of other groups have none of these items. */
 static sa_status make_album(album *a, FILE *out, sa_error *err)
 {
     for (size_t i = 0; i < a->report->run_count; i++) {

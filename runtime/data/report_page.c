@@ -34,7 +34,7 @@ static void put_terms(FILE *out)
         "<dt>first click inside</dt><dd>share of items whose first click adds, and lies in the truth</dd>\n"
         "<dt>PRM</dt><dd>process reward model: the policy’s own estimate of a mask’s IoU. Error is the mean "
         "absolute one, Spearman the rank correlation with the true IoU, over all states after a click</dd>\n"
-        "</dl>\n<p>Intervals are 95 % bootstrap intervals over items (10,000 resamples).</p>\n</section>\n",
+        "</dl>\n<p>Intervals are 95 % bootstrap intervals over items (10,000 resamples).</p>\n</section>\n",
         out);
 }
 

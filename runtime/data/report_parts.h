@@ -32,6 +32,8 @@ void report_runs(const sa_report *report, FILE *out);
 void report_figures(const sa_report *report, FILE *out);
 /* gIoU after each click, of all runs of a group that have figures. */
 void report_curve(const sa_report *report, size_t group, FILE *out);
+/* Predicted and true IoU of the items of a run, if it is one whose items are shown. */
+void report_scatter(const sa_report *report, size_t run, FILE *out);
 sa_status report_items(const sa_report *report, FILE *out, size_t *items, sa_error *err);
 /* The lines of a legend: the class that a run's curve has, among those of its group. */
 unsigned report_color(const sa_report *report, size_t run);

@@ -39,6 +39,7 @@ static double quality_of(const sa_report_entry *e)
     return isnan(quality) ? 0 : quality;
 }
 
+/* Equal values in the order of the file, so that the choice is the same everywhere. */
 static void sort(picker *p, double (*value)(const sa_report_entry *))
 {
     for (size_t i = 0; i < p->run->count; i++) {

@@ -50,12 +50,14 @@ static sa_status read_picture(const sa_report_run *run, const sa_result *result,
 
 /* ---- making small ---- */
 
+/* Rounded, and never nothing: a picture of 4000 x 3 pixels is one of 256 x 1. */
 static size_t shrink(size_t side, size_t longer)
 {
     size_t small = (side * SIDE + longer / 2) / longer;
     return small > 0 ? small : 1;
 }
 
+/* Small pictures stay as they are: the browser enlarges them. */
 static void find_size(const sa_result *result, size_t *height, size_t *width)
 {
     size_t longer = result->height > result->width ? result->height : result->width;
@@ -119,6 +121,7 @@ static sa_status fill_canvas(report_canvas *canvas, const sa_report_run *run, co
     return SA_OK;
 }
 
+/* A truth that is not known is none to draw; one that is wrong is an error of the row. */
 static sa_status fill_truth(report_canvas *canvas, const sa_report_run *run, const sa_result *result,
                             const char *name, sa_error *err)
 {
@@ -155,6 +158,7 @@ static bool is_set(const sa_mask *mask, size_t x, size_t y)
            sa_mask_get(mask, x, y); /* x - 1 of 0 is beyond the width */
 }
 
+/* Pixels beside the border have neighbours beyond it, which are not set. */
 static bool has_other_neighbour(const sa_mask *mask, size_t x, size_t y)
 {
     bool here = sa_mask_get(mask, x, y);

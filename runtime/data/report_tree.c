@@ -29,6 +29,7 @@ static bool is_tree(const sa_result *r)
     return r->tree_count > 1;
 }
 
+/* Parents stand before their children, so one pass will do. */
 static void find_depths(tree *t)
 {
     for (size_t i = 1; i < t->count; i++) {
@@ -90,6 +91,8 @@ static double y_of(const tree *t, size_t node)
     return TOP + t->y[node] * ROW;
 }
 
+/* Level at first, so that lines to several children leave in one stroke, then a bend to the child's height.
+ */
 static void draw_edge(const tree *t, size_t node, FILE *out)
 {
     size_t parent = (size_t)t->nodes[node].parent;
@@ -99,6 +102,7 @@ static void draw_edge(const tree *t, size_t node, FILE *out)
             y_of(t, parent), middle, y_of(t, node), x1 - 6, y_of(t, node));
 }
 
+/* The number is the predicted IoU; a pointer that rests on it is told the click and the true one. */
 static void draw_node(const tree *t, size_t node, FILE *out)
 {
     const sa_result_step *n = &t->nodes[node];
@@ -142,6 +146,7 @@ static void draw(const tree *t, const sa_result *r, FILE *out)
     fputs("</svg></div></details>\n", out);
 }
 
+/* Larger trees would fill the page and tell nothing: they are left out. */
 sa_status report_tree(const sa_result *result, FILE *out, sa_error *err)
 {
     tree t = {.nodes = result->tree, .count = result->tree_count};
