@@ -8,6 +8,7 @@ work. unload() frees everything. as_numpy makes f32 [n,V] of logits.
 
 import ctypes
 import gc
+import json
 import warnings
 
 import numpy as np
@@ -23,6 +24,8 @@ class Model:
 
     def __init__(self, folder, gguf, cache):
         self.folder, self.gguf, self.cache = folder, gguf, cache
+        self.config = json.loads((folder / "config.json").read_text())
+        self.layers = self.config["num_hidden_layers"]
 
     def stale(self, path):
         return not path.exists() or path.stat().st_mtime < (self.folder / "model.safetensors").stat().st_mtime

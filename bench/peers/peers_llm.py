@@ -29,7 +29,6 @@ PROMPT, SHORT = 640, 24
 # name: tokens behind which is decoded, sequences
 DECODES = {"decode1-short": (128, 1), "decode1": (PROMPT, 1), "decode8": (PROMPT, 8)}
 TOKENS = {"prefill": PROMPT} | {name: sequences for name, (_, sequences) in DECODES.items()}
-PREFILL_REPEATS, DECODE_REPEATS = 3, 7  # in a round, after one that is not counted; their median counts
 LIMIT = {
     "f32": 1e-3,
     "bf16": 5e-2,
@@ -53,7 +52,7 @@ def prepare_model(args):
 
 
 def make_ids(model):
-    vocabulary = json.loads((model.folder / "config.json").read_text())["vocab_size"]
+    vocabulary = model.config["vocab_size"]
     return torch.randint(0, vocabulary, (PROMPT + 1,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
@@ -82,10 +81,10 @@ def engine_logits(args, model, ids, precision):
     return np.array(done.stdout.split(), dtype=np.float32)
 
 
-def agrees(what, precision, logits, reference):
+def agrees(model, what, precision, logits, reference):
     """Says by how much; `not (a <= b)`, so that NaN does not pass."""
     off = largest_difference(logits, reference)
-    good = bool(off <= LIMIT[precision])
+    good = bool(off <= limit(model, precision))
     top = "same" if np.all(logits.argmax(-1) == reference.argmax()) else "other"
     print(f"| {what} | {precision} | {off:.1e} | {top} | {'yes' if good else 'NO'} |", flush=True)
     return good
@@ -99,12 +98,12 @@ def check_agreement(args, peers, model, ids, references):
     good = True
     for precision in args.precision if args.engine_peer else []:
         logits = engine_logits(args, model, ids[:SHORT], precision)
-        good = agrees("segagent", precision, logits, references["short"]) and good
+        good = agrees(model, "segagent", precision, logits, references["short"]) and good
     for peer in peers:
         peer.load(model)
         length, key = (SHORT, "short") if peer.decodes else (PROMPT, "prefill")
         logits = peer.as_numpy(peer.prefill(ids[:length]))
-        good = agrees(peer.name, peer.precision, logits, references[key]) and good
+        good = agrees(model, peer.name, peer.precision, logits, references[key]) and good
         peer.unload()
     print()
     if not good:
@@ -127,22 +126,22 @@ def repeat(function, count, after=lambda: None):
     return result, statistics.median(times)
 
 
-def peer_round(peer, ids, store, references):
+def peer_round(args, peer, ids, store, references):
     def add(name, result, ms):
         store.add(name, peer.name, peer.precision, ms)
         off = largest_difference(peer.as_numpy(result), references[name])
         store.error[name, peer.name, peer.precision] = off
 
-    add("prefill", *repeat(lambda: peer.prefill(ids[:PROMPT]), PREFILL_REPEATS))
+    add("prefill", *repeat(lambda: peer.prefill(ids[:PROMPT]), args.repeats))
     for name, (at, sequences) in DECODES.items() if peer.decodes else []:
         peer.prepare(ids[:at], sequences)
-        add(name, *repeat(lambda: peer.step(ids[at]), DECODE_REPEATS, peer.rewind))
+        add(name, *repeat(lambda: peer.step(ids[at]), args.repeats, peer.rewind))
 
 
 def engine_round(args, model, precision, store, ceilings):
     """One invocation; its own medians count as one measurement each, and its ceilings are kept beside them."""
     command = [args.binary, "bench", "llm", "--model", str(model.folder), "--json", "--precision", precision]
-    command += ["--threads", str(args.threads), "--repeats", str(DECODE_REPEATS)]
+    command += ["--threads", str(args.threads), "--repeats", str(args.repeats)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"{shlex.join(command)}: exit code {done.returncode}")
@@ -159,7 +158,7 @@ def run_rounds(args, peers, model, ids, references, store, ceilings):
     for index in range(args.rounds):
         for peer in peers:
             peer.load(model)
-            peer_round(peer, ids, store, references)
+            peer_round(args, peer, ids, store, references)
             peer.unload()
         for precision in args.precision if args.binary else []:
             engine_round(args, model, precision, store, ceilings)
@@ -186,7 +185,7 @@ def print_table(args, rows):
         differ = "" if row["difference"] is None else f"{row['difference']:.1e}"
         row["tokens_per_second"] = 1000 * TOKENS[row["name"]] / row["ms"]["median"]
         cells = [row["name"], row["implementation"], row["precision"], f"{row['tokens_per_second']:.1f}"]
-        cells += [f"{row['ms'][key]:.1f}" for key in ("median", "min", "max")]
+        cells += [f"{row['ms'][key]:.2f}" for key in ("median", "min", "max")]
         print("| " + " | ".join([*cells, f"{row['ratio']:.2f}", differ]) + " |")
     print(
         "\nRatio: of the time to segagent's in that precision, else to the fastest there. Differs by: logits,"
@@ -235,7 +234,7 @@ class Goals:
     def beside(self, name, library, goal, precisions=("bf16", "f32")):
         ours, theirs = self.best(name, "segagent", ("bf16",)), self.best(name, library, precisions)
         if ours and theirs:
-            self.add(f"{name}: speed, of {library}'s best", theirs / ours, goal)
+            self.add(f"{name}: speed, as a multiple of the best of {library}", theirs / ours, goal)
 
     def collect(self):
         one, eight = (self.best(name, "segagent", ("bf16",)) for name in ("decode1", "decode8"))
@@ -282,6 +281,9 @@ def parse_arguments():
         "--peers", nargs="*", choices=list(all_peers(1)), help=f"default: all but {', '.join(OPTIONAL)}"
     )
     parser.add_argument("--rounds", type=int, default=3, help="0: only the agreement of logits")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="in a round, after one not counted; their median counts"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, help="also write the rows, ceilings and goals as JSON")
     args = parser.parse_args()
