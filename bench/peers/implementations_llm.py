@@ -1,9 +1,9 @@
 """The peers of a language model: one class per library, all with the same calls. Nothing is timed here.
 
 load() reads the weights. prefill(ids) takes a prompt from nothing and gives the logits behind its last token.
-prepare(ids, n) puts ids behind n sequences, each with keys and values of its own. step(token) gives that token to each of the
-n and returns their logits in the peer's own form; rewind() takes it back, so that every step has the same
-work. unload() frees everything. as_numpy makes f32 [n,V] of logits.
+prepare(ids, n) gives that prompt to n sequences, each with keys and values of its own. step(token) gives the
+token to each of the n and returns their logits in the peer's own form; rewind() takes it back, so that every
+step has the same work. unload() frees everything. as_numpy makes f32 [n,V] of logits.
 """
 
 import ctypes
@@ -110,8 +110,8 @@ class Transformers(TorchPeer):
 
 
 class LastLogits(torch.nn.Module):
-    """For tracing: ids [1,T] -> logits [1,V] behind the last. No cache comes out, which is in OpenVINO's favour.
-    The causal mask is given, since transformers' own making of one does not convert."""
+    """For tracing: ids [1,T] -> logits [1,V] behind the last. No cache comes out: in OpenVINO's favour. The
+    causal mask is given, since transformers' own making of one does not convert (aten::diff)."""
 
     def __init__(self, model, length):
         super().__init__()
@@ -196,7 +196,7 @@ class LlamaCpp:
         import llama_cpp
 
         self.lib = llama_cpp
-        # its log is long; a failure shows in what the calls return. The object must outlive the library's use.
+        # Its log is long, and failures show in what the calls return. The object must outlive all calls.
         self.quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
         llama_cpp.llama_log_set(self.quiet, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()

@@ -1,10 +1,10 @@
-"""A language model on one CPU, the engine beside its peers: same weights, threads and tokens, interleaved rounds.
+"""A language model on one CPU, the engine beside its peers: same weights, threads, tokens; interleaved rounds.
 
   python bench/peers/peers_llm.py --work DIR [--shape llama-3.2-1b] [--binary build/release/segagent]
 
-Random weights of a real shape. First everyone's logits behind a short prompt are compared, and nobody is timed unless
-they agree; then every round runs every implementation once, one model in memory at a time. Prints a Markdown
-table of medians, the ceilings of the same run, and the goals. See bench/peers/README.md.
+Random weights of a real shape. First everyone's logits behind a short prompt are compared, and nobody is timed
+unless they agree; then every round runs every implementation once, one model in memory at a time. Prints a
+Markdown table of medians, the ceilings of the same run, and the goals. See bench/peers/README.md.
 """
 
 import argparse
@@ -29,10 +29,6 @@ PROMPT, SHORT = 640, 24
 # name: tokens behind which is decoded, sequences
 DECODES = {"decode1-short": (128, 1), "decode1": (PROMPT, 1), "decode8": (PROMPT, 8)}
 TOKENS = {"prefill": PROMPT} | {name: sequences for name, (_, sequences) in DECODES.items()}
-LIMIT = {
-    "f32": 1e-3,
-    "bf16": 5e-2,
-}  # of the largest logit: 16 to 28 layers round to 8 bits some hundred times
 
 
 # ---- the same weights for everyone, and what they should give ----
@@ -57,7 +53,7 @@ def make_ids(model):
 
 
 def make_references(model, ids):
-    """{measurement: logits [V]} of transformers in f32, all from one forward over all tokens; kept on disk."""
+    """{measurement: logits [V]} of transformers in f32, all from one forward; kept on disk."""
     rows = {"short": SHORT - 1, "prefill": PROMPT - 1} | {name: at for name, (at, _) in DECODES.items()}
     path = model.folder / "reference.npy"
     if model.stale(path):
@@ -81,6 +77,14 @@ def engine_logits(args, model, ids, precision):
     return np.array(done.stdout.split(), dtype=np.float32)
 
 
+def limit(model, precision):
+    """Of the largest logit. Every layer rounds to 8 bits a few times, and such errors grow as the root of the
+    layers. Seen in bf16: up to 6e-3 with 2 layers and 2.6e-2 with 16; with the rows of q and k in the wrong
+    order 4.7e-2 and 1.0.
+    """
+    return 1e-4 if precision == "f32" else 0.01 * model.layers**0.5
+
+
 def agrees(model, what, precision, logits, reference):
     """Says by how much; `not (a <= b)`, so that NaN does not pass."""
     off = largest_difference(logits, reference)
@@ -91,8 +95,8 @@ def agrees(model, what, precision, logits, reference):
 
 
 def check_agreement(args, peers, model, ids, references):
-    """Everyone's logits behind the short prompt, and of one decoded token; no clock. OpenVINO's trace is of one
-    length, so it takes the long prompt."""
+    """Everyone's logits behind the short prompt; no clock. OpenVINO's trace is of one length: the long prompt.
+    Decoding is compared in the rounds ("differs by"), since it needs the long prompts anyway."""
     print("| implementation | precision | logits differ by, of the largest | best token | agrees |")
     print("|---|---|---|---|---|", flush=True)
     good = True
@@ -139,7 +143,7 @@ def peer_round(args, peer, ids, store, references):
 
 
 def engine_round(args, model, precision, store, ceilings):
-    """One invocation; its own medians count as one measurement each, and its ceilings are kept beside them."""
+    """One invocation; its own medians count as one measurement each. Ceilings: those of the same minute."""
     command = [args.binary, "bench", "llm", "--model", str(model.folder), "--json", "--precision", precision]
     command += ["--threads", str(args.threads), "--repeats", str(args.repeats)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)

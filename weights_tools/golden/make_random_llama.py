@@ -1,6 +1,6 @@
 """A decoder of the LLaMA family of a real size with random weights, for benchmarks.
 
-  python weights_tools/golden/make_random_llama.py OUT_DIR [--shape llama-3.2-1b|qwen2.5-1.5b|tiny|tiny-qwen2] [--seed N]
+  python weights_tools/golden/make_random_llama.py OUT_DIR [--shape llama-3.2-1b|qwen2.5-1.5b|tiny] [--seed N]
 
 Writes config.json and model.safetensors in bf16: weights and biases N(0, 0.02), norms 1, the embedding is the
 head. No tokenizer: whoever runs this takes token ids. Tensors are drawn and written piece by piece, so that a
