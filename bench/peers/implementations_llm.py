@@ -76,7 +76,7 @@ class Transformers(TorchPeer):
         return out.logits[:, -1]
 
     def prefill(self, ids):
-        self.length = len(ids)
+        self.length = len(ids) + 1  # as prepare() has it: one graph less to compile
         return self.run(torch.tensor([ids]), self.new_cache(), 0)
 
     def prepare(self, ids, sequences):
@@ -180,16 +180,19 @@ class OpenVino:
 
 
 class LlamaCpp:
-    """llama.cpp on a GGUF file of the same bits: llama_decode and nothing around it, f16 keys and values as it likes
-    them, each sequence in a stream of its own (kv_unified off: the fast way for sequences that share nothing).
+    """llama.cpp on a GGUF file of the same bits: llama_decode, nothing around it. Keys and values in f16, as
+    it likes them; every sequence in a stream of its own (kv_unified off): fast where nothing is shared.
+    `mapped`: weights stay in the file's pages, as is usual; otherwise they are read into memory of their own,
+    which can have huge pages (README).
     """
 
     decodes = True
     precision = "bf16"
 
-    def __init__(self, flash, threads):
-        self.flash, self.threads = flash, threads
+    def __init__(self, flash, threads, mapped=True):
+        self.flash, self.threads, self.mapped = flash, threads, mapped
         self.name = "llama.cpp" + (", flash attention" if flash else "")
+        self.name += "" if mapped else ", weights read"
         self.model = self.ctx = None
 
     def load(self, model):
@@ -201,6 +204,7 @@ class LlamaCpp:
         llama_cpp.llama_log_set(self.quiet, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         options = llama_cpp.llama_model_default_params()
+        options.load_mode = llama_cpp.LLAMA_LOAD_MODE_MMAP if self.mapped else llama_cpp.LLAMA_LOAD_MODE_NONE
         self.model = llama_cpp.llama_model_load_from_file(str(model.gguf).encode(), options)
         if not self.model:
             raise RuntimeError(f"{model.gguf}: llama.cpp does not read it")
@@ -277,6 +281,7 @@ class LlamaCpp:
 def all_peers(threads):
     """{short name for --peers: constructor}; the default of --peers is all but OPTIONAL."""
     peers = {"llamacpp-fa": lambda: LlamaCpp(True, threads), "llamacpp": lambda: LlamaCpp(False, threads)}
+    peers["llamacpp-fa-read"] = lambda: LlamaCpp(True, threads, mapped=False)
     for precision in ("bf16", "f32"):
         for attention in ("sdpa", "eager"):
             peers[f"openvino-{attention}-{precision}"] = lambda p=precision, a=attention: OpenVino(
@@ -288,4 +293,4 @@ def all_peers(threads):
     return peers
 
 
-OPTIONAL = ("hf-compiled-bf16", "hf-compiled-f32")
+OPTIONAL = ("hf-compiled-f32",)

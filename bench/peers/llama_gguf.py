@@ -62,7 +62,7 @@ def convert(name, tensor, config):
 
 
 def rope_factors(rope, head_dim):
-    """What llama.cpp divides the frequencies by, for Llama 3.1's scaling (transformers' modeling_rope_utils)."""
+    """What llama.cpp divides the frequencies by: Llama 3.1's scaling, as in modeling_rope_utils.py."""
     low = rope["original_max_position_embeddings"] / rope["low_freq_factor"]
     high = rope["original_max_position_embeddings"] / rope["high_freq_factor"]
     factors = []

@@ -1,10 +1,10 @@
-"""A language model on one CPU, the engine beside its peers: same weights, threads, tokens; interleaved rounds.
+"""A language model on one CPU, the engine beside its peers: same weights, threads, tokens.
 
   python bench/peers/peers_llm.py --work DIR [--shape llama-3.2-1b] [--binary build/release/segagent]
 
-Random weights of a real shape. First everyone's logits behind a short prompt are compared, and nobody is timed
-unless they agree; then every round runs every implementation once, one model in memory at a time. Prints a
-Markdown table of medians, the ceilings of the same run, and the goals. See bench/peers/README.md.
+Random weights of a real shape. First everyone's logits behind a short prompt are compared, and nobody is
+timed unless they agree; then every round runs every implementation once, one model in memory at a time. What
+is printed: a Markdown table of medians, the ceilings of the same run, the goals. See bench/peers/README.md.
 """
 
 import argparse
@@ -95,8 +95,8 @@ def agrees(model, what, precision, logits, reference):
 
 
 def check_agreement(args, peers, model, ids, references):
-    """Everyone's logits behind the short prompt; no clock. OpenVINO's trace is of one length: the long prompt.
-    Decoding is compared in the rounds ("differs by"), since it needs the long prompts anyway."""
+    """Everyone's logits behind the short prompt; no clock. OpenVINO's trace takes prompts of one length, the
+    long one. Decoding is compared in the rounds ("differs by"), which have the long prompts anyway."""
     print("| implementation | precision | logits differ by, of the largest | best token | agrees |")
     print("|---|---|---|---|---|", flush=True)
     good = True
@@ -181,9 +181,7 @@ def print_table(args, rows):
     versions += f"openvino {openvino.__version__}, llama-cpp-python {llama_cpp.__version__}"
     print(f"{args.shape}, random weights, {args.threads} threads, {args.rounds} interleaved rounds,")
     print(f"{datetime.date.today()}, {cpu_name()}; {versions}\n")
-    print(
-        "| measurement | implementation | precision | tokens/s | ms, median | min | max | ratio | differs by |"
-    )
+    print("| what | implementation | precision | tokens/s | ms, median | min | max | ratio | differs by |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         differ = "" if row["difference"] is None else f"{row['difference']:.1e}"
@@ -210,7 +208,7 @@ def print_ceilings(ceilings):
 
 
 class Goals:
-    """Issue's numbers; a goal whose parts were not measured is not listed."""
+    """What is to be reached, in bf16, all from this run; goals whose parts were not measured are left out."""
 
     def __init__(self, rows, ceilings):
         self.rows, self.ceilings, self.lines = rows, ceilings, []
@@ -264,7 +262,7 @@ def print_goals(lines):
     print("|---|---|---|---|")
     for text, reached, goal, met in lines:
         print(f"| {text} | {reached:.2f} | {goal:.2f} | {met} |")
-    print("\nCommand: `" + shlex.join(["python", *sys.argv]) + "`")
+    print()
 
 
 # ---- the command ----
@@ -284,7 +282,7 @@ def parse_arguments():
     parser.add_argument(
         "--peers", nargs="*", choices=list(all_peers(1)), help=f"default: all but {', '.join(OPTIONAL)}"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="0: only the agreement of logits")
+    parser.add_argument("--rounds", type=int, default=3, help="0: only whether the logits agree")
     parser.add_argument(
         "--repeats", type=int, default=5, help="in a round, after one not counted; their median counts"
     )
@@ -320,9 +318,11 @@ def main():
         print("stopped: the tables hold what was measured so far", file=sys.stderr)
     rows = summary(store)
     print_table(args, rows)
-    print_ceilings(ceilings)
     goals = Goals(rows, ceilings).collect()
-    print_goals(goals)
+    if args.binary:
+        print_ceilings(ceilings)
+        print_goals(goals)
+    print("Command: `" + shlex.join(["python", *sys.argv]) + "`")
     if args.out:
         kept = {f"{name} {precision}": values for (name, precision), values in ceilings.items()}
         args.out.write_text(json.dumps(dict(rows=rows, ceilings=kept, goals=goals), indent=1) + "\n")
