@@ -273,7 +273,7 @@ demo() {
     rm -rf "$DEMO" && build_for_demo || return
     say "drawing scenes that the agent was not trained on, and annotating them in four ways"
     for level in easy steps; do
-        "$PROGRAM" synth --out "$DEMO/$level" --count "$scenes" --seed 3 --level $level --quiet &&
+        "$PROGRAM" synth --out "$DEMO/$level" --count "$scenes" --seed 3 --level $level --quiet >/dev/null &&
             annotate_in $level fixed-steps --search greedy --steps 7 &&
             annotate_in $level PRM-stop --search prm-stop --steps 7 &&
             annotate_in $level PRM-guided --search prm-greedy --steps 7 --candidates 3 --trace &&
