@@ -94,7 +94,7 @@ prepare() {
         echo "cmake 3.25, libjpeg-turbo, jansson, PCRE2 10.40, stb (stb_image.h), utf8proc, cmocka; oneDNN and clang are"
         echo "helpful. Going on with what is here."
     fi
-    say_nvcc
+    if [ "$1" != demo ]; then say_nvcc; fi
     if ! command -v cmake >/dev/null; then
         echo "There is no cmake: install cmake 3.25 or newer and run this again."
         exit 3
@@ -242,11 +242,13 @@ build_program() {
 # The demo's program: nothing else, and for a GPU only where there is one (nvcc takes minutes).
 build_for_demo() {
     local preset=cpu-only archs=()
-    say "building"
     if [ -e /dev/nvidiactl ] && command -v nvidia-smi >/dev/null; then
         preset=release
         archs=("-DSEGAGENT_CUDA_ARCHS=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
             sed -n '1{s/\.//;s/^90$/90a/;p}')" -DSEGAGENT_GPUSIM=OFF)
+        say "building the program for this GPU and this CPU"
+    else
+        say "building the program for this CPU; there is no NVIDIA GPU here"
     fi
     PROGRAM=build/$preset/segagent
     cmake --preset $preset -DSEGAGENT_TESTS=OFF "${archs[@]}" >"$LOGS/demo-configure.log" &&
@@ -271,7 +273,7 @@ demo() {
     rm -rf "$DEMO" && build_for_demo || return
     say "drawing scenes that the agent was not trained on, and annotating them in four ways"
     for level in easy steps; do
-        "$PROGRAM" synth --out "$DEMO/$level" --count "$scenes" --seed 3 --level $level --quiet &&
+        "$PROGRAM" synth --out "$DEMO/$level" --count "$scenes" --seed 3 --level $level --quiet >/dev/null &&
             annotate_in $level fixed-steps --search greedy --steps 7 &&
             annotate_in $level PRM-stop --search prm-stop --steps 7 &&
             annotate_in $level PRM-guided --search prm-greedy --steps 7 --candidates 3 --trace &&

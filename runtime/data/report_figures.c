@@ -120,7 +120,10 @@ static void put_run(const sa_report *report, size_t place, FILE *out)
     fputs("</td><td>", out);
     put_agent(run, out);
     fputs("</td><td>", out);
-    fprintf(out, "%.0f</td><td>", report_record_number(run, "seed"));
+    if (!isnan(report_record_number(run, "seed"))) {
+        fprintf(out, "%.0f", report_record_number(run, "seed"));
+    }
+    fputs("</td><td>", out);
     put_where(run, out);
     fputs("</td></tr>\n", out);
 }

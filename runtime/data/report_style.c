@@ -75,7 +75,7 @@ const char report_style[] =
     ".k{font-weight:700;font-size:.95rem}.plus,.minus{font-weight:700}.plus{color:var(--up)}.minus{color:var("
     "--down)}\n"
     ".pic{position:relative;line-height:0}.pic "
-    ".tag{position:absolute;left:.35rem;top:.35rem;line-height:1.4;\n"
+    ".tag{position:absolute;left:.35rem;bottom:.35rem;line-height:1.4;\n"
     "font:600 .72rem/1.5 system-ui,sans-serif}\n"
     ".mark{position:absolute;width:1.05rem;height:1.05rem;margin:-.525rem 0 0 "
     "-.525rem;border-radius:50%;color:#fff;\n"
