@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
-#include "runtime/text/buffer.h"
 
 void sa_lesson_row_free(sa_lesson_row *row)
 {
@@ -120,10 +119,8 @@ static sa_status paint(const sa_agent *agent, const sa_lesson_row *row, const sa
     sa_mask mask;
     sa_image painted;
     SA_TRY(sa_rle_decode(&row->mask, &mask, err));
-    sa_status status = sa_image_new(picture->height, picture->width, &painted, err);
+    sa_status status = sa_agent_paint(agent, picture, &mask, &painted, err);
     if (status == SA_OK) {
-        memcpy(painted.pixels, picture->pixels, picture->height * picture->width * 3);
-        sa_image_overlay(&painted, &mask, &agent->overlay);
         status = agent->jpeg_quality > 0 ? sa_image_write_jpeg(path, &painted, agent->jpeg_quality, err)
                                          : sa_image_write_png(path, &painted, err);
         sa_image_free(&painted);
@@ -136,12 +133,7 @@ static sa_status paint(const sa_agent *agent, const sa_lesson_row *row, const sa
 static sa_status write_question(const sa_agent *agent, const char *item, sa_json_writer *w, sa_error *err)
 {
     sa_text text = {0};
-    for (const char *at = agent->prompt; *at != '\0';) {
-        bool is_text = strncmp(at, "{text}", 6) == 0, is_image = strncmp(at, "{image}", 7) == 0;
-        const char *piece = is_text ? item : is_image ? "<image>\n" : at;
-        sa_text_append(&text, piece, is_text || is_image ? strlen(piece) : 1);
-        at += is_text ? 6 : is_image ? 7 : 1;
-    }
+    sa_agent_write_prompt(agent, item, "<image>\n", &text);
     if (!text.failed) {
         put_text(w, "value", text.bytes);
     }
