@@ -161,12 +161,13 @@ def engine_round(args, model, precision, store, ceilings):
 def run_rounds(args, peers, model, ids, references, store, ceilings):
     for index in range(args.rounds):
         for peer in peers:
+            print(f"round {index + 1}/{args.rounds}: {peer.name}, {peer.precision}", file=sys.stderr)
             peer.load(model)
             peer_round(args, peer, ids, store, references)
             peer.unload()
         for precision in args.precision if args.binary else []:
+            print(f"round {index + 1}/{args.rounds}: segagent, {precision}", file=sys.stderr)
             engine_round(args, model, precision, store, ceilings)
-        print(f"round {index + 1}/{args.rounds}", file=sys.stderr)
 
 
 # ---- what came out ----
