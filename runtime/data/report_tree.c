@@ -137,8 +137,12 @@ static void draw(const tree *t, const sa_result *r, FILE *out)
             "role=\"img\" aria-label=\"Tree of the states that were looked at, with the IoU predicted for "
             "each; the kept one after %zu clicks\">",
             t->count, t->deepest, width, height, width, height, r->step);
-    for (size_t i = 1; i < t->count; i++) {
-        draw_edge(t, i, out);
+    for (int line = 0; line < 2; line++) { /* the kept line lies above the others */
+        for (size_t i = 1; i < t->count; i++) {
+            if (t->on_line[i] == (line == 1)) {
+                draw_edge(t, i, out);
+            }
+        }
     }
     for (size_t i = 0; i < t->count; i++) {
         draw_node(t, i, out);
