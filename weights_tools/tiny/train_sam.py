@@ -23,24 +23,22 @@ import training
 
 IMAGES, OBJECTS, MOST_CLICKS = 8, 3, 7
 CHUNK = {"easy": 900, "hard": 450, "steps": 450}  # scenes drawn at a time
-COARSE, FINE = (
-    64,
-    128,
-)  # masks are compared at this size: the model's own first, then finer for the last fifth
+FINE = 128  # masks are compared at the model's own size first (4 a patch), at this one for the last fifth
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
-def config():
-    """Windows with padding (16 = 2 * 7 + 2) and relative position: the engine's code for them runs."""
+def config(patch=8):
+    """Windows with padding (32 = 4 * 7 + 4) and relative position: the engine's code for them runs. The first
+    stage has patches of 16, which are four times as fast."""
     return SamConfig(
         vision_config=dict(
             image_size=256,
-            patch_size=16,
+            patch_size=patch,
             hidden_size=128,
             num_hidden_layers=5,
             num_attention_heads=4,
-            mlp_dim=512,
+            mlp_dim=512 if patch == 16 else 488,
             mlp_ratio=4.0,
             output_channels=128,
             num_pos_feats=64,
@@ -50,7 +48,11 @@ def config():
             use_abs_pos=True,
         ),
         prompt_encoder_config=dict(
-            hidden_size=128, image_size=256, patch_size=16, image_embedding_size=16, mask_input_channels=16
+            hidden_size=128,
+            image_size=256,
+            patch_size=patch,
+            image_embedding_size=256 // patch,
+            mask_input_channels=16,
         ),
         mask_decoder_config=dict(
             hidden_size=128, mlp_dim=256, num_hidden_layers=2, num_attention_heads=4, iou_head_hidden_dim=128
@@ -66,6 +68,41 @@ def initialise(model):
     for name, buffer in list(model.named_buffers()) + list(model.named_parameters()):
         if name.endswith("positional_embedding"):
             torch.nn.init.normal_(buffer.data, std=1.0)
+
+
+# ---- from patches of 16 to patches of 8 ----
+
+
+def resized(tensor, shape):
+    """Values between those that are there, along the axes whose lengths differ."""
+    for axis, length in enumerate(shape):
+        if tensor.shape[axis] != length:
+            moved = tensor.movedim(axis, -1)
+            flat = moved.reshape(1, -1, moved.shape[-1])
+            flat = F.interpolate(flat, length, mode="linear", align_corners=False)
+            tensor = flat.reshape(*moved.shape[:-1], length).movedim(-1, axis)
+    return tensor
+
+
+def finer(state, model):
+    """Weights of a model with patches of 16 for one with patches of 8, to which every picture is as if it were
+    twice as large. Of a layer's hidden units the weakest go."""
+    wanted = {name: weight.shape for name, weight in model.state_dict().items()}
+    result = dict(state)
+    for name in state:
+        if name.endswith(".mlp.lin1.weight") and state[name].shape != wanted[name]:
+            stem = name[: -len("lin1.weight")]
+            second = state[stem + "lin2.weight"]
+            strength = state[name].norm(dim=1) * second.norm(dim=0)
+            kept = strength.topk(wanted[name][0]).indices.sort().values
+            result[name] = state[name][kept]
+            result[stem + "lin1.bias"] = state[stem + "lin1.bias"][kept]
+            result[stem + "lin2.weight"] = second[:, kept]
+    for name, weight in result.items():
+        if name.endswith("patch_embed.projection.weight") and weight.shape != wanted[name]:
+            weight = F.avg_pool2d(weight, 2) * 4
+        result[name] = weight if weight.shape == wanted[name] else resized(weight, wanted[name])
+    return result
 
 
 def to_pixels(images):
@@ -180,7 +217,9 @@ def train_step(model, images, masks, rng, side):
         labels = label if labels is None else torch.cat([labels, label], 1)
         low, predicted = decode(model, embedding, points, labels, previous)
         logits = (
-            low if side == COARSE else F.interpolate(low, (side, side), mode="bilinear", align_corners=False)
+            low
+            if side == low.shape[-1]
+            else F.interpolate(low, (side, side), mode="bilinear", align_corners=False)
         )
         losses = mask_losses(logits, target)
         total = (
@@ -266,12 +305,24 @@ def optimisers(model, options):
 class SamTraining(training.Training):
     def __init__(self, options):
         torch.manual_seed(0)
-        model = SamModel(config())
+        model = self.make_of(options)
         initialise(model)
+        self.coarse = 256 // options.patch * 4
         super().__init__(options, {"model": model}, optimisers(model, options))
-        self.stream = Stream(options.binary, options.work, self.chunk)
+        self.stream = Stream(options.binary, options.work, max(self.chunk, options.chunk))
 
-    make = staticmethod(lambda: SamModel(config()))
+    @staticmethod
+    def make_of(options):
+        return SamModel(config(options.patch))
+
+    def make(self):
+        return self.make_of(self.options)
+
+    def begin_with(self, directory):
+        start = SamModel.from_pretrained(directory, dtype=torch.float32).state_dict()
+        weights = finer(start, self.model)
+        self.model.load_state_dict(weights)
+        self.average = {name: weight.clone() for name, weight in weights.items()}
 
     def next_batch(self):
         rng = np.random.default_rng([17, self.step])
@@ -280,7 +331,7 @@ class SamTraining(training.Training):
         return images, masks, rng
 
     def losses(self, batch):
-        side = COARSE if self.step < self.options.steps * 0.8 else FINE
+        side = self.coarse if self.step < self.options.steps * 0.8 else FINE
         return {"loss": train_step(self.model, *batch, side)}
 
     def total(self, parts):
@@ -299,7 +350,10 @@ class SamTraining(training.Training):
 
 
 def main():
-    options = training.arguments(__doc__, steps=16000, rate=1e-3, validate=150).parse_args()
+    parser = training.arguments(__doc__, steps=16000, rate=1e-3, validate=150)
+    parser.add_argument("--patch", type=int, default=8, choices=(16, 8), help="side of a patch in pixels")
+    parser.add_argument("--chunk", type=int, default=0, help="first chunk of scenes: none is met twice")
+    options = parser.parse_args()
     training.prepare(options)
     SamTraining(options).train()
 
