@@ -1,6 +1,7 @@
 /*
  * segagent bench llm: a decoder of the LLaMA family. Prefill of one prompt, and decoding of one token for 1,
- * 8 and 16 sequences that have that prompt behind them, beside the ceilings at the model's own shapes.
+ * 8 and 16 sequences that have that prompt, or its beginning, behind them, beside the ceilings at the model's
+ * own shapes.
  *
  * Decoding reads all weights and every sequence's keys and values once: "bytes". Its arithmetic grows with
  * the sequences, so that with enough of them the ceiling of products is the lower one.
@@ -10,18 +11,27 @@
 #include "bench/bench.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/philox.h"
+#include "runtime/base/sizes.h"
 #include "runtime/cli/machine.h"
 #include "runtime/models/llama.h"
 
-enum { PROMPT = 640, CASES = 3 };
-static const size_t batches[CASES] = {1, 8, 16};
+enum { PROMPT = 640, BEGINNING = 128, CASES = 4 };
+
+/* What is decoded: for how many sequences, behind how many tokens at most. */
+static const struct {
+    const char *name;
+    size_t count, behind;
+} decodes[CASES] = {{"decode1-short", 1, BEGINNING},
+                    {"decode1", 1, PROMPT},
+                    {"decode8", 8, PROMPT},
+                    {"decode16", 16, PROMPT}};
 
 typedef struct bench bench;
 
-/* One token for `count` sequences. */
+/* One token for `count` sequences behind `behind` tokens. */
 typedef struct {
     bench *of;
-    size_t count;
+    size_t count, behind;
 } decoding;
 
 struct bench {
@@ -68,15 +78,10 @@ static sa_status run_prefill(void *context, sa_error *err)
 static sa_status run_decode(void *context, sa_error *err)
 {
     const decoding *d = context;
-    return forward(d->of, d->count, d->of->prompt, 1, err);
+    return forward(d->of, d->count, d->behind, 1, err);
 }
 
 /* ---- setting up ---- */
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 static sa_status open_model(bench *b, sa_error *err)
 {
@@ -88,9 +93,9 @@ static sa_status open_model(bench *b, sa_error *err)
     SA_TRY(sa_cli_open_device(b->cli, &b->device, err));
     SA_TRY(sa_cli_choose_precision(b->cli, b->device, &b->precision, err));
     SA_TRY(sa_stream_open(&b->stream, b->device, err));
-    b->prompt = least(PROMPT, config.positions - 1);
-    b->pages = (b->prompt + 1 + SA_KV_PAGE - 1) / SA_KV_PAGE;
-    b->sequences = batches[CASES - 1];
+    b->prompt = sa_least(PROMPT, config.positions - 1);
+    b->pages = sa_kv_pages_for(b->prompt + 1);
+    b->sequences = decodes[CASES - 1].count;
     const sa_llama_options options = {.precision = b->precision,
                                       .context = b->prompt + 1,
                                       .pages = b->sequences * b->pages,
@@ -158,7 +163,7 @@ static void add_model(bench *b)
     /* the embedding is not streamed, but for the rows of the tokens, unless it is the head, too */
     double embedding = config->tied ? 0.0 : (double)(config->vocabulary * config->hidden * t);
     double weights = (double)memory.weight_bytes - embedding;
-    char shape[160], name[32];
+    char shape[160];
     snprintf(shape, sizeof shape, "%zu tokens, hidden %zu, %zu layers", b->prompt, config->hidden,
              config->layers);
     sa_bench_case *prefill = add(b, "prefill", shape, b, run_prefill);
@@ -167,13 +172,13 @@ static void add_model(bench *b)
     }
     prefill->bytes = weights;
     for (size_t i = 0; i < CASES; i++) {
-        double n = (double)batches[i];
-        b->decode[i] = (decoding){b, batches[i]};
-        snprintf(name, sizeof name, "decode%zu", batches[i]);
-        snprintf(shape, sizeof shape, "%zu sequences behind %zu tokens", batches[i], b->prompt);
-        sa_bench_case *c = add(b, name, shape, &b->decode[i], run_decode);
-        c->flops = n * sa_llama_flops(b->llama, b->prompt, true);
-        c->bytes = weights + n * (double)(b->pages * memory.page_bytes);
+        double n = (double)decodes[i].count;
+        size_t behind = sa_least(decodes[i].behind, b->prompt);
+        b->decode[i] = (decoding){b, decodes[i].count, behind};
+        snprintf(shape, sizeof shape, "%zu sequences behind %zu tokens", decodes[i].count, behind);
+        sa_bench_case *c = add(b, decodes[i].name, shape, &b->decode[i], run_decode);
+        c->flops = n * sa_llama_flops(b->llama, behind, true);
+        c->bytes = weights + n * (double)(sa_kv_pages_for(behind + 1) * memory.page_bytes);
     }
 }
 
@@ -231,7 +236,7 @@ static sa_status print(bench *b, sa_error *err)
     }
     bool json = b->cli->common.json;
     SA_TRY(sa_bench_kernels(b->device, "prefill", b->precision, json, run_prefill, b, err));
-    return sa_bench_kernels(b->device, "decode1", b->precision, json, run_decode, &b->decode[0], err);
+    return sa_bench_kernels(b->device, "decode1", b->precision, json, run_decode, &b->decode[1], err);
 }
 
 sa_status sa_bench_llm(const sa_cli *cli, const sa_bench_options *options, sa_error *err)

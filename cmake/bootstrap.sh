@@ -3,17 +3,18 @@
 #
 #   cmake/bootstrap.sh build [--no-install]   leaves the program at build/release/segagent and, where there is nvcc,
 #                                             the simulated GPU at build/release/gpusim/libcuda.so.1
-#   cmake/bootstrap.sh demo  [--no-install]   builds, shows the machine, segments a drawn scene
+#   cmake/bootstrap.sh demo  [--no-install]   builds the program alone, lets the shipped agent annotate drawn scenes in
+#                                             four ways, prints how good they are, writes a page to look at
 #   cmake/bootstrap.sh test  [--no-install]   builds every preset and tests each; ends with a summary
 #
 # Missing packages are installed with apt (by sudo when not root); --no-install only names them and goes on.
 # FUZZ_SECONDS=N gives every fuzz harness N seconds (default 5). SEGAGENT_CUDA_ARCHS="90a;..." names the GPUs that
-# get machine code (default: every architecture in the build, 90a in the tests).
+# get machine code (default: every architecture in the build, 90a in the tests). DEMO_SCENES=N of each kind (60).
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT" || exit 3
 JOBS=$(nproc 2>/dev/null || echo 2)
-NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libpcre2-dev libstb-dev libutf8proc-dev libcmocka-dev"
+NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libpcre2-dev libstb-dev libutf8proc-dev libssl-dev libcmocka-dev"
 HELPFUL="libdnnl-dev"      # the second ceiling of `segagent bench`
 FOR_TESTS="python3 clang clang-format clang-tidy" # tests/cli; the fuzz harnesses; looks at the sources
 INSTALL=yes
@@ -23,7 +24,7 @@ MISSING=
 FAILED=0
 
 usage() {
-    sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
 }
 
@@ -93,7 +94,7 @@ prepare() {
         echo "cmake 3.25, libjpeg-turbo, jansson, PCRE2 10.40, stb (stb_image.h), utf8proc, cmocka; oneDNN and clang are"
         echo "helpful. Going on with what is here."
     fi
-    say_nvcc
+    if [ "$1" != demo ]; then say_nvcc; fi
     if ! command -v cmake >/dev/null; then
         echo "There is no cmake: install cmake 3.25 or newer and run this again."
         exit 3
@@ -238,20 +239,55 @@ build_program() {
     cmake --preset release -DSEGAGENT_TESTS=OFF "$archs" && cmake --build --preset release --parallel "$JOBS"
 }
 
+# The demo's program: nothing else, and for a GPU only where there is one (nvcc takes minutes).
+build_for_demo() {
+    local preset=cpu-only archs=()
+    if [ -e /dev/nvidiactl ] && command -v nvidia-smi >/dev/null; then
+        preset=release
+        archs=("-DSEGAGENT_CUDA_ARCHS=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
+            sed -n '1{s/\.//;s/^90$/90a/;p}')" -DSEGAGENT_GPUSIM=OFF)
+        say "building the program for this GPU and this CPU"
+    else
+        say "building the program for this CPU; there is no NVIDIA GPU here"
+    fi
+    PROGRAM=build/$preset/segagent
+    cmake --preset $preset -DSEGAGENT_TESTS=OFF "${archs[@]}" >"$LOGS/demo-configure.log" &&
+        cmake --build --preset $preset --parallel "$JOBS" --target segagent >"$LOGS/demo-build.log" 2>&1 ||
+        { tail -n 20 "$LOGS"/demo-*.log && return 1; }
+}
+
+# annotate_in LEVEL NAME OPTION...: results in build/demo/LEVEL-NAME, which the report calls NAME.
+annotate_in() {
+    local level=$1 name=$2
+    shift 2
+    "$PROGRAM" annotate --agent weights_tools/tiny/agent --input "$DEMO/$level/manifest.jsonl" \
+        --output "$DEMO/$level-$name" --quiet "$@" >/dev/null || return
+    RUNS+=(--results "$name=$DEMO/$level-$name")
+}
+
 demo() {
-    local out=build/demo
-    build_program || return
-    mkdir -p $out
-    say "segagent doctor"
-    build/release/segagent doctor || return
-    say "segagent synth: a scene that one click is not enough for"
-    build/release/segagent synth --out $out/scene --count 1 --seed 3 --level steps || return
-    sed -n '1s/.*"gt":\({[^}]*}\).*/\1/p' $out/scene/manifest.jsonl >$out/gt.json
-    say "segagent click: the shipped segmenter, clicked at five times where its mask is most wrong"
-    build/release/segagent click --segmenter weights_tools/tiny/agent/segmenter \
-        --image $out/scene/images/000000.png --gt $out/gt.json --simulate 5 \
-        --out $out/mask.png --overlay $out/overlay.png || return
-    say "done: the mask is $ROOT/$out/mask.png, the overlay $ROOT/$out/overlay.png"
+    local level scenes=${DEMO_SCENES:-60}
+    DEMO=build/demo
+    RUNS=()
+    mkdir -p "$LOGS"
+    rm -rf "$DEMO" && build_for_demo || return
+    say "drawing scenes that the agent was not trained on, and annotating them in four ways"
+    for level in easy steps; do
+        "$PROGRAM" synth --out "$DEMO/$level" --count "$scenes" --seed 3 --level $level --quiet >/dev/null &&
+            annotate_in $level fixed-steps --search greedy --steps 7 &&
+            annotate_in $level PRM-stop --search prm-stop --steps 7 &&
+            annotate_in $level PRM-guided --search prm-greedy --steps 7 --candidates 3 --trace &&
+            annotate_in $level oracle --policy annotator --search prm-stop --steps 7 --score truth || return
+    done
+    say "mean IoU with 95 % intervals; clicks behind the mask that was kept, of those that were tried"
+    "$PROGRAM" report "${RUNS[@]}" --items PRM-guided --output "$DEMO/report.html" \
+        --title "Click by click: the tiny agent on drawn scenes" || return
+    echo
+    echo "fixed-steps   the agent clicks 7 times"
+    echo "PRM-stop      the same; of the masks on the way it keeps the one that it believes to be best"
+    echo "PRM-guided    it tries 3 clicks at each step, and goes on from the mask that it believes to be best"
+    echo "oracle        clicks by the simulated annotator, who knows the truth"
+    say "done in $((SECONDS / 60)) min $((SECONDS % 60)) s: look at $ROOT/$DEMO/report.html"
 }
 
 VERB=${1:-}

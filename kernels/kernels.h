@@ -28,6 +28,7 @@
 #ifndef SA_KERNELS_H
 #define SA_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -323,12 +324,14 @@ typedef struct {
  * embed: rows of a table.
  *   y[r,:] = table[ids[r],:]
  *   table [V,D] T in    ids [rows] i32 in, device memory, 0 <= ids[r] < V    y [rows,D] f32 out
+ *   packed: the table stands as gemm_pack made it of [V,D], so that a head that is the embedding is held once
  * Moves rows*D*(size(T) + 4) bytes.
  */
 typedef struct {
     size_t rows, d, vocabulary;
     const int32_t *ids;
     const void *table;
+    bool packed;
     sa_dtype dtype;
     float *y;
 } sa_embed_args;
@@ -363,8 +366,16 @@ typedef struct {
  * KV pages: of each layer two pools [pages, Hkv, SA_KV_PAGE, d] T, keys (rotated) and values. A sequence is a
  * list of page numbers; token t of it stands in page list[t / SA_KV_PAGE], place t % SA_KV_PAGE. A slot is
  * page * SA_KV_PAGE + place. Who owns a page is runtime/engine/kv.h's business.
+ * Where within its head's SA_KV_PAGE * d elements of a page an element stands is the backend's own, so that
+ * its attention can read them as they are: kv_place() says it to whoever must look into a page. Pages may be
+ * copied whole.
  */
 #define SA_KV_PAGE 16
+
+static inline size_t sa_kv_pages_for(size_t tokens)
+{
+    return tokens / SA_KV_PAGE + (tokens % SA_KV_PAGE != 0); /* for any number of them */
+}
 
 /*
  * rope_append: rotates queries and keys (halves, as NeoX: MODEL_SPECS 5.3) and puts keys and values in pages.
@@ -488,6 +499,8 @@ typedef struct sa_ops {
     void (*embed)(sa_stream *, const sa_embed_args *);
     void (*rmsnorm)(sa_stream *, const sa_rmsnorm_args *);
     void (*gate)(sa_stream *, const sa_gate_args *);
+    /* column `column` of the key, or value, at place `key`: 0 <= result < SA_KV_PAGE * head_dim */
+    size_t (*kv_place)(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column);
     void (*rope_append)(sa_stream *, const sa_rope_append_args *);
     size_t (*attention_paged_workspace)(const sa_stream *, const sa_attention_paged_args *);
     void (*attention_paged)(sa_stream *, const sa_attention_paged_args *);

@@ -2,7 +2,8 @@
  * embed on the GPU: contract in kernels.h. First kernel of the language model: tokens -> rows.
  *
  * Grid (rows, pieces of d), 128 threads; a thread copies 4 neighbouring values at a time where rows allow it
- * (one access each way), else one. Moves d * (size + 4) bytes a row, and the id once a warp.
+ * (one access each way), else one: so it does with a table packed for an f32 gemm, which is transposed. Moves
+ * d * (size + 4) bytes a row, and the id once a warp.
  */
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/embed.h"
@@ -10,14 +11,14 @@
 
 template <sa_dtype T, int N> SA_DEVICE void embed(const sa_cuda_embed_args &a)
 {
-    const size_t from = (size_t)a.ids[blockIdx.x] * a.d, to = (size_t)blockIdx.x * a.d;
+    const size_t from = (size_t)a.ids[blockIdx.x] * a.row, to = (size_t)blockIdx.x * a.d;
     const size_t first = (size_t)blockIdx.y * SA_EMBED_PIECES * SA_EMBED_THREADS + threadIdx.x;
     float v[SA_EMBED_PIECES][N];
 #pragma unroll
     for (int i = 0; i < SA_EMBED_PIECES; i++) {
         size_t at = (first + i * SA_EMBED_THREADS) * N;
         if (at < a.d) {
-            load_values<T, N>(v[i], a.table, from + at);
+            load_values<T, N>(v[i], a.table, from + at * (N == 1 ? a.column : 1));
         }
     }
 #pragma unroll

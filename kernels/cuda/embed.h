@@ -10,7 +10,7 @@ typedef struct {
     const int32_t *ids;
     const void *table;
     float *y;
-    uint64_t d;
+    uint64_t d, row, column; /* elements from one row of the table to the next, and from one column */
 } sa_cuda_embed_args;
 
 #endif

@@ -24,6 +24,15 @@ size_t sa_cuda_gemm_packed_bytes(size_t n, size_t k, sa_dtype dtype)
     return bytes;
 }
 
+void sa_cuda_gemm_packed_strides(size_t n, size_t k, sa_dtype dtype, size_t *row, size_t *column)
+{
+    bool transposed = dtype == SA_F32;
+    size_t columns = 0, rows = 0;
+    SA_ASSERT(round_up(k, GEMM_PACK_K, &columns) && round_up(n, GEMM_PACK_N, &rows));
+    *row = transposed ? 1 : columns;
+    *column = transposed ? rows : 1;
+}
+
 void sa_cuda_gemm_pack(sa_stream *stream, const sa_gemm_pack_args *args)
 {
     SA_ASSERT(args->n >= 1 && args->k >= 1 && args->dtype <= SA_BF16 && args->source_dtype <= SA_BF16);

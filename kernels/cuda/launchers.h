@@ -17,6 +17,8 @@ size_t sa_cuda_gemm_packed_bytes(size_t n, size_t k, sa_dtype dtype);
 void sa_cuda_gemm_pack(sa_stream *stream, const sa_gemm_pack_args *args);
 void sa_cuda_gemm(sa_stream *stream, const sa_gemm_args *args);
 void sa_cuda_layernorm(sa_stream *stream, const sa_layernorm_args *args);
+/* Elements from one row of a packed w to the next, and from one column. */
+void sa_cuda_gemm_packed_strides(size_t n, size_t k, sa_dtype dtype, size_t *row, size_t *column);
 size_t sa_cuda_rel_packed_bytes(size_t size, size_t head_dim, sa_dtype dtype);
 void sa_cuda_rel_pack(sa_stream *stream, const sa_rel_pack_args *args);
 size_t sa_cuda_attention_grid_workspace(const sa_stream *stream, const sa_attention_grid_args *args);
@@ -36,6 +38,7 @@ void sa_cuda_overlay(sa_stream *stream, const sa_overlay_args *args);
 void sa_cuda_embed(sa_stream *stream, const sa_embed_args *args);
 void sa_cuda_rmsnorm(sa_stream *stream, const sa_rmsnorm_args *args);
 void sa_cuda_gate(sa_stream *stream, const sa_gate_args *args);
+size_t sa_cuda_kv_place(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column);
 void sa_cuda_rope_append(sa_stream *stream, const sa_rope_append_args *args);
 size_t sa_cuda_attention_paged_workspace(const sa_stream *stream, const sa_attention_paged_args *args);
 void sa_cuda_attention_paged(sa_stream *stream, const sa_attention_paged_args *args);

@@ -15,6 +15,14 @@ static size_t heads_a_block(const sa_stream *stream, size_t rows, size_t heads)
     return each < 8 ? 8 : each;
 }
 
+/* Token by token: a warp takes a whole one at a time, for which ldmatrix turns the keys. */
+size_t sa_cuda_kv_place(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column)
+{
+    (void)dtype;
+    (void)value;
+    return key * head_dim + column;
+}
+
 void sa_cuda_rope_append(sa_stream *stream, const sa_rope_append_args *args)
 {
     SA_ASSERT(args->head_dim % 2 == 0 && args->head_dim >= 2 && args->head_dim <= 128);

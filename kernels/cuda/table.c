@@ -30,6 +30,7 @@ const sa_ops sa_cuda_ops = {
     .embed = sa_cuda_embed,
     .rmsnorm = sa_cuda_rmsnorm,
     .gate = sa_cuda_gate,
+    .kv_place = sa_cuda_kv_place,
     .rope_append = sa_cuda_rope_append,
     .attention_paged_workspace = sa_cuda_attention_paged_workspace,
     .attention_paged = sa_cuda_attention_paged,

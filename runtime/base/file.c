@@ -170,7 +170,7 @@ sa_status sa_file_join(char *out, size_t size, const char *directory, const char
     const char *slash = length == 0 || directory[length - 1] == '/' ? "" : "/";
     int written = snprintf(out, size, "%s%s%s", directory, slash, name);
     if (written < 0 || (size_t)written >= size) {
-        return sa_fail(err, SA_BAD_INPUT, directory, "use a shorter path", "the path with %s is too long",
+        return sa_fail(err, SA_BAD_INPUT, directory, "use a shorter path", "the path with %.200s is too long",
                        name);
     }
     return SA_OK;

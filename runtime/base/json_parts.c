@@ -63,13 +63,6 @@ sa_json_part sa_json_trim(const char *text, size_t size)
     return (sa_json_part){text + begin, size - begin};
 }
 
-sa_json_part sa_json_first(const char *text, size_t size)
-{
-    size_t begin = skip_space(text, size, 0);
-    size_t end = skip_value(text, size, begin);
-    return (sa_json_part){text + begin, (end < size ? end : size) - begin};
-}
-
 sa_json_walk sa_json_walk_on(sa_json_part part)
 {
     sa_json_walk walk = {.text = part.text, .size = part.size, .at = 1, .first = true};
@@ -133,11 +126,17 @@ bool sa_json_walk_next(sa_json_walk *walk, sa_json_part *key, sa_json_part *valu
     }
     size_t end = skip_value(walk->text, walk->size, walk->at);
     if (end > walk->size || end == walk->at) {
+        *value = (sa_json_part){walk->text + walk->at, walk->size - walk->at};
         return stop_broken(walk);
     }
     *value = (sa_json_part){walk->text + walk->at, end - walk->at};
     walk->at = end;
     return true;
+}
+
+bool sa_json_walk_is_whole(const sa_json_walk *walk)
+{
+    return walk->ended && walk->at + 1 == walk->size;
 }
 
 bool sa_json_part_is(sa_json_part part, const char *text)

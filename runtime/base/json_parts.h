@@ -29,16 +29,18 @@ typedef struct {
 
 /* Without the white space around it. */
 sa_json_part sa_json_trim(const char *text, size_t size);
-/* The first value of the text, trimmed; a size short of the text's means that something follows. */
-sa_json_part sa_json_first(const char *text, size_t size);
 
 /* `part` starts with '{' or '['; otherwise the walk is broken at once. */
 sa_json_walk sa_json_walk_on(sa_json_part part);
 /*
  * The next member (*key is the text between its quotes, escapes as they stand; NULL in a list) or element.
- * False at the end, or where the text is broken: see `broken`.
+ * False at the end, or where the text is broken: see `broken`; a value without an end is then all that is
+ * left of the text (otherwise key and value are nothing).
  */
 bool sa_json_walk_next(sa_json_walk *walk, sa_json_part *key, sa_json_part *value);
+
+/* After the last one: nothing is broken, and nothing follows the closing bracket. */
+bool sa_json_walk_is_whole(const sa_json_walk *walk);
 
 /* True if the key is exactly this. */
 bool sa_json_part_is(sa_json_part part, const char *text);

@@ -57,6 +57,7 @@ sa_status sa_ask_engine_open(sa_ask_engine *engine, const sa_cli *cli, const sa_
     *engine = (sa_ask_engine){0};
     SA_TRY(sa_cli_open_device(cli, &engine->device, err));
     sa_status status = open_chat(engine, cli, o->model, &options, err);
+    /* a GPU that auto chose and that is too small: the CPU has more memory, if less speed */
     if (status != SA_OK && sa_cli_falls_back(cli, &engine->device, err)) {
         status = open_chat(engine, cli, o->model, &options, err);
     }
@@ -70,6 +71,12 @@ sa_status sa_ask_engine_open(sa_ask_engine *engine, const sa_cli *cli, const sa_
                                             .stops = engine->stops,
                                             .seed = (uint64_t)cli->common.seed};
     return SA_OK;
+}
+
+bool sa_ask_interrupted(void *context)
+{
+    (void)context;
+    return sa_interrupt_seen();
 }
 
 void sa_ask_engine_close(sa_ask_engine *engine)
@@ -160,7 +167,7 @@ typedef struct {
 
 static sa_status read_images(question *q, sa_error *err)
 {
-    const sa_image_limits limits = sa_image_default_limits();
+    const sa_image_limits limits = sa_limit_options_read(&q->options->limits);
     for (size_t i = 0; i < q->cli->arguments.use_count; i++) {
         const sa_option_use *use = &q->cli->arguments.uses[i];
         if (strcmp(use->name, "image") != 0) {
@@ -177,6 +184,7 @@ static sa_status read_images(question *q, sa_error *err)
     return SA_OK;
 }
 
+/* Only what a picture's marker and ids can be; whether the model knows an id, it says itself. */
 static sa_status take_ids(const char *file, const json_t *list, sa_tokens *out, sa_error *err)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -223,13 +231,7 @@ static void print_text(void *context, size_t index, const char *bytes, size_t si
     (void)context;
     (void)index;
     fwrite(bytes, 1, size, stdout);
-    fflush(stdout);
-}
-
-static bool is_interrupted(void *context)
-{
-    (void)context;
-    return sa_interrupt_seen();
+    fflush(stdout); /* token by token, as it comes */
 }
 
 static sa_status ask_question(question *q, sa_error *err)
@@ -247,10 +249,10 @@ static sa_status ask_question(question *q, sa_error *err)
                                      .pictures = q->pictures,
                                      .picture_count = q->image_count};
     const sa_generate_watcher watcher = {.text = q->cli->common.json ? NULL : print_text,
-                                         .interrupted = is_interrupted};
+                                         .interrupted = sa_ask_interrupted};
     sa_status status = sa_chat_answer(q->engine.chat, &request, 1, &q->engine.options, &watcher, &q->answer,
                                       &q->vision, err);
-    if (!q->cli->common.json && q->answer.tokens.count > 0) {
+    if (!q->cli->common.json && q->answer.tokens.count > 0) { /* also behind an answer that broke off */
         printf("\n");
     }
     SA_TRY(status);
@@ -350,6 +352,7 @@ static int run_command(sa_cli *cli, const sa_ask_options *options)
 int sa_command_ask(int argc, char **argv)
 {
     sa_ask_options o = {0};
+    sa_limit_options_make(&o.limits);
     const sa_option table[] = {
         {"model", SA_OPTION_TEXT, &o.model, "DIR",
          "the language model: a Hugging Face directory of the LLaMA family or of LLaVA", NULL, 0, 0},
@@ -388,6 +391,10 @@ int sa_command_ask(int argc, char **argv)
         {"stop", SA_OPTION_LIST, NULL, "TEXT", "a text that ends the answer", NULL, 0, 0},
         {"fit", SA_OPTION_CHOICE, &o.fit, "auto|pad|crop",
          "how a picture becomes square; auto: as the model's files say", "auto", 0, 0},
+        o.limits.row[0],
+        o.limits.row[1],
+        o.limits.row[2],
+        o.limits.row[3],
     };
     const sa_syntax syntax = {
         .name = "ask",

@@ -7,6 +7,7 @@
 
 #include "runtime/base/json.h"
 #include "runtime/cli/cli.h"
+#include "runtime/cli/limits.h"
 #include "runtime/engine/chat.h"
 
 typedef struct {
@@ -14,6 +15,7 @@ typedef struct {
     const char *prompts, *tokens_in, *tokenize, *detokenize;
     int64_t max_tokens, context, batch, top_k;
     double temperature, top_p, min_p;
+    sa_limit_options limits; /* of pictures */
 } sa_ask_options;
 
 /* An open device with an open model on it, and how answers are made. */
@@ -29,6 +31,9 @@ typedef struct {
 sa_status sa_ask_engine_open(sa_ask_engine *engine, const sa_cli *cli, const sa_ask_options *options,
                              const sa_chat_options *wanted, sa_error *err);
 void sa_ask_engine_close(sa_ask_engine *engine);
+
+/* `interrupted` of a sa_generate_watcher: Ctrl-C was pressed. */
+bool sa_ask_interrupted(void *context);
 
 /* The tokens of one question; `system` and `text` may be NULL. */
 sa_status sa_ask_write(const sa_ask_engine *engine, const char *system, const char *text, size_t images,

@@ -47,7 +47,7 @@ typedef struct {
 
 static sa_status read_image(const run *r, row *at, const json_t *path, sa_error *err)
 {
-    const sa_image_limits limits = sa_image_default_limits();
+    const sa_image_limits limits = sa_limit_options_read(&r->options->limits);
     char full[PATH_ROOM];
     if (!json_is_string(path) || at->image_count == MOST_ROW_IMAGES) {
         return sa_fail(err, SA_BAD_INPUT, at->name, "write \"image\": a path, or a list of at most 8", "%s",
@@ -150,15 +150,28 @@ static sa_status write_wave(run *r, size_t count, double vision, sa_error *err)
     return good ? SA_OK : sa_fail_errno(err, "standard output", "cannot write");
 }
 
-static bool is_interrupted(void *context)
+/*
+ * After an interrupt, or when the device has gone: how many rows from the first on have their answer. Those
+ * are written, so that what stands in the output is a beginning of the file, however it ended.
+ */
+static size_t count_ended(const run *r, size_t count)
 {
-    (void)context;
-    return sa_interrupt_seen();
+    size_t ended = 0, answered = 0;
+    for (; ended < count; ended++) {
+        const sa_generate_answer *answer = &r->answers[answered];
+        if (r->wave[ended].status == SA_OK) {
+            if (answer->status == SA_OK && answer->decode == 0.0) {
+                break;
+            }
+            answered++;
+        }
+    }
+    return ended;
 }
 
 static sa_status answer_wave(run *r, size_t count, sa_error *err)
 {
-    static const sa_generate_watcher watcher = {.interrupted = is_interrupted};
+    static const sa_generate_watcher watcher = {.interrupted = sa_ask_interrupted};
     size_t good = 0;
     double vision = 0.0;
     for (size_t i = 0; i < count; i++) {
@@ -171,11 +184,16 @@ static sa_status answer_wave(run *r, size_t count, sa_error *err)
                                                     .item = r->done + i};
         }
     }
-    if (good > 0) {
-        SA_TRY(sa_chat_answer(r->engine.chat, r->requests, good, &r->engine.options, &watcher, r->answers,
-                              &vision, err));
+    sa_status status = good == 0 ? SA_OK
+                                 : sa_chat_answer(r->engine.chat, r->requests, good, &r->engine.options,
+                                                  &watcher, r->answers, &vision, err);
+    double each = good > 0 ? vision / (double)good : 0.0;
+    if (status == SA_OK) {
+        return write_wave(r, count, each, err);
     }
-    return write_wave(r, count, good > 0 ? vision / (double)good : 0.0, err);
+    sa_error ignored; /* what ended the run is told */
+    write_wave(r, count_ended(r, count), each, &ignored);
+    return status;
 }
 
 /* ---- all of them ---- */
@@ -198,7 +216,10 @@ static sa_status run_waves(run *r, sa_error *err)
 
 static sa_status open_run(run *r, size_t most_images, sa_error *err)
 {
+    const sa_image_limits limits = sa_limit_options_read(&r->options->limits);
     sa_chat_options wanted = sa_chat_default_options();
+    wanted.max_pixels = limits.max_pixels;
+    wanted.max_side = limits.max_side;
     wanted.batch = r->batch;
     wanted.pictures = r->batch * most_images;
     SA_TRY(sa_ask_engine_open(&r->engine, r->cli, r->options, &wanted, err));

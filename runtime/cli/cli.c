@@ -6,11 +6,19 @@
 #include <string.h>
 
 const sa_command sa_commands[] = {
+    {"annotate", "let an agent segment what phrases describe, click by click", sa_command_annotate},
+    {"refine", "let an agent correct given masks", sa_command_refine},
+    {"filter", "judge given masks, and keep the good ones", sa_command_filter},
+    {"trajectories", "training data: the simulated annotator clicks towards known masks",
+     sa_command_trajectories},
+    {"star", "training data: a policy's own clicks, kept or corrected (StaR, StaR+)", sa_command_star},
     {"click", "segment pictures from clicks, boxes and masks", sa_command_click},
     {"ask", "ask a language model, about pictures too", sa_command_ask},
     {"synth", "draw scenes with phrases and masks, to train on and to measure with", sa_command_synth},
     {"eval", "say how good a run's masks are, or which of two runs is better", sa_command_eval},
     {"export", "turn results into COCO instances, PNG masks or SegAgent's JSON", sa_command_export},
+    {"merge", "join the output directories of the parts of a run", sa_command_merge},
+    {"report", "make a page with figures and pictures of runs", sa_command_report},
     {"weights", "inspect and verify model files", sa_command_weights},
     {"doctor", "say what this machine and this build can do, and what is missing", sa_command_doctor},
     {"bench", "measure speed as a share of what the machine can do", sa_command_bench},
@@ -22,7 +30,7 @@ static void print_help(FILE *stream)
     fprintf(stream, "Usage: segagent COMMAND [OPTION]...\n\n"
                     "Interactive segmentation from clicks, on CPUs and GPUs.\n\nCommands:\n");
     for (size_t i = 0; i < sa_command_count; i++) {
-        fprintf(stream, "  %-10s%s\n", sa_commands[i].name, sa_commands[i].summary);
+        fprintf(stream, "  %-14s%s\n", sa_commands[i].name, sa_commands[i].summary);
     }
     fprintf(stream,
             "\n  --version   print the version\n  --help      this text\n\n"
@@ -59,7 +67,7 @@ static int fail_command(int argc, char **argv)
 {
     sa_error err = {0};
     sa_log log = sa_log_on(stderr, SA_LOG_INFO);
-    const char *names[16];
+    const char *names[32];
     char hint[128] = "segagent --help lists the commands";
     for (size_t i = 0; i < sa_command_count; i++) {
         names[i] = sa_commands[i].name;

@@ -28,12 +28,19 @@ typedef struct {
 extern const sa_command sa_commands[];
 extern const size_t sa_command_count;
 
+int sa_command_annotate(int argc, char **argv);
 int sa_command_ask(int argc, char **argv);
 int sa_command_click(int argc, char **argv);
 int sa_command_eval(int argc, char **argv);
 int sa_command_export(int argc, char **argv);
 int sa_command_doctor(int argc, char **argv);
+int sa_command_filter(int argc, char **argv);
+int sa_command_refine(int argc, char **argv);
+int sa_command_merge(int argc, char **argv);
+int sa_command_report(int argc, char **argv);
+int sa_command_star(int argc, char **argv);
 int sa_command_synth(int argc, char **argv);
+int sa_command_trajectories(int argc, char **argv);
 int sa_command_weights(int argc, char **argv);
 int sa_command_bench(int argc, char **argv);
 

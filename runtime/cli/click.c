@@ -165,7 +165,7 @@ static sa_status check_options(const sa_cli *cli, const sa_click_options *o, sa_
 
 static sa_status read_picture(job *j, sa_error *err)
 {
-    const sa_image_limits limits = sa_click_limits(j->options);
+    const sa_image_limits limits = sa_limit_options_read(&j->options->limits);
     double start = sa_clock_seconds();
     SA_TRY(sa_image_read(j->options->image, &limits, &j->image, err));
     j->decode = sa_clock_seconds() - start;
@@ -188,7 +188,7 @@ static sa_status encode_picture(job *j, sa_error *err)
 static sa_status answer_prompt(job *j, sa_error *err)
 {
     sa_segmenter *segmenter = j->engine.segmenter;
-    const sa_image_limits limits = sa_click_limits(j->options);
+    const sa_image_limits limits = sa_limit_options_read(&j->options->limits);
     float *state = NULL;
     sa_status status = SA_OK;
     if (sa_user_prompt_has_mask(&j->prompt)) {
@@ -218,7 +218,7 @@ static sa_status answer_prompt(job *j, sa_error *err)
 
 static sa_status simulate(job *j, sa_error *err)
 {
-    const sa_image_limits limits = sa_click_limits(j->options);
+    const sa_image_limits limits = sa_limit_options_read(&j->options->limits);
     sa_mask target;
     size_t most = (size_t)j->options->simulate;
     j->ious = calloc(most, sizeof *j->ious);
@@ -423,22 +423,6 @@ static sa_status run_single(sa_cli *cli, const sa_click_options *options, sa_err
     return status;
 }
 
-/* The limits as texts for the table of options, from the one place that knows them. */
-typedef struct {
-    char pixels[24], side[24], file_bytes[24], memory[24];
-} limit_texts;
-
-static limit_texts name_limits(void)
-{
-    const sa_image_limits limits = sa_image_default_limits();
-    limit_texts t;
-    snprintf(t.pixels, sizeof t.pixels, "%zu", limits.max_pixels);
-    snprintf(t.side, sizeof t.side, "%zu", limits.max_side);
-    snprintf(t.file_bytes, sizeof t.file_bytes, "%zu", limits.max_file_bytes);
-    snprintf(t.memory, sizeof t.memory, "%zu", limits.max_memory);
-    return t;
-}
-
 static int run_command(sa_cli *cli, const sa_click_options *options)
 {
     sa_error err = {0};
@@ -456,8 +440,7 @@ static int run_command(sa_cli *cli, const sa_click_options *options)
 int sa_command_click(int argc, char **argv)
 {
     sa_click_options o = {0};
-    const limit_texts limits = name_limits();
-    const int64_t most = (int64_t)1 << 50, most_side = (int64_t)1 << 20; /* the most that is resized */
+    sa_limit_options_make(&o.limits);
     const sa_option table[] = {
         {"segmenter", SA_OPTION_TEXT, &o.segmenter, "DIR",
          "the model: a SAM directory, or an original .pth file", NULL, 0, 0},
@@ -491,13 +474,10 @@ int sa_command_click(int argc, char **argv)
          "write the picture's embedding, float32 [C,g,g]", NULL, 0, 0},
         {"batch", SA_OPTION_INTEGER, &o.batch, "N", "pictures, and prompts, of one call with --clicks", "4",
          1, 256},
-        {"max-pixels", SA_OPTION_INTEGER, &o.max_pixels, "N", "most pixels of a picture", limits.pixels, 1,
-         most_side * most_side},
-        {"max-side", SA_OPTION_INTEGER, &o.max_side, "N", "most pixels of a side", limits.side, 1, most_side},
-        {"max-file-bytes", SA_OPTION_INTEGER, &o.max_file_bytes, "N", "largest picture file",
-         limits.file_bytes, 1, most},
-        {"max-memory", SA_OPTION_INTEGER, &o.max_memory, "N", "most bytes that decoding a picture may hold",
-         limits.memory, 1, most},
+        o.limits.row[0],
+        o.limits.row[1],
+        o.limits.row[2],
+        o.limits.row[3],
     };
     const sa_syntax syntax = {
         .name = "click",

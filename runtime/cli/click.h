@@ -11,6 +11,7 @@
 
 #include "runtime/base/json.h"
 #include "runtime/cli/cli.h"
+#include "runtime/cli/limits.h"
 #include "runtime/cli/prompt.h"
 #include "runtime/image/image.h"
 #include "runtime/models/segmenter.h"
@@ -23,10 +24,8 @@ typedef struct {
     int64_t simulate; /* how many; 0: none */
     bool all;
     int64_t batch;
-    int64_t max_pixels, max_side, max_file_bytes, max_memory;
+    sa_limit_options limits;
 } sa_click_options;
-
-sa_image_limits sa_click_limits(const sa_click_options *options);
 
 /* An open device with an open segmenter on it. */
 typedef struct {

@@ -6,14 +6,6 @@
 #include "runtime/cli/click.h"
 #include "runtime/image/rle.h"
 
-sa_image_limits sa_click_limits(const sa_click_options *options)
-{
-    return (sa_image_limits){.max_pixels = (size_t)options->max_pixels,
-                             .max_side = (size_t)options->max_side,
-                             .max_file_bytes = (size_t)options->max_file_bytes,
-                             .max_memory = (size_t)options->max_memory};
-}
-
 /* On the device that is open. */
 static sa_status open_segmenter(sa_click_engine *engine, const sa_cli *cli, const char *segmenter,
                                 const sa_segmenter_options *wanted, sa_error *err)

@@ -244,7 +244,7 @@ static void fail_group(run *r, const group *g, const sa_error *why)
 
 static void decode_picture(run *r, group *g)
 {
-    const sa_image_limits limits = sa_click_limits(r->options);
+    const sa_image_limits limits = sa_limit_options_read(&r->options->limits);
     sa_error err = {0};
     double start = sa_clock_seconds();
     g->good = sa_image_read(r->rows[g->first].path, &limits, &g->image, &err) == SA_OK;
@@ -309,7 +309,7 @@ static sa_status prepare_item(run *r, item *it, size_t slot, sa_error *err)
 {
     const sa_segmenter *segmenter = r->engine.segmenter;
     const sa_image *image = &it->picture->image;
-    const sa_image_limits limits = sa_click_limits(r->options);
+    const sa_image_limits limits = sa_limit_options_read(&r->options->limits);
     char name[PATH_ROOM];
     name_row(r, it->at, name);
     SA_TRY(sa_user_prompt_check(&it->at->prompt, image->height, image->width, name, err));
@@ -472,11 +472,12 @@ static sa_status run_all(run *r, sa_error *err)
 {
     SA_TRY(read_rows(r, err));
     SA_TRY(group_rows(r, err));
+    const sa_image_limits limits = sa_limit_options_read(&r->options->limits);
     const sa_segmenter_options wanted = {.slots = r->batch,
                                          .batch = r->batch,
                                          .max_clicks = most_clicks(r),
-                                         .max_pixels = (size_t)r->options->max_pixels,
-                                         .max_side = (size_t)r->options->max_side};
+                                         .max_pixels = limits.max_pixels,
+                                         .max_side = limits.max_side};
     SA_TRY(sa_click_engine_open(&r->engine, r->cli, r->options->segmenter, &wanted, err));
     r->progress =
         sa_progress_start(&r->cli->log, "click", sa_device_name(r->engine.device), (long long)r->count);

@@ -13,6 +13,7 @@
 #include <oneapi/dnnl/dnnl.h>
 #endif
 
+#include "runtime/base/sizes.h"
 #include "runtime/cli/cli.h"
 #include "runtime/cli/machine.h"
 #include "runtime/device/cpu_level.h"
@@ -137,11 +138,6 @@ static void find_choice(const sa_cli *cli, findings *f)
     sa_device_close(device);
 }
 
-static size_t least_of(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static void find_all(const sa_cli *cli, findings *f)
 {
     *f = (findings){0};
@@ -154,7 +150,7 @@ static void find_all(const sa_cli *cli, findings *f)
     f->most_available = m->memory_available;
     if (m->memory_limit != 0) {
         f->most_available =
-            least_of(f->most_available, m->memory_limit - least_of(m->memory_limit, m->memory_limit_used));
+            sa_least(f->most_available, m->memory_limit - sa_least(m->memory_limit, m->memory_limit_used));
     }
 }
 

@@ -4,6 +4,7 @@
  *   results.jsonl, one row at a time + truth of its item -> counts of pixels -> figures with intervals
  *   --compare A B: two runs, paired by id            --parity segagent: the released evaluator's own figures
  */
+#define _DEFAULT_SOURCE /* strsep */
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #include "runtime/data/truth.h"
 
 typedef struct {
-    const char *results, *input, *images, *instances, *csv, *items, *parity;
+    const char *results, *input, *images, *instances, *csv, *items, *parity, *runner;
     int64_t step, click_id;
     bool compare, markdown;
 } eval_options;
@@ -202,10 +203,8 @@ static void print_parity(const sa_cli *cli, const sa_parity *p)
         sa_json_int(&w, (int64_t)p->samples);
         sa_json_key(&w, "images");
         sa_json_int(&w, (int64_t)p->images);
-        sa_json_key(&w, "class_iou");
-        sa_json_f32(&w, p->ciou);
-        sa_json_key(&w, "global_iou");
-        sa_json_f32(&w, p->giou);
+        put_real(&w, "class_iou", (double)p->ciou);
+        put_real(&w, "global_iou", (double)p->giou);
         put_real(&w, "cIoU", p->ciou_exact);
         put_real(&w, "gIoU", p->giou_exact);
         sa_json_key(&w, "csv");
@@ -216,21 +215,47 @@ static void print_parity(const sa_cli *cli, const sa_parity *p)
         sa_json_end_line(&w);
         return;
     }
-    sa_json_format_f32(ciou, sizeof ciou, p->ciou);
-    sa_json_format_f32(giou, sizeof giou, p->giou);
+    sa_json_format_f64(ciou, sizeof ciou, (double)p->ciou);
+    sa_json_format_f64(giou, sizeof giou, (double)p->giou);
     printf("class_iou: %s\nglobal_iou: %s\n%zu samples of %zu images; in double: cIoU %.10f, gIoU "
            "%.10f\n%s\n%s\n",
            ciou, giou, p->samples, p->images, p->ciou_exact, p->giou_exact, p->csv, p->txt);
 }
 
+/* "0,1,False,sam_vit_h_4b8939" cut at its commas, in place. */
+static sa_status read_runner(char *text, sa_parity_runner *runner, sa_error *err)
+{
+    const char **parts[] = {&runner->grid_sample, &runner->previous_mask, &runner->visualize,
+                            &runner->checkpoint};
+    char *rest = text;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        *parts[i] = strsep(&rest, ",");
+        if (*parts[i] == NULL || **parts[i] == '\0' || strchr(*parts[i], '/') != NULL) {
+            break;
+        }
+        if (i == 3 && rest == NULL) {
+            return SA_OK;
+        }
+    }
+    return sa_fail(err, SA_BAD_USAGE, "--runner", "write --runner 0,1,False,CHECKPOINT",
+                   "takes grid sample, previous mask, visualize and the checkpoint's name");
+}
+
 static sa_status run_parity(const sa_cli *cli, const eval_options *o, sa_error *err)
 {
     sa_parity parity;
+    sa_parity_runner runner;
+    char text[512];
     sa_parity_options options = {.mode = SA_PARITY_BEST, .click_id = o->click_id};
     if (strcmp(o->parity, "segagent-live") == 0) {
         options.mode = SA_PARITY_LIVE;
     } else if (o->click_id != INT64_MIN) {
         options.mode = SA_PARITY_CLICK;
+    }
+    if (o->runner != NULL) {
+        snprintf(text, sizeof text, "%s", o->runner);
+        SA_TRY(read_runner(text, &runner, err));
+        options.runner = &runner;
     }
     SA_TRY(sa_parity_run(o->results, &options, &parity, err));
     print_parity(cli, &parity);
@@ -255,6 +280,10 @@ static sa_status check_options(const sa_cli *cli, const eval_options *o, sa_erro
     if (o->click_id != INT64_MIN && (o->parity == NULL || strcmp(o->parity, "segagent") != 0)) {
         return sa_fail(err, SA_BAD_USAGE, "--click-id", "use --step for results of our own",
                        "goes with --parity segagent only");
+    }
+    if (o->runner != NULL && (o->parity == NULL || strcmp(o->parity, "segagent-live") != 0)) {
+        return sa_fail(err, SA_BAD_USAGE, "--runner", "leave it out",
+                       "goes with --parity segagent-live only");
     }
     if (o->compare && o->items != NULL) {
         return sa_fail(err, SA_BAD_USAGE, "--items", "leave it out", "does not go with --compare");
@@ -315,6 +344,11 @@ int sa_command_eval(int argc, char **argv)
         {"click-id", SA_OPTION_INTEGER, &o.click_id, "K",
          "eval_result_iou's --click_id: score the mask of this click, -1 being the last", NULL, INT_MIN,
          INT_MAX},
+        {"runner", SA_OPTION_TEXT, &o.runner, "G,P,V,CHECKPOINT",
+         "with segagent-live: the runner's use_grid_sample, use_previous_mask, visualize and segmenter, as "
+         "in 0,1,False,sam_vit_h_4b8939, for "
+         "the names of its files (default: STEM_live.csv and .txt)",
+         NULL, 0, 0},
     };
     const sa_syntax syntax = {
         .name = "eval",

@@ -1,4 +1,5 @@
 #include "runtime/cli/options.h"
+#include "runtime/base/sizes.h"
 
 #include <errno.h>
 #include <math.h>
@@ -104,11 +105,6 @@ size_t sa_parse_integers(const char *text, size_t most, int64_t *out)
     return count;
 }
 
-static size_t least_of(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Levenshtein distance; words are short. */
 static size_t edits_between(const char *a, const char *b)
 {
@@ -126,7 +122,7 @@ static size_t edits_between(const char *a, const char *b)
         for (size_t j = 1; j <= lb; j++) {
             size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
             diagonal = row[j];
-            row[j] = least_of(replaced, 1 + least_of(row[j], row[j - 1]));
+            row[j] = sa_least(replaced, 1 + sa_least(row[j], row[j - 1]));
         }
     }
     return row[lb];
@@ -179,7 +175,7 @@ static sa_status fail_unknown(const option_set *set, const char *argument, sa_er
 {
     char name[WORD_LIMIT];
     const char *start = argument + strspn(argument, "-");
-    snprintf(name, sizeof name, "%.*s", (int)least_of(strcspn(start, "="), WORD_LIMIT - 1), start);
+    snprintf(name, sizeof name, "%.*s", (int)sa_least(strcspn(start, "="), WORD_LIMIT - 1), start);
     const char *names[128];
     size_t count = 0;
     for (; count < set_count(set) && count < 128; count++) {

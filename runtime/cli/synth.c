@@ -24,7 +24,7 @@ enum { BATCH = 64, TILES = 24 };
 typedef struct {
     const char *out, *level, *sheet;
     int64_t count, first, size, phrases;
-    bool masks;
+    bool masks, coarse;
 } synth_options;
 
 /* What a scene of the batch has become. */
@@ -56,10 +56,11 @@ static sa_status write_rows(const job *j, const sa_scene *scene, product *p, sa_
     if (stream == NULL) {
         return sa_fail(err, SA_NO_ROOM, p->name, "free some memory", "no memory for its rows");
     }
+    const sa_scene_row_options options = {.masks = j->options->masks, .coarse = j->options->coarse};
     sa_json_writer w = sa_json_writer_on(stream);
     sa_status status = SA_OK;
     for (size_t i = 0; i < scene->phrase_count && status == SA_OK; i++) {
-        status = sa_scene_write_row(scene, i, p->name, j->options->masks, &w, err);
+        status = sa_scene_write_row(scene, i, p->name, options, &w, err);
     }
     bool failed = ferror(stream) != 0;
     if ((fclose(stream) != 0 || failed) && status == SA_OK) {
@@ -294,6 +295,8 @@ int sa_command_synth(int argc, char **argv)
          "1", 1, SA_SCENE_MOST_PHRASES},
         {"masks", SA_OPTION_FLAG, &o.masks, NULL, "the mask of every object in the rows, for training", NULL,
          0, 0},
+        {"coarse", SA_OPTION_FLAG, &o.coarse, NULL,
+         "give each row a mask that is not quite right, for refine and filter", NULL, 0, 0},
         {"sheet", SA_OPTION_TEXT, &o.sheet, "FILE.png", "the first 24 scenes in one picture, to look at",
          NULL, 0, 0},
     };

@@ -1,3 +1,4 @@
+/* Bad rows are the file's business and told here; what the visitor cannot go on with ends the work. */
 #include "runtime/cli/visit.h"
 
 #include "runtime/data/result_rows.h"
@@ -14,6 +15,7 @@ static void skip_row(sa_log *log, sa_visit_counts *counts, const sa_error *why)
     }
 }
 
+/* A failed item has nothing to show. */
 static sa_status show(const sa_result_rows *rows, const sa_result *result, sa_visit_row *visit, void *context,
                       sa_visit_counts *counts, sa_error *err)
 {

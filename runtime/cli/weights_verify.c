@@ -64,31 +64,6 @@ static bool is_fine(const verification *v)
 
 /* -- The report -- */
 
-static void write_value(sa_json_writer *w, const json_t *value)
-{
-    const char *key;
-    json_t *member;
-    size_t i;
-    if (json_is_array(value)) {
-        sa_json_begin_array(w);
-        json_array_foreach((json_t *)value, i, member) {
-            write_value(w, member);
-        }
-        sa_json_end_array(w);
-    } else if (json_is_object(value)) {
-        sa_json_begin_object(w);
-        json_object_foreach((json_t *)value, key, member) {
-            sa_json_key(w, key);
-            write_value(w, member);
-        }
-        sa_json_end_object(w);
-    } else if (json_is_integer(value)) {
-        sa_json_int(w, json_integer_value(value));
-    } else {
-        sa_json_string(w, json_string_value(value));
-    }
-}
-
 static void write_report(const verification *v)
 {
     sa_json_writer w = sa_json_writer_on(stdout);
@@ -98,13 +73,13 @@ static void write_report(const verification *v)
     sa_json_key(&w, "ok");
     sa_json_bool(&w, is_fine(v));
     sa_json_key(&w, "missing");
-    write_value(&w, v->report.missing_names);
+    sa_json_value(&w, v->report.missing_names);
     sa_json_key(&w, "unexpected");
-    write_value(&w, v->report.unexpected_names);
+    sa_json_value(&w, v->report.unexpected_names);
     sa_json_key(&w, "mismatched");
-    write_value(&w, v->report.mismatched_items);
+    sa_json_value(&w, v->report.mismatched_items);
     sa_json_key(&w, "nonfinite");
-    write_value(&w, v->nonfinite);
+    sa_json_value(&w, v->nonfinite);
     sa_json_end_object(&w);
     sa_json_end_line(&w);
 }

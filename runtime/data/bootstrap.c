@@ -13,6 +13,7 @@ typedef struct {
     double *values;    /* [resamples, figures] */
 } job;
 
+/* weights[i]: how often item i is in this resample. They sum to the number of items. */
 static void draw(uint32_t *weights, size_t items, uint64_t seed, uint64_t resample)
 {
     memset(weights, 0, items * sizeof *weights);
@@ -24,6 +25,7 @@ static void draw(uint32_t *weights, size_t items, uint64_t seed, uint64_t resamp
     }
 }
 
+/* One task of the pool. It depends on its number alone, so threads change nothing. */
 static void resample(void *context, size_t task, int worker)
 {
     job *j = context;
@@ -83,6 +85,7 @@ static void find_values(const job *j, double *row, sa_figure *figures)
     }
 }
 
+/* Everything at once, before the pool starts. */
 static sa_status allocate(job *j, sa_pool *pool, double **column, sa_error *err)
 {
     const sa_bootstrap *plan = j->plan;

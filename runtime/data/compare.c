@@ -1,3 +1,5 @@
+/* An item is drawn with both of its masks, so what the two runs have in common does not widen the interval.
+ */
 #include "runtime/data/compare.h"
 
 #include <math.h>
@@ -24,6 +26,7 @@ static int order(const pair *p)
     return (left > right) - (left < right);
 }
 
+/* In the order of a. Equal fractions differ by 0 exactly, whatever their division rounds to. */
 static void pair_up(pairing *p, const sa_scores *a, const sa_scores *b, int64_t step, sa_comparison *out)
 {
     for (size_t i = 0; i < a->count; i++) {
@@ -44,6 +47,7 @@ static void pair_up(pairing *p, const sa_scores *a, const sa_scores *b, int64_t 
     out->only_b = b->count - p->count;
 }
 
+/* cIoU of masks without a pixel is not defined. */
 static double quotient(uint64_t both, uint64_t either)
 {
     return either > 0 ? (double)both / (double)either : NAN;

@@ -1,3 +1,4 @@
+/* A format is begun, gets its items one by one, and is ended; none of them holds masks of earlier items. */
 #include "runtime/data/export.h"
 
 #include <ctype.h>
@@ -33,7 +34,7 @@ void sa_export_file_name(char *out, size_t size, const char *id)
         }
         used += (size_t)sprintf(out + used, plain ? "%c" : "%%%02X", (unsigned char)*c);
     }
-    out[used] = '\0';
+    snprintf(out + used, 2, "%s", used == 0 ? "%" : ""); /* no id, no name: a lone "%" is no other id's */
 }
 
 /* ---- PNG ---- */

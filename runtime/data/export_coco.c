@@ -14,6 +14,7 @@ void sa_export_names_free(sa_export_names *names)
     *names = (sa_export_names){0};
 }
 
+/* NULL: no memory, and nothing added. */
 static sa_export_name *add_name(sa_export_names *names, const char *name)
 {
     if (names->count == names->room) {
@@ -45,6 +46,7 @@ static sa_status number_of(sa_export_names *names, const char *name, size_t *num
     return SA_OK;
 }
 
+/* A picture of two sizes is two pictures, and COCO has one name for them. */
 static sa_status find_image(sa_export *e, const sa_result *result, const char *name, size_t *number,
                             sa_error *err)
 {
@@ -69,6 +71,7 @@ static void put_int(sa_json_writer *w, const char *key, size_t value)
     sa_json_int(w, (int64_t)value);
 }
 
+/* pycocotools' toBbox, its ways with masks that fill a column included. */
 static void put_box(sa_json_writer *w, const sa_rle *mask)
 {
     double box[4];

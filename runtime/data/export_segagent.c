@@ -47,6 +47,7 @@ static sa_status put_mask(sa_json_writer *w, const char *key, const sa_rle *mask
     return SA_OK;
 }
 
+/* One entry of pred_list; click_id counts the steps as the runner does, from 0. */
 static sa_status put_click(sa_json_writer *w, const sa_result_step *step, size_t click_id, sa_error *err)
 {
     sa_json_begin_object(w);
@@ -96,6 +97,7 @@ static void put_annotation(sa_json_writer *w, size_t id)
     sa_json_end_array(w);
 }
 
+/* "outputs" is the last answer, whether it was a click or not; it is absent where nothing was answered. */
 static sa_status put_clicks(sa_json_writer *w, const sa_result *result, sa_error *err)
 {
     sa_json_key(w, "pred_list");

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/lines.h"
 #include "runtime/base/path.h"
 #include "runtime/data/item_reader.h"
 #include "runtime/image/mask_read.h"
@@ -81,19 +82,27 @@ static const format_key format_keys[] = {
     {"categories", "coco", '['}, {"image", "manifest", '"'}, {"text", "manifest", '"'},
 };
 
+static const char *format_of_member(sa_json_part key, sa_json_part value)
+{
+    for (size_t i = 0; i < sizeof format_keys / sizeof *format_keys; i++) {
+        const format_key *known = &format_keys[i];
+        if (sa_json_part_is(key, known->key) && value.size > 0 && value.text[0] == known->opens) {
+            return known->format;
+        }
+    }
+    return NULL;
+}
+
+/* A file that is cut off is still of a format, and an error then says more. */
 static const char *format_of_object(const char *text, size_t size)
 {
     sa_json_walk walk = sa_json_walk_on(sa_json_trim(text, size));
     sa_json_part key, value;
-    while (sa_json_walk_next(&walk, &key, &value)) {
-        for (size_t i = 0; i < sizeof format_keys / sizeof *format_keys; i++) {
-            const format_key *known = &format_keys[i];
-            if (sa_json_part_is(key, known->key) && value.text[0] == known->opens) {
-                return known->format;
-            }
-        }
+    const char *found = NULL;
+    while (found == NULL && sa_json_walk_next(&walk, &key, &value)) {
+        found = format_of_member(key, value);
     }
-    return NULL;
+    return found != NULL ? found : format_of_member(key, value);
 }
 
 /* A pickle of protocol 2 begins with 0x80, of 0 and 1 with a list: no JSON does either. */
@@ -109,12 +118,15 @@ static bool looks_like_list(sa_json_part text)
     return text.size > 1 && text.text[0] == '[' && sa_json_trim(text.text + 1, text.size - 1).text[0] == '{';
 }
 
-/* Some line near the beginning is an object: the rows before it may be broken. */
+/* One of the first lines is an object: those before it may be broken. */
 static bool looks_like_lines(sa_json_part text)
 {
-    size_t near = text.size < 1 << 16 ? text.size : 1 << 16;
-    for (size_t i = 0; i < near; i++) {
-        if (text.text[i] == '{' && (i == 0 || text.text[i - 1] == '\n')) {
+    enum { LINES_LOOKED_AT = 64 };
+    sa_lines lines = {.text = text.text, .size = text.size};
+    const char *line;
+    size_t length;
+    while (lines.number < LINES_LOOKED_AT && sa_lines_next(&lines, &line, &length)) {
+        if (line[0] == '{') {
             return true;
         }
     }
@@ -197,7 +209,7 @@ static sa_status read_file(item_reader *r, sa_error *err)
     }
     sa_file_map map;
     SA_TRY(sa_file_map_open(&map, r->path, err));
-    sa_status status = read_bytes(r, (const char *)map.bytes, map.size, err);
+    sa_status status = read_bytes(r, map.size > 0 ? (const char *)map.bytes : "", map.size, err);
     sa_status whole = sa_file_map_check(&map, status == SA_OK ? err : NULL);
     sa_file_map_close(&map);
     return status != SA_OK ? status : whole;
@@ -243,6 +255,12 @@ static sa_status read_input(item_reader *r, sa_error *err)
     }
     if (r->rows == 0) {
         return sa_fail(err, SA_BAD_INPUT, r->path, "see that it is the right file", "it holds no rows");
+    }
+    if (r->items->count == 0) {
+        const sa_bad_item *first = &r->items->bad[0];
+        return sa_fail(err, SA_BAD_INPUT, r->path, first->hint,
+                       "none of its %zu rows can be worked on; the first: %.300s: %.400s", r->rows,
+                       first->file, first->reason);
     }
     return SA_OK;
 }

@@ -58,7 +58,7 @@ typedef struct {
 } sa_items_options;
 
 /*
- * Reads an input: a file ("-" is standard input, except for COCO's kinds, which are read twice) or a folder.
+ * Reads an input: a file ("-" is standard input) or a folder.
  *
  *   manifest   one object a line: "id" (text or integer; missing: the line's number), "image", "text", and
  *              optional "mask", "gt" (RLE, polygons, or the path of a PNG), "height", "width", "meta"
@@ -73,8 +73,8 @@ typedef struct {
  *
  * One bad row is set aside in `bad` and does not end the reading: no picture there, no text, an id that
  * occurred before, sizes that disagree, a mask that is none. Pictures are not opened. SA_BAD_INPUT when the
- * file is none of the formats, or holds no row at all; SA_BAD_USAGE for `split` or `instances` where there
- * are none. sa_items_free in every case.
+ * file is none of the formats, is cut off (but for manifests), or holds no item at all (`bad` says why);
+ * SA_BAD_USAGE for `split` or `instances` where there are none. sa_items_free in every case.
  */
 sa_status sa_items_read(sa_items *items, const char *path, const sa_items_options *options, sa_error *err);
 void sa_items_free(sa_items *items);

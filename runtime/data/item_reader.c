@@ -59,16 +59,18 @@ sa_status item_find_list(const char *path, const char *text, size_t size, const 
 {
     sa_json_walk walk = sa_json_walk_on(sa_json_trim(text, size));
     sa_json_part name, value;
-    while (sa_json_walk_next(&walk, &name, &value)) {
-        if (sa_json_part_is(name, key) && value.text[0] == '[') {
+    *list = (sa_json_part){0};
+    while (sa_json_walk_next(&walk, &name, &value)) { /* to the end: a file that is cut off is told as such */
+        if (list->text == NULL && sa_json_part_is(name, key) && value.text[0] == '[') {
             *list = value;
-            return SA_OK;
         }
     }
-    if (walk.broken) {
+    if (!sa_json_walk_is_whole(&walk)) {
         return item_fail_broken(path, text, &walk, err);
     }
-    return sa_fail(err, SA_BAD_INPUT, path, "see that it is the right file", "it has no list \"%s\"", key);
+    return list->text != NULL ? SA_OK
+                              : sa_fail(err, SA_BAD_INPUT, path, "see that it is the right file",
+                                        "it has no list \"%s\"", key);
 }
 
 sa_status item_fail_broken(const char *path, const char *text, const sa_json_walk *walk, sa_error *err)
@@ -222,7 +224,8 @@ static sa_status check_rle(const json_t *value, const char *name, size_t height,
     sa_status status = sa_rle_from_json(&rle, value, name, 0, 0, &why);
     if (status !=
         SA_OK) { /* its memory is bounded by the file's size: a size beyond limits is the row's fault */
-        return sa_fail(err, SA_BAD_INPUT, why.file, why.hint, "%s", why.reason);
+        return sa_fail(err, SA_BAD_INPUT, why.file, why.hint[0] != '\0' ? why.hint : "correct its mask", "%s",
+                       why.reason);
     }
     if (height != 0 && width != 0 && (rle.height != height || rle.width != width)) {
         status = sa_fail(err, SA_BAD_INPUT, name, "give masks the size of their picture",

@@ -41,7 +41,8 @@ static sa_status open_instances(reader *at, sa_error *err)
         }
     }
     SA_TRY(sa_file_map_open(&at->map, at->path, err));
-    return coco_open(&at->coco, at->path, (const char *)at->map.bytes, at->map.size, true, err);
+    const char *text = at->map.size > 0 ? (const char *)at->map.bytes : ""; /* an empty file has no map */
+    return coco_open(&at->coco, at->path, text, at->map.size, true, err);
 }
 
 static sa_status close_instances(reader *at, sa_status status, sa_error *err)
@@ -181,7 +182,7 @@ static void name_reference(const reader *at, char name[NAME_ROOM])
 
 static sa_status read_json_list(reader *at, const char *text, size_t size, sa_error *err)
 {
-    sa_json_walk walk = sa_json_walk_on(sa_json_first(text, size));
+    sa_json_walk walk = sa_json_walk_on(sa_json_trim(text, size));
     sa_json_part unused, part;
     while (!item_reader_full(at->r) && sa_json_walk_next(&walk, &unused, &part)) {
         char name[NAME_ROOM];
@@ -193,7 +194,9 @@ static sa_status read_json_list(reader *at, const char *text, size_t size, sa_er
         json_decref(ref);
         SA_TRY(status);
     }
-    return walk.broken ? item_fail_broken(at->r->path, text, &walk, err) : SA_OK;
+    return item_reader_full(at->r) || sa_json_walk_is_whole(&walk)
+               ? SA_OK
+               : item_fail_broken(at->r->path, text, &walk, err);
 }
 
 static sa_status read_pickle_list(reader *at, const sa_pickle *pickle, sa_error *err)

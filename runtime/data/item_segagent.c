@@ -80,8 +80,8 @@ static size_t cut_characters(const char *text, int count)
 static sa_status fill_entry(entry *e, const json_t *row, sa_error *err)
 {
     json_t *annotation = item_member(row, "gt_ann");
-    SA_TRY(name_picture(e, json_object_get(row, "image_name"), err));
     name_object(e, annotation);
+    SA_TRY(name_picture(e, json_object_get(row, "image_name"), err));
     e->draft.image = e->image;
     e->draft.other_name = sa_path_name(e->image);
     SA_TRY(item_read_size(row, e->name, &e->draft.height, &e->draft.width, err));

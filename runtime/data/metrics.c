@@ -1,3 +1,8 @@
+/*
+ * Every figure is a function of how often each item stands in a sample; so the value, and each resample of
+ * the bootstrap, is one call of find_figures with other weights. Counts are summed as integers, which are
+ * exact in any order; IoUs as doubles in the order of the items.
+ */
 #include "runtime/data/metrics.h"
 
 #include <math.h>
@@ -70,6 +75,7 @@ static uint32_t clicks_to(const sa_score *score, unsigned percent, size_t cap, u
     return (uint32_t)cap;
 }
 
+/* The cap is a property of the run, not of a resample: it stays when the longest trajectory is not drawn. */
 static void fill_clicks(columns *c)
 {
     for (size_t t = 0; t < SA_METRICS_NOC; t++) {
@@ -126,6 +132,7 @@ static void find_ious(const columns *c, size_t column, const uint32_t *weights, 
     out[1] = sum / (double)c->items;
 }
 
+/* Mean and share of failures of each target. */
 static void find_clicks(const columns *c, const uint32_t *weights, double *out)
 {
     for (size_t t = 0; t < SA_METRICS_NOC; t++) {
@@ -148,6 +155,7 @@ static double find_hits(const columns *c, const uint32_t *weights)
     return (double)hits / (double)c->items;
 }
 
+/* sa_bootstrap_figures; the layout is that of the enum. */
 static void find_figures(const void *context, const uint32_t *weights, int worker, double *out)
 {
     const columns *c = context;
@@ -182,6 +190,7 @@ static void unpack(sa_metrics *m, const sa_figure *figures)
     }
 }
 
+/* With the columns ready: all resamples, and the figures into their places. */
 static sa_status compute(sa_metrics *m, const columns *c, const sa_metrics_options *options, sa_pool *pool,
                          sa_error *err)
 {

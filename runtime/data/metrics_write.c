@@ -1,3 +1,4 @@
+/* INTERFACES.md fixes the keys; plain numbers keep their names, and intervals stand beside them. */
 #include "runtime/data/metrics_write.h"
 
 #include <inttypes.h>
@@ -19,6 +20,7 @@ static void put_real(sa_json_writer *w, const char *key, double value)
     sa_json_f64(w, value);
 }
 
+/* {"value", "low", "high"}: the two figures that INTERFACES.md has so. */
 static void put_object(sa_json_writer *w, const char *key, const sa_figure *figure)
 {
     sa_json_key(w, key);
@@ -154,8 +156,18 @@ static void put_number(const table *t, double value)
     sa_csv_text(t->stream, text, 0);
 }
 
+static void put_interval(const table *t, const sa_figure *f)
+{
+    fputs("[", t->stream);
+    put_number(t, f->low);
+    fputs(", ", t->stream);
+    put_number(t, f->high);
+    fputs("]", t->stream);
+}
+
 static void put_row(const table *t, const char *name, const sa_figure *f)
 {
+    bool markdown = t->style == SA_TABLE_MARKDOWN;
     if (t->style == SA_TABLE_CSV) {
         sa_csv_text(t->stream, name, 1);
         put_number(t, f->value);
@@ -164,17 +176,16 @@ static void put_row(const table *t, const char *name, const sa_figure *f)
         sa_csv_end(t->stream);
         return;
     }
-    bool markdown = t->style == SA_TABLE_MARKDOWN;
     fprintf(t->stream, markdown ? "| %s | " : "%-28s ", name);
     put_number(t, f->value);
     fputs(markdown ? " | " : "  ", t->stream);
-    fputs("[", t->stream);
-    put_number(t, f->low);
-    fputs(", ", t->stream);
-    put_number(t, f->high);
-    fputs(markdown ? "] |\n" : "]\n", t->stream);
+    if (!isnan(f->low)) {
+        put_interval(t, f);
+    }
+    fputs(markdown ? " |\n" : "\n", t->stream);
 }
 
+/* A number without an interval. */
 static void put_count(const table *t, const char *name, size_t count)
 {
     static const char *const forms[] = {"%-28s %zu\n", "| %s | %zu | |\n", "%s,%zu,,\r\n"};
@@ -229,6 +240,7 @@ void sa_comparison_write_table(const sa_comparison *c, sa_table_style style, FIL
 
 /* ---- items ---- */
 
+/* Empty for a target that is never reached: a cap would look like a number of clicks. */
 static void put_clicks(const sa_score *score, unsigned percent, FILE *stream)
 {
     for (size_t k = 0; k < score->state_count; k++) {

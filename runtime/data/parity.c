@@ -45,6 +45,7 @@ static sa_status read_mask(const json_t *object, const char *key, const char *na
     return sa_rle_from_counts(mask, &area, 1, height, width, err);
 }
 
+/* counts: pixels of both, of either, of the mask, of the truth. */
 static sa_status overlap_of(const json_t *sample, const json_t *entry, const char *name, uint64_t counts[4],
                             sa_error *err)
 {
@@ -76,6 +77,7 @@ static void put_float(FILE *csv, float value)
     sa_csv_text(csv, text, 0);
 }
 
+/* image_name, mask_idx, iou, caption */
 static void put_row(run *r, int64_t index, float iou, const char *caption)
 {
     char text[32];
@@ -87,6 +89,7 @@ static void put_row(run *r, int64_t index, float iou, const char *caption)
     sa_csv_end(r->csv);
 }
 
+/* The order of the additions is the reference's; its CSV has the IoU without the 1 for a missing object. */
 static void add_sample(run *r, const uint64_t counts[4], const char *caption)
 {
     float intersection = (float)counts[0];
@@ -119,6 +122,7 @@ static void end_group(run *r)
     r->group = (sums){0};
 }
 
+/* Groups are consecutive: an image that comes back later is a group of its own. */
 static sa_status begin_group(run *r, const char *image, const char *name, sa_error *err)
 {
     if (r->image != NULL && strcmp(r->image, image) == 0) {
@@ -163,10 +167,9 @@ static sa_status score_part(run *r, sa_json_part part, const char *name, sa_erro
     return status;
 }
 
-static sa_status score_all(run *r, const char *path, const sa_file_map *map, sa_error *err)
+static sa_status score_all(run *r, const char *path, sa_json_part whole, sa_error *err)
 {
     sa_json_part key, value;
-    sa_json_part whole = sa_json_trim((const char *)map->bytes, map->size);
     char name[600];
     if (whole.size == 0 || whole.text[0] != '[') {
         return sa_fail(err, SA_BAD_INPUT, path, CORRECT, "is no list of samples");
@@ -174,7 +177,7 @@ static sa_status score_all(run *r, const char *path, const sa_file_map *map, sa_
     sa_json_walk walk = sa_json_walk_on(whole);
     for (size_t i = 0; sa_json_walk_next(&walk, &key, &value); i++) {
         if (r->options->mode == SA_PARITY_LIVE && i == LIVE_SAMPLES) {
-            return sa_file_map_check(map, err);
+            return SA_OK;
         }
         snprintf(name, sizeof name, "%.500s: sample %zu", path, i);
         SA_TRY(score_part(r, value, name, err));
@@ -183,9 +186,10 @@ static sa_status score_all(run *r, const char *path, const sa_file_map *map, sa_
         return sa_fail(err, SA_BAD_INPUT, path, CORRECT,
                        "the list of samples ends, or goes on, as no JSON does");
     }
-    return sa_file_map_check(map, err);
+    return SA_OK;
 }
 
+/* The count goes through float32, as it does in the reference, before its epsilon is added. */
 static sa_status finish(run *r, const char *path, sa_error *err)
 {
     end_group(r);
@@ -202,70 +206,41 @@ static sa_status finish(run *r, const char *path, sa_error *err)
     return SA_OK;
 }
 
-static sa_status measure(const char *path, const sa_parity_options *options, FILE *csv, sa_parity *out,
-                         sa_error *err)
+sa_status sa_parity_measure(const char *name, const void *bytes, size_t size,
+                            const sa_parity_options *options, FILE *csv, sa_parity *out, sa_error *err)
 {
     run r = {.options = options, .out = out, .csv = csv};
-    sa_file_map map;
     fputs("image_name,mask_idx,iou,caption", csv);
     sa_csv_end(csv);
-    SA_TRY(sa_file_map_open(&map, path, err));
-    sa_status status = score_all(&r, path, &map, err);
+    sa_status status = score_all(&r, name, sa_json_trim(bytes, size), err);
     if (status == SA_OK) {
-        status = finish(&r, path, err);
+        status = finish(&r, name, err);
     }
     free(r.image);
+    return status;
+}
+
+/* ---- files ---- */
+
+static sa_status measure_file(const char *path, const sa_parity_options *options, FILE *csv, sa_parity *out,
+                              sa_error *err)
+{
+    sa_file_map map;
+    SA_TRY(sa_file_map_open(&map, path, err));
+    sa_status status = sa_parity_measure(path, map.bytes, map.size, options, csv, out, err);
+    if (status == SA_OK) {
+        status = sa_file_map_check(&map, err);
+    }
     sa_file_map_close(&map);
     return status;
 }
 
-/* ---- names and files ---- */
-
-/* Python's text.replace(from, to): every occurrence. */
-static bool replace_all(char *out, size_t size, const char *text, const char *from, const char *to)
-{
-    size_t used = 0;
-    while (*text != '\0') {
-        bool found = strncmp(text, from, strlen(from)) == 0;
-        const char *piece = found ? to : text;
-        size_t length = found ? strlen(to) : 1;
-        if (used + length >= size) {
-            return false;
-        }
-        memcpy(out + used, piece, length);
-        used += length;
-        text += found ? strlen(from) : 1;
-    }
-    out[used] = '\0';
-    return true;
-}
-
-static sa_status name_files(const char *path, const sa_parity_options *options, sa_parity *out, sa_error *err)
-{
-    char csv[64] = "_live.csv", txt[64] = ".txt", id[32] = "None";
-    if (options->mode == SA_PARITY_CLICK) {
-        snprintf(id, sizeof id, "%lld", (long long)options->click_id);
-    }
-    if (options->mode != SA_PARITY_LIVE) {
-        snprintf(csv, sizeof csv, "_clicknew2%s.csv", id);
-        snprintf(txt, sizeof txt, "_click%s.txt", id);
-    }
-    if (strstr(path, ".json") == NULL) {
-        return sa_fail(err, SA_BAD_INPUT, path, "name it as SegAgent does, with .json",
-                       "the names of the CSV and txt file come from its own");
-    }
-    if (!replace_all(out->csv, sizeof out->csv, path, ".json", csv) ||
-        !replace_all(out->txt, sizeof out->txt, out->csv, ".csv", txt)) {
-        return sa_fail(err, SA_BAD_INPUT, path, "use a shorter path", "the path is too long");
-    }
-    return SA_OK;
-}
-
+/* Python's format() of a float32 of numpy prints all digits of the double. */
 static sa_status write_text(const sa_parity *out, const sa_parity_options *options, sa_error *err)
 {
     char ciou[32], giou[32], text[128];
-    sa_json_format_f32(ciou, sizeof ciou, out->ciou);
-    sa_json_format_f32(giou, sizeof giou, out->giou);
+    sa_json_format_f64(ciou, sizeof ciou, (double)out->ciou);
+    sa_json_format_f64(giou, sizeof giou, (double)out->giou);
     bool live = options->mode == SA_PARITY_LIVE;
     snprintf(text, sizeof text, live ? "class_iou: %s, global_iou: %s" : "class_iou: %s\nglobal_iou: %s\n",
              ciou, giou);
@@ -276,9 +251,9 @@ sa_status sa_parity_run(const char *path, const sa_parity_options *options, sa_p
 {
     sa_file_writer writer;
     *out = (sa_parity){0};
-    SA_TRY(name_files(path, options, out, err));
+    SA_TRY(sa_parity_name_files(path, options, out, err));
     SA_TRY(sa_file_writer_open(&writer, out->csv, err));
-    sa_status status = measure(path, options, writer.stream, out, err);
+    sa_status status = measure_file(path, options, writer.stream, out, err);
     if (status != SA_OK) {
         sa_file_writer_abandon(&writer);
         return status;

@@ -22,9 +22,20 @@ typedef enum {
     SA_PARITY_LIVE,  /* the runner itself: the last mask (none: empty), the first 5000 samples, eps 1e-10 */
 } sa_parity_mode;
 
+/*
+ * What the names of the runner's files say and its results JSON does not. The rest of them comes from the
+ * JSON's own name, STEM_newresults_CLICKS_SEGMENTER_MODEL_radiusRuse_gt_boxB.json.
+ */
+typedef struct {
+    const char *grid_sample, *previous_mask; /* --use_grid_sample, --use_previous_mask */
+    const char *visualize;                   /* "True" or "False" */
+    const char *checkpoint;                  /* the segmenter's, without folder and extension */
+} sa_parity_runner;
+
 typedef struct {
     sa_parity_mode mode;
-    int64_t click_id; /* SA_PARITY_CLICK */
+    int64_t click_id;               /* SA_PARITY_CLICK */
+    const sa_parity_runner *runner; /* SA_PARITY_LIVE; NULL: the files are STEM_live.csv and STEM_live.txt */
 } sa_parity_options;
 
 typedef struct {
@@ -35,12 +46,16 @@ typedef struct {
 } sa_parity;
 
 /*
- * Measures the file, and writes the CSV and the txt beside it under the reference's names. (The runner's
- * names say what its results do not; SA_PARITY_LIVE writes STEM_live.csv and STEM_live.txt.) What stands
- * there is replaced; the reference would skip the run. SA_BAD_INPUT: no list of samples; a sample that lacks
- * what is needed, or whose pred_list has no such click; masks of another size; no sample at all.
+ * Measures the file, and writes the CSV and the txt beside it under the reference's names. What stands there
+ * is replaced; the reference would skip the run. SA_BAD_INPUT: no list of samples; a sample that lacks what
+ * is needed, or whose pred_list has no such click; masks of another size; no sample at all; a name from which
+ * the others cannot be made.
  */
 sa_status sa_parity_run(const char *path, const sa_parity_options *options, sa_parity *out, sa_error *err);
+
+/* The same for bytes in memory, called `name` in errors; the CSV goes to a stream, and there is no txt. */
+sa_status sa_parity_measure(const char *name, const void *bytes, size_t size,
+                            const sa_parity_options *options, FILE *csv, sa_parity *out, sa_error *err);
 
 /* Python's float() of ASCII text, which also takes "1_000", " 7 ", "nan" and "-Infinity". False: ValueError.
  */

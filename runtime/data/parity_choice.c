@@ -11,7 +11,7 @@
 
 static bool is_space(char c)
 {
-    return (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= ' ');
+    return (c >= '\t' && c <= '\r') || c == ' ';
 }
 
 /* The digits at *text, single underscores between them left out, to *to. False if there are none. */

@@ -1,5 +1,4 @@
-/* Inside runtime/data only: which of a sample's masks is scored (MODEL_SPECS 9, "eval_result_iou mask
- * choice"). */
+/* Inside runtime/data only: which of a sample's masks is scored, and what the files are called. */
 #ifndef SA_DATA_PARITY_CHOICE_H
 #define SA_DATA_PARITY_CHOICE_H
 
@@ -13,5 +12,9 @@
  */
 sa_status sa_parity_choose(const json_t *sample, const sa_parity_options *options, const char *name,
                            const json_t **entry, sa_error *err);
+
+/* out->csv and out->txt. SA_BAD_INPUT when they cannot be made from the path. */
+sa_status sa_parity_name_files(const char *path, const sa_parity_options *options, sa_parity *out,
+                               sa_error *err);
 
 #endif

@@ -1,3 +1,8 @@
+/*
+ * Both ways in one file, key by key in the order of INTERFACES.md: what is written is what is read. Rows are
+ * untrusted: every size and range is checked here, so that what comes after may rely on a mask per step, all
+ * of the picture's size, and on a kept step that is there.
+ */
 #include "runtime/data/result.h"
 
 #include <math.h>
@@ -31,6 +36,7 @@ void sa_result_free(sa_result *result)
 
 /* ---- writing ---- */
 
+/* NULL is null. */
 static void write_text(sa_json_writer *w, const char *key, const char *text)
 {
     sa_json_key(w, key);
@@ -43,6 +49,7 @@ static void write_int(sa_json_writer *w, const char *key, int64_t value)
     sa_json_int(w, value);
 }
 
+/* NaN is null, which reads back as NaN. */
 static void write_real(sa_json_writer *w, const char *key, double value)
 {
     sa_json_key(w, key);
@@ -60,6 +67,7 @@ static sa_status write_mask(sa_json_writer *w, const sa_rle *mask, sa_error *err
     return sa_rle_write_json(mask, w, err);
 }
 
+/* An answer without a click has none, as the initial state. */
 static void write_action(sa_json_writer *w, const sa_result_step *step)
 {
     sa_json_key(w, "action");
@@ -75,6 +83,7 @@ static void write_action(sa_json_writer *w, const sa_result_step *step)
     sa_json_end_object(w);
 }
 
+/* A node of a tree begins with its place there. */
 static sa_status write_step(sa_json_writer *w, const sa_result_step *step, bool in_tree, sa_error *err)
 {
     sa_json_begin_object(w);
@@ -141,6 +150,7 @@ static sa_status copy_text(const char *name, const char *text, char **copy, sa_e
                          : sa_fail(err, SA_NO_ROOM, name, "free some memory", "no memory for the row");
 }
 
+/* A copy; "" for a key that is missing and need not be there. */
 static sa_status get_text(const json_t *object, const char *name, const char *key, bool required, char **out,
                           sa_error *err)
 {
@@ -181,6 +191,7 @@ static sa_status get_word(const json_t *object, const char *name, const char *ke
                    key, word);
 }
 
+/* Of the picture's size, which has been read by then. Polygons will do as well as RLE. */
 static sa_status get_mask(const json_t *object, const char *name, const sa_result *result, bool required,
                           sa_rle *mask, sa_error *err)
 {
@@ -191,6 +202,7 @@ static sa_status get_mask(const json_t *object, const char *name, const sa_resul
     return required ? sa_fail(err, SA_BAD_INPUT, name, CORRECT, "key \"mask\" is missing") : SA_OK;
 }
 
+/* Rows and columns may lie outside the picture: a policy may say so, and it is for others to judge. */
 static sa_status get_action(const json_t *object, const char *name, sa_result_step *step, sa_error *err)
 {
     const json_t *action = json_object_get(object, "action");
@@ -232,6 +244,7 @@ static sa_status parse_step(const json_t *object, const char *name, const sa_res
     return SA_OK;
 }
 
+/* On failure what has been read stays in *steps for sa_result_free. */
 static sa_status parse_steps(const json_t *row, const char *name, const char *key, const sa_result *result,
                              bool in_tree, sa_result_step **steps, size_t *count, sa_error *err)
 {
@@ -254,6 +267,7 @@ static sa_status parse_steps(const json_t *row, const char *name, const char *ke
     return SA_OK;
 }
 
+/* `error` says it from here on: NULL is "ok". */
 static sa_status parse_status(sa_result *result, const json_t *row, const char *name, sa_error *err)
 {
     static const char *const words[] = {"ok", "failed"};

@@ -1,3 +1,7 @@
+/*
+ * The file is mapped, not read: of a gigabyte of rows only the one at hand is in memory, and a file that is
+ * cut short while we read it is told by sa_file_map_check, not by a crash.
+ */
 #include "runtime/data/result_rows.h"
 
 #include <stdio.h>
@@ -11,6 +15,7 @@ static sa_status fail_empty(const char *path, sa_error *err)
     return sa_fail(err, SA_BAD_INPUT, path, "give the output directory of a run that finished", "is empty");
 }
 
+/* A pipe cannot be mapped. */
 static sa_status open_input(sa_result_rows *rows, sa_error *err)
 {
     size_t size;

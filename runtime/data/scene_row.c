@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "runtime/data/scene_damage.h"
 #include "runtime/data/scene_shapes.h"
 #include "runtime/image/rle.h"
 
@@ -137,8 +138,9 @@ static sa_status write_difficulty(const sa_mask *target, sa_json_writer *w, sa_e
     return SA_OK;
 }
 
+/* `coarse`: what is wrong with the row's mask; NULL if it has none. */
 static sa_status write_meta(const sa_scene *scene, const sa_scene_phrase *phrase, bool masks,
-                            sa_mask *scratch, sa_json_writer *w, sa_error *err)
+                            const char *coarse, sa_mask *scratch, sa_json_writer *w, sa_error *err)
 {
     sa_json_key(w, "meta");
     sa_json_begin_object(w);
@@ -151,6 +153,10 @@ static sa_status write_meta(const sa_scene *scene, const sa_scene_phrase *phrase
     int owner = __builtin_ctz(phrase->objects);
     sa_json_string(w,
                    phrase->part < 0 ? NULL : scene_form_of(scene->objects[owner].noun)->parts[phrase->part]);
+    if (coarse != NULL) {
+        sa_json_key(w, "coarse");
+        sa_json_string(w, coarse);
+    }
     sa_json_key(w, "objects");
     sa_json_begin_array(w);
     for (size_t i = 0; i < scene->object_count; i++) {
@@ -161,32 +167,50 @@ static sa_status write_meta(const sa_scene *scene, const sa_scene_phrase *phrase
     return SA_OK;
 }
 
-sa_status sa_scene_write_row(const sa_scene *scene, size_t number, const char *image, bool masks,
-                             sa_json_writer *w, sa_error *err)
+/* id, image, text, and the coarse mask; its damage, or NULL. */
+static sa_status write_head(const sa_scene *scene, size_t number, const char *image, bool coarse,
+                            sa_mask *scratch, const char **damage, sa_json_writer *w, sa_error *err)
 {
-    const sa_scene_phrase *phrase = &scene->phrases[number];
     char id[96];
+    sa_scene_damage kind;
     int length = snprintf(id, sizeof id, "%s-%" PRIu64 "-%06" PRIu64, sa_scene_level_name(scene->level),
                           scene->seed, scene->index);
     if (scene->phrase_count > 1) {
         snprintf(id + length, sizeof id - (size_t)length, "-%zu", number);
     }
-    sa_mask target;
-    SA_TRY(sa_mask_new(&target, scene->size, scene->size, err));
-    sa_scene_target(scene, phrase, &target);
-    sa_json_begin_object(w);
     sa_json_key(w, "id");
     sa_json_string(w, id);
     sa_json_key(w, "image");
     sa_json_string(w, image);
     sa_json_key(w, "text");
-    sa_json_string(w, phrase->text);
-    sa_status status = write_mask(w, "gt", &target, err);
+    sa_json_string(w, scene->phrases[number].text);
+    *damage = NULL;
+    if (!coarse) {
+        return SA_OK;
+    }
+    SA_TRY(sa_scene_coarse(scene, number, scratch, &kind, err));
+    *damage = sa_scene_damage_name(kind);
+    return write_mask(w, "mask", scratch, err);
+}
+
+sa_status sa_scene_write_row(const sa_scene *scene, size_t number, const char *image,
+                             sa_scene_row_options options, sa_json_writer *w, sa_error *err)
+{
+    const sa_scene_phrase *phrase = &scene->phrases[number];
+    const char *damage;
+    sa_mask scratch;
+    SA_TRY(sa_mask_new(&scratch, scene->size, scene->size, err));
+    sa_json_begin_object(w);
+    sa_status status = write_head(scene, number, image, options.coarse, &scratch, &damage, w, err);
     if (status == SA_OK) {
-        status = write_meta(scene, phrase, masks, &target, w, err);
+        sa_scene_target(scene, phrase, &scratch);
+        status = write_mask(w, "gt", &scratch, err);
+    }
+    if (status == SA_OK) {
+        status = write_meta(scene, phrase, options.masks, damage, &scratch, w, err);
     }
     sa_json_end_object(w);
     sa_json_end_line(w);
-    sa_mask_free(&target);
+    sa_mask_free(&scratch);
     return status;
 }

@@ -1,3 +1,4 @@
+/* Masks end here: what goes on to the metrics are two counts a state. */
 #include "runtime/data/scores.h"
 
 #include <stdlib.h>
@@ -58,6 +59,7 @@ static bool holds(const sa_rle *mask, int64_t row, int64_t col)
     return false;
 }
 
+/* Only step 1 counts: an agent whose first answer was no click has missed. */
 static bool hits(const sa_result *result, const sa_rle *truth)
 {
     if (result->step_count < 2) {
@@ -67,6 +69,7 @@ static bool hits(const sa_result *result, const sa_rle *truth)
     return first->has_action && first->positive && holds(truth, first->row, first->col);
 }
 
+/* The message is for the likeliest cause: results and manifest of different runs. */
 static sa_status overlap_of(const sa_rle *mask, const sa_rle *truth, const char *name, sa_overlap *out,
                             sa_error *err)
 {
@@ -101,6 +104,7 @@ static sa_status score_states(sa_score *score, const sa_result *result, const sa
     return SA_OK;
 }
 
+/* On failure *score may be half full: the caller frees it. */
 static sa_status score_result(sa_score *score, const sa_result *result, const sa_rle *truth, const char *name,
                               sa_error *err)
 {

@@ -1,7 +1,12 @@
+/*
+ * Masks of items are read one at a time, as their results come by: a hundred thousand of them would not fit,
+ * and most evaluations need each once.
+ */
 #include "runtime/data/truth.h"
 
 #include <string.h>
 
+/* The ids belong to the items, which outlive the table. */
 static sa_status index_items(sa_truths *truths, sa_error *err)
 {
     bool good = true;
@@ -39,6 +44,23 @@ const sa_item *sa_truths_item(const sa_truths *truths, const char *id)
     return entry != NULL ? &truths->items.items[entry->number] : NULL;
 }
 
+/* In the row itself; NULL: none. */
+static const json_t *own_truth(const sa_result *result)
+{
+    const json_t *json = json_object_get(result->meta, "gt");
+    return json_is_null(json) ? NULL : json;
+}
+
+bool sa_truths_known(const sa_truths *truths, const sa_result *result)
+{
+    const sa_item *item = truths->from_input ? sa_truths_item(truths, result->id) : NULL;
+    if (truths->from_input) {
+        return item != NULL && sa_mask_source_given(&item->gt);
+    }
+    return own_truth(result) != NULL;
+}
+
+/* The truth as a PNG. */
 static sa_status read_picture(const sa_mask_source *source, const sa_result *result, const char *name,
                               sa_rle *truth, sa_error *err)
 {
@@ -59,7 +81,7 @@ sa_status sa_truths_find(const sa_truths *truths, const sa_result *result, const
         return sa_fail(err, SA_BAD_INPUT, name, "give the manifest that was run",
                        "the input has no item \"%.200s\"", result->id);
     }
-    const json_t *json = item != NULL ? item->gt.json : json_object_get(result->meta, "gt");
+    const json_t *json = item != NULL ? item->gt.json : own_truth(result);
     if (json != NULL && !json_is_null(json)) {
         return sa_rle_from_json(truth, json, name, result->height, result->width, err);
     }

@@ -23,6 +23,9 @@ void sa_truths_close(sa_truths *truths);
 /* The item of this id, or NULL. */
 const sa_item *sa_truths_item(const sa_truths *truths, const char *id);
 
+/* True if there is a truth to be found, good or bad. */
+bool sa_truths_known(const sa_truths *truths, const sa_result *result);
+
 /*
  * The truth of a result that succeeded. `name` is what errors call the row. SA_BAD_INPUT: there is none, or
  * it is of another size.

@@ -1,3 +1,8 @@
+/*
+ * The parts of a model put together: opened in the order in which a mistake is cheapest to find
+ * (configuration, tokenizer, template, only then weights), and, for every call, pictures seen before prompts
+ * are generated from.
+ */
 #include "runtime/engine/chat.h"
 
 #include <stdio.h>
@@ -5,6 +10,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/sizes.h"
 #include "runtime/models/config.h"
 #include "runtime/models/llava.h"
 
@@ -62,21 +68,6 @@ static sa_status find_kind(const char *path, bool *sees, sa_error *err)
     return status;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t pages_of(size_t tokens)
-{
-    return (tokens + SA_KV_PAGE - 1) / SA_KV_PAGE;
-}
-
 /*
  * Pages for a batch of conversations as long as they usually are, and for one as long as the context: a long
  * one among many waits for its turn.
@@ -84,20 +75,36 @@ static size_t pages_of(size_t tokens)
 static sa_llama_options text_options(const sa_chat *chat, size_t positions)
 {
     const sa_chat_options *o = &chat->options;
-    size_t context = o->context != 0 ? o->context : least(positions, MOST_CONTEXT);
+    size_t context = o->context != 0 ? o->context : sa_least(positions, MOST_CONTEXT);
     sa_llama_options text = sa_llama_default_options();
     text.precision = o->precision;
     text.context = context;
-    text.pages = most(o->batch * pages_of(least(context, USUAL_CONTEXT)), pages_of(context));
-    text.rows = most(PREFILL_ROWS, o->batch);
+    text.pages =
+        sa_most(o->batch * sa_kv_pages_for(sa_least(context, USUAL_CONTEXT)), sa_kv_pages_for(context));
+    text.rows = sa_most(PREFILL_ROWS, o->batch);
     text.items = text.logit_rows = o->batch;
     return text;
+}
+
+/*
+ * A tokenizer with words that the model has no embedding for would make prompts that fail in the middle; and
+ * whoever mixes up two models should not have to wait for the weights to hear of it.
+ */
+static sa_status check_vocabulary(const sa_chat *chat, size_t rows, sa_error *err)
+{
+    size_t words = sa_tokenizer_size(chat->tokenizer);
+    if (words > rows) {
+        return sa_fail(err, SA_BAD_INPUT, chat->path, "use the tokenizer that belongs to this model",
+                       "the tokenizer has ids up to %zu, and the model embeds %zu", words - 1, rows);
+    }
+    return SA_OK;
 }
 
 static sa_status open_seeing(sa_chat *chat, sa_llama_options *text, sa_error *err)
 {
     sa_llava_config config;
     SA_TRY(sa_llava_config_read(chat->path, chat->options.fit, &config, err));
+    SA_TRY(check_vocabulary(chat, config.text.vocabulary, err));
     *text = text_options(chat, config.text.positions);
     const sa_llava_options options = {.text = *text,
                                       .slots = chat->options.pictures,
@@ -113,10 +120,12 @@ static sa_status open_reading(sa_chat *chat, sa_llama_options *text, sa_error *e
 {
     sa_llama_config config;
     SA_TRY(sa_llama_config_read(chat->path, &config, err));
+    SA_TRY(check_vocabulary(chat, config.vocabulary, err));
     *text = text_options(chat, config.positions);
     return sa_llama_open(&chat->llama, chat->device, chat->path, text, err);
 }
 
+/* Names of templates are no part of a model directory; what the tokenizer was trained to mark is. */
 static const char *suitable_template(const sa_chat *chat, bool sees)
 {
     static const char mark[] = "<|im_start|>";
@@ -124,17 +133,6 @@ static const char *suitable_template(const sa_chat *chat, bool sees)
         return "llava_v1";
     }
     return sa_tokenizer_find(chat->tokenizer, mark, strlen(mark)) >= 0 ? "chatml" : "plain";
-}
-
-/* A tokenizer with words that the model has no embedding for would make prompts that fail in the middle. */
-static sa_status check_vocabulary(const sa_chat *chat, sa_error *err)
-{
-    size_t words = sa_tokenizer_size(chat->tokenizer), rows = sa_llama_get_config(chat->llama)->vocabulary;
-    if (words > rows) {
-        return sa_fail(err, SA_BAD_INPUT, chat->path, "use the tokenizer that belongs to this model",
-                       "the tokenizer has ids up to %zu, and the model embeds %zu", words - 1, rows);
-    }
-    return SA_OK;
 }
 
 static sa_status open_parts(sa_chat *chat, sa_error *err)
@@ -147,7 +145,6 @@ static sa_status open_parts(sa_chat *chat, sa_error *err)
     SA_TRY(
         sa_template_open(&chat->template, template != NULL ? template : suitable_template(chat, sees), err));
     SA_TRY(sees ? open_seeing(chat, &text, err) : open_reading(chat, &text, err));
-    SA_TRY(check_vocabulary(chat, err));
     return sa_generator_open(&chat->generator, chat->llama, &text, chat->tokenizer, err);
 }
 

@@ -70,7 +70,7 @@ typedef struct {
     float *probes;    /* [probed, probe_count] logits */
     sa_text text;
     sa_stop_reason stop;
-    double prefill, decode; /* seconds until the first token, and from there to the end */
+    double prefill, decode; /* seconds until the first token, and from there to the end (0: not ended) */
 } sa_generate_answer;
 
 void sa_generate_answer_free(sa_generate_answer *answer);

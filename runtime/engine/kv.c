@@ -29,11 +29,6 @@ struct sa_kv {
     size_t *place;     /* [pages] of check */
 };
 
-static size_t pages_for(size_t tokens)
-{
-    return tokens / SA_KV_PAGE + (tokens % SA_KV_PAGE != 0);
-}
-
 static sequence_state *state_of(const sa_kv *kv, sa_kv_sequence sequence)
 {
     SA_ASSERT(sequence >= 0 && (size_t)sequence < kv->sequences && kv->state[sequence].used);
@@ -76,7 +71,7 @@ sa_status sa_kv_open(sa_kv **out, size_t pages, size_t sequences, size_t context
     kv->pages = pages;
     kv->sequences = sequences;
     kv->context = context;
-    kv->list_length = pages_for(context) < pages ? pages_for(context) : pages;
+    kv->list_length = sa_kv_pages_for(context) < pages ? sa_kv_pages_for(context) : pages;
     sa_status status = take_memory(kv, err);
     if (status != SA_OK) {
         sa_kv_close(kv);
@@ -152,7 +147,7 @@ void sa_kv_share(sa_kv *kv, sa_kv_sequence sequence, sa_kv_sequence from, size_t
     SA_ASSERT(to->length == 0 && sequence != from && length <= state_of(kv, from)->length);
     int32_t *list = list_of(kv, sequence);
     const int32_t *source = list_of(kv, from);
-    for (size_t i = 0; i < pages_for(length); i++) {
+    for (size_t i = 0; i < sa_kv_pages_for(length); i++) {
         list[i] = source[i];
         kv->owners[list[i]]++;
     }
@@ -170,7 +165,8 @@ sa_status sa_kv_fork(sa_kv *kv, sa_kv_sequence parent, sa_kv_sequence *child, sa
 size_t sa_kv_needed(const sa_kv *kv, sa_kv_sequence sequence, size_t count)
 {
     size_t length = state_of(kv, sequence)->length;
-    return count == 0 ? 0 : pages_for(length + count) - pages_for(length) + must_copy(kv, sequence);
+    return count == 0 ? 0
+                      : sa_kv_pages_for(length + count) - sa_kv_pages_for(length) + must_copy(kv, sequence);
 }
 
 sa_status sa_kv_append(sa_kv *kv, sa_kv_sequence sequence, size_t count, sa_kv_copy *copy, sa_error *err)
@@ -188,14 +184,14 @@ sa_status sa_kv_append(sa_kv *kv, sa_kv_sequence sequence, size_t count, sa_kv_c
                        "the KV cache is full: %zu pages are needed, %zu of %zu are free", needed,
                        kv->free_count, kv->pages);
     }
-    size_t end = pages_for(state->length + count);
+    size_t end = sa_kv_pages_for(state->length + count);
     if (count > 0 && must_copy(kv, sequence)) {
         int32_t *last = &list[state->length / SA_KV_PAGE];
         *copy = (sa_kv_copy){.from = *last, .to = take_page(kv)};
         drop_page(kv, copy->from);
         *last = copy->to;
     }
-    for (size_t i = pages_for(state->length); i < end; i++) {
+    for (size_t i = sa_kv_pages_for(state->length); i < end; i++) {
         list[i] = take_page(kv);
     }
     state->length += count;
@@ -206,7 +202,7 @@ void sa_kv_truncate(sa_kv *kv, sa_kv_sequence sequence, size_t length)
 {
     sequence_state *state = state_of(kv, sequence);
     SA_ASSERT(length <= state->length);
-    for (size_t i = pages_for(state->length); i > pages_for(length); i--) {
+    for (size_t i = sa_kv_pages_for(state->length); i > sa_kv_pages_for(length); i--) {
         drop_page(kv, list_of(kv, sequence)[i - 1]);
     }
     state->length = length;
@@ -234,7 +230,8 @@ const int32_t *sa_kv_pages(const sa_kv *kv, sa_kv_sequence sequence)
 
 size_t sa_kv_common(const sa_kv *kv, sa_kv_sequence a, sa_kv_sequence b)
 {
-    size_t first = pages_for(state_of(kv, a)->length), second = pages_for(state_of(kv, b)->length), same = 0;
+    size_t first = sa_kv_pages_for(state_of(kv, a)->length),
+           second = sa_kv_pages_for(state_of(kv, b)->length), same = 0;
     while (same < first && same < second && list_of(kv, a)[same] == list_of(kv, b)[same]) {
         same++;
     }
@@ -258,8 +255,8 @@ static void count_list(const sa_kv *kv, sa_kv_sequence sequence)
 {
     const sequence_state *state = &kv->state[sequence];
     const int32_t *list = list_of(kv, sequence);
-    SA_ASSERT(state->length <= kv->context && pages_for(state->length) <= kv->list_length);
-    for (size_t i = 0; i < pages_for(state->length); i++) {
+    SA_ASSERT(state->length <= kv->context && sa_kv_pages_for(state->length) <= kv->list_length);
+    for (size_t i = 0; i < sa_kv_pages_for(state->length); i++) {
         SA_ASSERT(list[i] >= 0 && (size_t)list[i] < kv->pages);
         /* one place for all owners, so none names it twice */
         SA_ASSERT(kv->counted[list[i]] == 0 || kv->place[list[i]] == i);

@@ -319,3 +319,24 @@ sa_status sa_agent_read(sa_agent *a, const char *path, sa_error *err)
     json_decref(object);
     return status;
 }
+
+/* ---- speaking to it ---- */
+
+void sa_agent_write_prompt(const sa_agent *a, const char *item, const char *image, sa_text *out)
+{
+    for (const char *at = a->prompt; *at != '\0';) {
+        bool is_text = strncmp(at, "{text}", 6) == 0, is_image = strncmp(at, "{image}", 7) == 0;
+        const char *piece = is_text ? item : is_image ? image : at;
+        sa_text_append(out, piece, is_text || is_image ? strlen(piece) : 1);
+        at += is_text ? 6 : is_image ? 7 : 1;
+    }
+}
+
+sa_status sa_agent_paint(const sa_agent *a, const sa_image *picture, const sa_mask *mask, sa_image *out,
+                         sa_error *err)
+{
+    SA_TRY(sa_image_new(picture->height, picture->width, out, err));
+    memcpy(out->pixels, picture->pixels, picture->height * picture->width * 3);
+    sa_image_overlay(out, mask, &a->overlay);
+    return SA_OK;
+}

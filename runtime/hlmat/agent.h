@@ -12,6 +12,7 @@
 
 #include "runtime/base/status.h"
 #include "runtime/image/image.h"
+#include "runtime/text/buffer.h"
 
 enum { SA_AGENT_PATH = 1024, SA_AGENT_WORDS = 64, SA_AGENT_PROMPT = 4096 };
 
@@ -55,5 +56,12 @@ typedef struct {
  * "prm-stop" ("greedy" without a PRM), 0, 0, true.
  */
 sa_status sa_agent_read(sa_agent *agent, const char *path, sa_error *err);
+
+/* Appends the prompt with the item's text in it, and `image` where the picture goes. */
+void sa_agent_write_prompt(const sa_agent *agent, const char *item, const char *image, sa_text *out);
+
+/* A new picture, with the mask painted on it; the JPEG round trip is not made. SA_NO_ROOM. */
+sa_status sa_agent_paint(const sa_agent *agent, const sa_image *picture, const sa_mask *mask, sa_image *out,
+                         sa_error *err);
 
 #endif

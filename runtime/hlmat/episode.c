@@ -22,7 +22,6 @@ struct sa_episode {
     sa_episode_item item;
     char *texts; /* id, image and text, copied one behind the other */
     uint64_t key;
-    size_t state_size;
     sa_tree tree;
     sa_search *search;
     sa_work *works;
@@ -38,8 +37,8 @@ struct sa_episode {
 
 /* ---- opening ---- */
 
-/* FNV-1a: the same for an id on every machine, whatever the order of the items. */
-static uint64_t key_of(const char *id)
+/* FNV-1a. */
+uint64_t sa_episode_key_of(const char *id)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (; *id != '\0'; id++) {
@@ -94,7 +93,7 @@ static sa_status open_parts(sa_episode *e, float *root_state, sa_error *err)
     options.keeps_root = e->item.mask != NULL;
     SA_TRY(open_tree(e, root_state, err));
     SA_TRY(copy_texts(e, err));
-    e->key = key_of(e->item.id);
+    e->key = sa_episode_key_of(e->item.id);
     SA_TRY(sa_search_open(&e->search, e->options.search, &options, &e->tree, err));
     if (e->options.policy == SA_POLICY_ANNOTATOR) {
         SA_TRY(sa_annotator_open(&e->annotator, picture->height, picture->width, err));
@@ -104,7 +103,7 @@ static sa_status open_parts(sa_episode *e, float *root_state, sa_error *err)
 }
 
 sa_status sa_episode_open(sa_episode **out, const sa_episode_options *options, const sa_episode_item *item,
-                          size_t state_size, float *root_state, sa_error *err)
+                          float *root_state, sa_error *err)
 {
     SA_ASSERT(options->policy != SA_POLICY_ANNOTATOR || item->truth != NULL);
     SA_ASSERT(options->options.score != SA_SCORE_TRUTH || item->truth != NULL);
@@ -115,7 +114,6 @@ sa_status sa_episode_open(sa_episode **out, const sa_episode_options *options, c
     }
     e->options = *options;
     e->item = *item;
-    e->state_size = state_size;
     sa_status status = open_parts(e, root_state, err);
     if (status != SA_OK) {
         sa_episode_close(e);
@@ -209,7 +207,7 @@ static sa_status add_work(sa_episode *e, sa_work work, sa_error *err)
 
 static bool scores_by_model(const sa_episode *e)
 {
-    sa_score score = e->options.options.score;
+    sa_scorer score = e->options.options.score;
     return score == SA_SCORE_EXPECTED || score == SA_SCORE_PRINTED;
 }
 
@@ -407,12 +405,18 @@ sa_status sa_episode_prompt(sa_episode *e, size_t index, sa_prompt *prompt, cons
                             sa_error *err)
 {
     const sa_work *work = &e->works[index];
-    size_t depth = e->tree.nodes[work->node].depth;
-    SA_TRY(add_click(e, depth, &e->tree.nodes[work->node].candidates[work->candidate].action, err));
+    const sa_prompt *begun = &e->item.begun;
+    size_t last = begun->click_count + e->tree.nodes[work->node].depth, place = last;
+    SA_TRY(add_click(e, last, &e->tree.nodes[work->node].candidates[work->candidate].action, err));
     for (sa_node_id n = work->node; sa_tree_action(&e->tree, n) != NULL; n = e->tree.nodes[n].parent) {
-        SA_TRY(add_click(e, --depth, sa_tree_action(&e->tree, n), err));
+        SA_TRY(add_click(e, --place, sa_tree_action(&e->tree, n), err));
     }
-    *prompt = (sa_prompt){.clicks = e->clicks, .click_count = e->tree.nodes[work->node].depth + 1};
+    if (begun->click_count > 0) {
+        memcpy(e->clicks, begun->clicks, begun->click_count * sizeof *e->clicks);
+    }
+    *prompt = *begun;
+    prompt->clicks = e->clicks;
+    prompt->click_count = last + 1;
     *state = e->tree.nodes[work->node].state;
     return SA_OK;
 }

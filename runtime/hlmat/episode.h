@@ -40,11 +40,12 @@ typedef struct {
     const sa_image *picture; /* stays as it is until the episode is closed */
     const sa_mask *mask;     /* to start from; NULL: empty */
     const sa_mask *truth;    /* or NULL */
+    sa_prompt begun;         /* clicks and box that made this mask, which go on counting; all zeros: none */
 } sa_episode_item;
 
-/* `state_size` floats are fed back to the segmenter (0: nothing); `root_state`, taken over, is the root's. */
+/* `root_state`, taken over, is what is fed back to the segmenter with the first click; NULL: nothing. */
 sa_status sa_episode_open(sa_episode **episode, const sa_episode_options *options,
-                          const sa_episode_item *item, size_t state_size, float *root_state, sa_error *err);
+                          const sa_episode_item *item, float *root_state, sa_error *err);
 void sa_episode_close(sa_episode *episode);
 
 typedef enum { SA_WORK_THINK, SA_WORK_CLICK } sa_work_kind;
@@ -70,6 +71,8 @@ void sa_episode_stop(sa_episode *episode);
 const sa_mask *sa_episode_mask(const sa_episode *episode, sa_node_id node);
 const sa_episode_item *sa_episode_get_item(const sa_episode *episode);
 uint64_t sa_episode_key(const sa_episode *episode);
+/* The same for an id: whatever else there is, and in whatever order. */
+uint64_t sa_episode_key_of(const char *id);
 
 /*
  * The answer to work number `index`, a THINK. An answer that is no click (no IoU, where that is all that is
@@ -79,7 +82,7 @@ uint64_t sa_episode_key(const sa_episode *episode);
 sa_status sa_episode_answer(sa_episode *episode, size_t index, const sa_generate_answer *answer,
                             const sa_answer_digits *digits, sa_error *err);
 
-/* What a CLICK is: clicks since the root, the new one last; valid until the next call. */
+/* What a CLICK is: all clicks so far, the new one last; valid until the next call. */
 sa_status sa_episode_prompt(sa_episode *episode, size_t index, sa_prompt *prompt, const float **state,
                             sa_error *err);
 /* Its mask and, if states are fed back, its state, both taken over. */

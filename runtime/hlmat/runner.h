@@ -16,13 +16,23 @@
 
 typedef struct sa_runner sa_runner;
 
+/* The mask that an episode begins with. */
+typedef enum {
+    SA_START_EMPTY,
+    SA_START_GIVEN,  /* the item's, which it must have */
+    SA_START_BOX,    /* what the segmenter makes of the truth's bounding box */
+    SA_START_CLICKS, /* of 1 to SA_START_MOST_CLICKS random clicks, on the truth or beside it */
+} sa_runner_start;
+
+enum { SA_START_MOST_CLICKS = 3 };
+
 typedef struct {
     sa_dtype precision;
     size_t batch;                /* items at a time, >= 1 */
     size_t max_pixels, max_side; /* of one picture */
     sa_episode_options episode;
-    double seconds;   /* of one item at most; 0: no limit. Its results then depend on the machine */
-    bool uses_mask;   /* episodes start from the items' masks, which they must have */
+    double seconds; /* of one item at most; 0: no limit. Its results then depend on the machine */
+    sa_runner_start start;
     bool uses_truth;  /* the items' true masks are read where there are any */
     bool needs_truth; /* an item without is one that failed */
 } sa_runner_options;
@@ -43,7 +53,7 @@ typedef struct {
     void *context;
     /* The next item, which stays as it is until it is finished or has failed; NULL: no more. */
     const sa_item *(*next)(void *context, size_t *index);
-    sa_status (*finished)(void *context, size_t index, const sa_result *result, sa_error *err);
+    sa_status (*finished)(void *context, size_t index, sa_result *result, sa_error *err);
     sa_status (*failed)(void *context, size_t index, const sa_error *why, sa_error *err);
     bool (*interrupted)(void *context);
 } sa_runner_client;

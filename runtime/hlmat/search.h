@@ -30,7 +30,7 @@ typedef enum {
     SA_SCORE_PRINTED,   /* as it said */
     SA_SCORE_SEGMENTER, /* of the segmenter's own head */
     SA_SCORE_TRUTH,     /* the true IoU: an oracle */
-} sa_score;
+} sa_scorer;
 
 typedef struct {
     size_t steps;      /* clicks in a row at most; 0: the root is scored, and that is all */
@@ -41,7 +41,7 @@ typedef struct {
     size_t patience;   /* prm-stop, prm-greedy: ends after that many steps without a better score; 0: never */
     double enough;     /* no click behind a mask whose true IoU is known and not below this; 2: always */
     double exploration; /* mcts: how much a state that was seldom tried is worth */
-    sa_score score;
+    sa_scorer score;
     bool keeps_root; /* the initial mask may be kept: it was given, it is not empty */
 } sa_search_options;
 

@@ -34,6 +34,7 @@ static sa_status add_node(sa_tree *tree, sa_node node, sa_mask *mask, float *sta
     }
     tree->nodes = nodes;
     node.mask = *mask;
+    node.hash = sa_mask_hash(mask);
     node.state = state;
     node.iou = node.expected = node.printed = NAN;
     nodes[tree->count++] = node;
@@ -68,8 +69,9 @@ sa_status sa_tree_add_candidate(sa_tree *tree, sa_node_id node, const char *text
 
 static sa_node_id find_mask(const sa_tree *tree, const sa_mask *mask)
 {
+    uint64_t hash = sa_mask_hash(mask);
     for (size_t i = 0; i < tree->count; i++) {
-        if (sa_mask_equal(&tree->nodes[i].mask, mask)) {
+        if (tree->nodes[i].hash == hash && sa_mask_equal(&tree->nodes[i].mask, mask)) {
             return (sa_node_id)i;
         }
     }

@@ -34,6 +34,7 @@ typedef struct {
     uint32_t candidate; /* of the parent, that led here first */
     size_t depth;       /* clicks since the root */
     sa_mask mask;       /* owned */
+    uint64_t hash;      /* of the mask */
     float *state;       /* what is fed back to the segmenter; owned, NULL: nothing */
     double segmenter_score;
     double iou;               /* the true one; NaN: not known */

@@ -5,6 +5,7 @@
  * Axes: B pictures, P patches of one, T = P + 1 tokens with the class token in front, D hidden.
  */
 #include "runtime/models/clip.h"
+#include "runtime/base/sizes.h"
 
 #include <stdlib.h>
 
@@ -44,11 +45,6 @@ struct sa_clip {
     size_t *sides;                  /* [B], all of them `shown` */
     sa_attention_item *items;       /* [B] */
 };
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 sa_clip_options sa_clip_default_options(void)
 {
@@ -146,7 +142,7 @@ static void plan_buffers(sa_clip *clip, sa_arena *arena)
 {
     const sa_clip_config *c = &clip->config;
     size_t rows = clip->at_once * clip->tokens, t = sa_dtype_size(clip->precision);
-    size_t shown = clip->picture.shown, wide = most(most(3 * c->hidden, c->mlp_dim), clip->patch_row);
+    size_t shown = clip->picture.shown, wide = sa_most(sa_most(3 * c->hidden, c->mlp_dim), clip->patch_row);
     clip->pixels = sa_arena_take(arena, clip->at_once * shown * shown * 3, 1);
     clip->x = sa_arena_take(arena, rows * c->hidden, sizeof(float));
     clip->y = sa_arena_take(arena, rows * c->hidden, t);
@@ -209,20 +205,10 @@ static sa_status take_buffers(sa_clip *clip, sa_error *err)
 static sa_status check_precision(const sa_clip *clip, const char *file, sa_error *err)
 {
     const sa_clip_config *c = &clip->config;
-    const struct {
-        const char *what;
-        size_t size;
-    } sizes[] = {{"patch_size", c->patch_size},
-                 {"hidden_size / num_attention_heads", c->hidden / c->heads},
-                 {"intermediate_size", c->mlp_dim}};
-    for (size_t i = 0; clip->precision != SA_F32 && i < sizeof sizes / sizeof *sizes; i++) {
-        if (sizes[i].size % 2 != 0) {
-            return sa_fail(err, SA_BAD_USAGE, file, "use --precision f32",
-                           "%s needs an even vision %s, and it is %zu", sa_dtype_name(clip->precision),
-                           sizes[i].what, sizes[i].size);
-        }
-    }
-    return SA_OK;
+    const sa_summed_size sizes[] = {{"vision patch_size", c->patch_size},
+                                    {"vision hidden_size / num_attention_heads", c->hidden / c->heads},
+                                    {"vision intermediate_size", c->mlp_dim}};
+    return sa_check_even(clip->precision, file, sizes, sizeof sizes / sizeof *sizes, err);
 }
 
 static sa_status load(sa_clip *clip, const sa_clip_parts *parts, const sa_weights *weights,

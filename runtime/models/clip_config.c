@@ -1,3 +1,7 @@
+/*
+ * config.json and preprocessor_config.json of a CLIP, alone or inside of a larger model. Limits are there so
+ * that no product of sizes wraps and no kernel meets what it does not do; each names the key it is about.
+ */
 #include "runtime/models/clip_config.h"
 
 #include <string.h>
@@ -88,6 +92,7 @@ sa_status sa_clip_feature_layer(const sa_clip_config *config, int64_t layer, con
         return sa_fail(err, SA_BAD_INPUT, file, "use a config.json that belongs to the weights",
                        "%s %lld is none of a tower of %zu layers", key, (long long)layer, config->layers);
     }
+    /* as Python counts the list of hidden states: 0 are the embeddings, -1 is what the last layer gives */
     feature->layers = (size_t)(layer < 0 ? count + 1 + layer : layer);
     return SA_OK;
 }
@@ -112,6 +117,11 @@ static size_t read_length(sa_config_reader *r, const char *key, const char *firs
     return length;
 }
 
+/*
+ * Three ways to the tower's square are known: the short edge to `edge` and a crop, the same with padding
+ * first, or both edges stretched. Files say which by which keys they have, and anything else would leave
+ * pictures that are not square, or not of the tower's size.
+ */
 static void read_size(sa_config_reader *r, const sa_clip_config *config, sa_clip_preprocess *p)
 {
     size_t side = config->image_size;
@@ -135,6 +145,7 @@ static void read_size(sa_config_reader *r, const sa_clip_config *config, sa_clip
     }
 }
 
+/* In PIL's numbers. */
 static void read_filter(sa_config_reader *r, sa_clip_preprocess *p)
 {
     size_t filter = sa_config_bounded(r, "resample", 0, 5, 3);
@@ -145,6 +156,7 @@ static void read_filter(sa_config_reader *r, sa_clip_preprocess *p)
     }
 }
 
+/* Steps that every CLIP takes; one that leaves one out would want other pixels than the kernel makes. */
 static void check_steps(sa_config_reader *r, const sa_clip_preprocess *p)
 {
     if (!sa_config_flag(r, "do_resize", true) || !sa_config_flag(r, "do_normalize", true) ||

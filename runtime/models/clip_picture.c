@@ -4,21 +4,12 @@
 #include <string.h>
 
 #include "runtime/base/checked.h"
+#include "runtime/base/sizes.h"
 
 enum {
     STRIP_BYTES = 4 << 20,
     STRIP_ROWS = 256,
 };
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Where the square stands in the whole that the picture is resized to: in its middle, halves rounded down. */
 static size_t offset(const sa_clip_picture *p, size_t whole)
@@ -30,7 +21,7 @@ static size_t offset(const sa_clip_picture *p, size_t whole)
 static sa_resize_u8_args whole_picture(const sa_clip_picture *p, const uint8_t *in, size_t height,
                                        size_t width, uint8_t *out)
 {
-    size_t edge = p->preprocess.edge, shorter = least(height, width);
+    size_t edge = p->preprocess.edge, shorter = sa_least(height, width);
     sa_resize_u8_args args = {
         .in = in, .in_height = height, .in_width = width, .in_stride = width * 3, .out = out};
     args.whole_height = p->preprocess.stretch ? p->side : edge * height / shorter;
@@ -64,7 +55,7 @@ static sa_resize_u8_args column_down(const sa_clip_picture *p, size_t padded, ui
 
 static size_t strip_rows(size_t padded)
 {
-    return most(least(least(STRIP_BYTES / (padded * 3), STRIP_ROWS), padded), 1);
+    return sa_most(sa_least(sa_least(STRIP_BYTES / (padded * 3), STRIP_ROWS), padded), 1);
 }
 
 /*
@@ -90,19 +81,19 @@ sa_status sa_clip_picture_measure(sa_clip_picture *p, const sa_clip_preprocess *
                                   const sa_clip_config *config, size_t max_pixels, size_t max_side,
                                   sa_error *err)
 {
-    size_t longest = least(max_pixels, max_side), square = (size_t)sqrt((double)max_pixels);
+    size_t longest = sa_least(max_pixels, max_side), square = (size_t)sqrt((double)max_pixels);
     *p = (sa_clip_picture){.preprocess = *preprocess,
                            .side = config->image_size,
                            .shown = config->image_size / config->patch_size * config->patch_size,
                            .max_pixels = max_pixels,
                            .max_side = max_side};
     size_t thin = narrow(preprocess);
-    square = least(square, longest);
+    square = sa_least(square, longest);
     longest += longest == preprocess->edge; /* what keeps its size needs less than what is a little smaller */
     square += square == preprocess->edge;
     SA_TRY(add_workspace(whole_picture(p, NULL, square, square, NULL), &p->workspace_bytes, err));
     if (preprocess->pad) {
-        p->strip_bytes = most(STRIP_BYTES, longest * 3);
+        p->strip_bytes = sa_most(STRIP_BYTES, longest * 3);
         p->column_bytes = longest * p->shown * 3;
         SA_TRY(add_workspace(strip_across(p, longest, strip_rows(longest)), &p->workspace_bytes, err));
         SA_TRY(add_workspace(strip_across(p, thin, thin), &p->workspace_bytes, err));
@@ -156,7 +147,7 @@ static void pad_across(sa_clip_picture *p, const sa_image *picture, size_t padde
     fill(p->column, padded * p->shown, p->preprocess.pad_color);
     fill(p->strip, most_rows * padded, p->preprocess.pad_color);
     for (size_t y = 0; y < picture->height; y += most_rows) {
-        size_t rows = least(most_rows, picture->height - y);
+        size_t rows = sa_least(most_rows, picture->height - y);
         for (size_t i = 0; i < rows; i++) {
             memcpy(p->strip + (i * padded + left) * 3, picture->pixels + (y + i) * picture->width * 3,
                    picture->width * 3);
@@ -172,8 +163,8 @@ void sa_clip_picture_run(sa_clip_picture *p, const sa_image *picture, uint8_t *s
     size_t height = picture->height, width = picture->width;
     sa_resize_u8_args args = whole_picture(p, picture->pixels, height, width, square);
     if (p->preprocess.pad && height != width) {
-        pad_across(p, picture, most(height, width), pool);
-        args = column_down(p, most(height, width), square);
+        pad_across(p, picture, sa_most(height, width), pool);
+        args = column_down(p, sa_most(height, width), square);
     }
     run_resize(p, &args, pool);
 }

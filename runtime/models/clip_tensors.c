@@ -31,7 +31,7 @@ void sa_clip_tensors_walk(sa_tensor_walk *w, const sa_clip_config *c, const char
     sa_tensor_visit(w, &t->class_token, "embeddings.class_embedding", "", sa_shape1(d));
     sa_tensor_visit(w, &t->patch, "embeddings.patch_embedding.weight", "", sa_shape4(d, 3, p, p));
     sa_tensor_visit(w, &t->position, "embeddings.position_embedding.weight", "", sa_shape2(g * g + 1, d));
-    sa_tensor_visit_norm(w, &t->pre_norm, "pre_layrnorm", "", d);
+    sa_tensor_visit_norm(w, &t->pre_norm, "pre_layrnorm", "", d); /* so spelt in all files */
     for (size_t i = 0; i < c->layers; i++) {
         enter_block(w, prefix, i);
         walk_block(w, c, &t->block[i]);
@@ -40,6 +40,7 @@ void sa_clip_tensors_walk(sa_tensor_walk *w, const sa_clip_config *c, const char
     sa_tensor_visit_norm(w, &t->post_norm, "post_layernorm", "", d);
 }
 
+/* By the one tensor that every tower has and nothing else calls so. */
 const char *sa_clip_find_prefix(const sa_weights *weights, const char *const *prefixes)
 {
     for (; *prefixes != NULL; prefixes++) {

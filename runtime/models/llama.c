@@ -2,28 +2,13 @@
  * A decoder's memory, the items of a forward on their way to the device, and what comes back. The forward
  * itself stands in llama_forward.c.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/checked.h"
+#include "runtime/base/sizes.h"
 #include "runtime/models/llama_parts.h"
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t pages_for(size_t tokens)
-{
-    return (tokens + SA_KV_PAGE - 1) / SA_KV_PAGE;
-}
 
 sa_llama_options sa_llama_default_options(void)
 {
@@ -48,14 +33,9 @@ void sa_llama_close(sa_llama *llama)
 
 /* -- Memory -- */
 
-static size_t page_elements(const sa_llama *llama)
-{
-    return llama->config.kv_heads * SA_KV_PAGE * llama->config.head_dim;
-}
-
 static void plan_pages(sa_llama *llama, sa_arena *arena)
 {
-    size_t elements = llama->options.pages * page_elements(llama);
+    size_t elements = llama->options.pages * llama_page_elements(llama);
     for (size_t i = 0; i < llama->config.layers; i++) {
         llama->weights.layer[i].k_pages = sa_arena_take(arena, elements, llama_size_t(llama));
         llama->weights.layer[i].v_pages = sa_arena_take(arena, elements, llama_size_t(llama));
@@ -69,15 +49,15 @@ static void plan_pages(sa_llama *llama, sa_arena *arena)
 static size_t plan_workspace(sa_llama *llama)
 {
     const sa_llama_options *o = &llama->options;
-    size_t items = least(o->items, o->rows), rest = o->rows - (items - 1);
+    size_t items = sa_least(o->items, o->rows), rest = o->rows - (items - 1);
     for (size_t i = 0; i < items; i++) {
         llama->items[i] = (sa_attention_paged_item){.q_count = i == 0 ? (uint32_t)rest : 1,
-                                                    .k_count = (uint32_t)most(o->context, o->rows)};
+                                                    .k_count = (uint32_t)sa_most(o->context, o->rows)};
     }
     sa_attention_paged_args attention = llama_attention(llama, &llama->weights.layer[0], items);
     sa_sample_args sample = {.rows = o->logit_rows, .vocabulary = llama->config.vocabulary};
-    return most(llama->ops->attention_paged_workspace(llama->stream, &attention),
-                llama->ops->sample_workspace(llama->stream, &sample));
+    return sa_most(llama->ops->attention_paged_workspace(llama->stream, &attention),
+                   llama->ops->sample_workspace(llama->stream, &sample));
 }
 
 static void plan_buffers(sa_llama *llama, sa_arena *arena)
@@ -88,8 +68,8 @@ static void plan_buffers(sa_llama *llama, sa_arena *arena)
     size_t heads = c->heads * c->head_dim, qkv = (c->heads + 2 * c->kv_heads) * c->head_dim;
     b->integers = sa_arena_take(arena, llama->integer_count, sizeof(int32_t));
     b->x = sa_arena_take(arena, rows * c->hidden, sizeof(float));
-    b->y = sa_arena_take(arena, most(rows * most(c->hidden, heads), logits * c->hidden), t);
-    b->wide = sa_arena_take(arena, rows * most(qkv, 2 * c->mlp_dim), t);
+    b->y = sa_arena_take(arena, sa_most(rows * sa_most(c->hidden, heads), logits * c->hidden), t);
+    b->wide = sa_arena_take(arena, rows * sa_most(qkv, 2 * c->mlp_dim), t);
     b->gated = sa_arena_take(arena, rows * c->mlp_dim, t);
     b->logits = sa_arena_take(arena, logits * c->vocabulary, sizeof(float));
     b->token = sa_arena_take(arena, logits, sizeof(int32_t));
@@ -143,7 +123,7 @@ static size_t integer_stride(size_t rows)
 static sa_status set_sizes(sa_llama *llama, sa_error *err)
 {
     sa_llama_options *o = &llama->options;
-    size_t list = 0, bytes = 0, widest = most(llama->config.vocabulary, 4 * llama->config.mlp_dim);
+    size_t list = 0, bytes = 0, widest = sa_most(llama->config.vocabulary, 4 * llama->config.mlp_dim);
     if (o->context == 0) {
         o->context = llama->config.positions;
     }
@@ -153,13 +133,13 @@ static sa_status set_sizes(sa_llama *llama, sa_error *err)
                        llama->config.positions);
     }
     if (o->pages == 0) {
-        o->pages = pages_for(o->context);
+        o->pages = sa_kv_pages_for(o->context);
     }
     SA_ASSERT(o->rows >= 1 && o->items >= 1 && o->logit_rows >= 1);
     bool fits = o->pages <= INT32_MAX / SA_KV_PAGE && o->rows <= INT32_MAX / 4 &&
-                sa_mul_size(o->items, pages_for(o->context), &list) && list <= INT32_MAX &&
-                sa_mul_size(most(o->rows, o->logit_rows), widest, &bytes) && bytes <= SIZE_MAX / 64 &&
-                sa_mul_size(o->pages, page_elements(llama) * 8, &bytes) &&
+                sa_mul_size(o->items, sa_kv_pages_for(o->context), &list) && list <= INT32_MAX &&
+                sa_mul_size(sa_most(o->rows, o->logit_rows), widest, &bytes) && bytes <= SIZE_MAX / 64 &&
+                sa_mul_size(o->pages, llama_page_elements(llama) * 8, &bytes) &&
                 sa_mul_size(bytes, llama->config.layers, &bytes) && bytes <= SIZE_MAX / 2;
     if (!fits) {
         return sa_fail(err, SA_NO_ROOM, llama->path, "use a shorter context or a smaller batch",
@@ -169,28 +149,13 @@ static sa_status set_sizes(sa_llama *llama, sa_error *err)
     return SA_OK;
 }
 
-/* bf16 and f16 products take values in pairs: every size that a sum runs over must be even. */
-static sa_status check_precision(const sa_llama *llama, sa_error *err)
-{
-    const struct {
-        const char *key;
-        size_t size;
-    } sizes[] = {{"hidden_size", llama->config.hidden}, {"intermediate_size", llama->config.mlp_dim}};
-    for (size_t i = 0; llama->options.precision != SA_F32 && i < 2; i++) {
-        if (sizes[i].size % 2 != 0) {
-            return sa_fail(err, SA_BAD_USAGE, llama->path, "use --precision f32",
-                           "%s needs an even %s, and it is %zu", sa_dtype_name(llama->options.precision),
-                           sizes[i].key, sizes[i].size);
-        }
-    }
-    return SA_OK;
-}
-
 static sa_status open_model(sa_llama *llama, const sa_weights *weights, const sa_llama_tensors *tensors,
                             sa_error *err)
 {
+    const sa_summed_size summed[] = {{"hidden_size", llama->config.hidden},
+                                     {"intermediate_size", llama->config.mlp_dim}};
     SA_TRY(set_sizes(llama, err));
-    SA_TRY(check_precision(llama, err));
+    SA_TRY(sa_check_even(llama->options.precision, llama->path, summed, sizeof summed / sizeof *summed, err));
     SA_TRY(take_host_memory(llama, err));
     SA_TRY(llama_load(llama, weights, tensors, err));
     SA_TRY(take_device_memory(llama, plan_pages, "KV pages", &llama->kv_memory, &llama->kv_bytes, err));
@@ -296,7 +261,7 @@ sa_llama_memory sa_llama_get_memory(const sa_llama *llama)
                              .activation_bytes = llama->buffer_bytes,
                              .kv_bytes = llama->kv_bytes,
                              .page_bytes =
-                                 2 * llama->config.layers * page_elements(llama) * llama_size_t(llama)};
+                                 2 * llama->config.layers * llama_page_elements(llama) * llama_size_t(llama)};
 }
 
 double sa_llama_flops(const sa_llama *llama, size_t length, bool with_logits)
@@ -304,14 +269,16 @@ double sa_llama_flops(const sa_llama *llama, size_t length, bool with_logits)
     const sa_llama_config *c = &llama->config;
     double d = (double)c->hidden, heads = (double)(c->heads * c->head_dim);
     double kv = (double)(c->kv_heads * c->head_dim), f = (double)c->mlp_dim;
-    double products = 2.0 * d * (2.0 * heads + 2.0 * kv) + 2.0 * d * 3.0 * f;
+    double into = 2.0 * d * (heads + 2.0 * kv), out = 2.0 * d * heads + 2.0 * d * 3.0 * f;
     double attention = 4.0 * heads * (double)(length + 1);
-    double head = with_logits ? 2.0 * d * (double)c->vocabulary : 0.0;
-    return (double)c->layers * (products + attention) + head;
+    double head = with_logits ? 2.0 * d * (double)c->vocabulary : -out; /* the last layer ends with it */
+    return (double)c->layers * (into + attention + out) + head;
 }
 
 /* -- A forward's items -- */
 
+/* An id outside of the table would be read from somebody else's memory: it is looked at before anything runs.
+ */
 static sa_status check_tokens(const sa_llama *llama, const sa_llama_item *item, size_t index, sa_error *err)
 {
     for (size_t t = 0; t < item->count; t++) {
@@ -362,6 +329,10 @@ static void put_rows(sa_llama *llama, const sa_llama_item *item, size_t row)
     }
 }
 
+/*
+ * All items' integers in one block, so that one upload brings them: a forward of one token is short, and a
+ * second upload would be a large part of it.
+ */
 static void put_items(sa_llama *llama, const sa_llama_item *items, size_t count)
 {
     llama_step *step = &llama->step;
@@ -374,7 +345,7 @@ static void put_items(sa_llama *llama, const sa_llama_item *items, size_t count)
     size_t row = 0;
     for (size_t i = 0; i < count; i++) {
         const sa_llama_item *item = &items[i];
-        size_t pages = pages_for(item->start + item->count);
+        size_t pages = sa_kv_pages_for(item->start + item->count);
         SA_ASSERT(i > 0 || item->shared == 0);
         put_rows(llama, item, row);
         memcpy(lists + step->list_length, item->pages, pages * sizeof *lists);
@@ -408,7 +379,7 @@ sa_status sa_llama_forward(sa_llama *llama, const sa_llama_item *items, size_t c
 
 void sa_llama_copy_page(sa_llama *llama, int32_t from, int32_t to)
 {
-    size_t bytes = page_elements(llama) * llama_size_t(llama);
+    size_t bytes = llama_page_elements(llama) * llama_size_t(llama);
     SA_ASSERT(from >= 0 && to >= 0 && (size_t)from < llama->options.pages &&
               (size_t)to < llama->options.pages);
     for (size_t i = 0; i < llama->config.layers; i++) {
@@ -429,53 +400,6 @@ sa_status sa_llama_read_logits(sa_llama *llama, size_t first, size_t count, floa
     return sa_stream_wait(llama->stream, err);
 }
 
-/* The item that a row of logits belongs to, and the first of its rows in the forward. */
-static size_t item_of(const llama_step *step, size_t logit_row, size_t *first_row)
-{
-    size_t item = 0;
-    *first_row = 0;
-    while (logit_row >= step->items[item].logits) {
-        logit_row -= step->items[item].logits;
-        *first_row += step->items[item++].count;
-    }
-    return item;
-}
-
-/*
- * The last forward once more, stopped behind every layer: where do the numbers end? It writes into the pages
- * what stands there already. Where they ended in an earlier forward of the same sequence (a prompt in
- * pieces), it is the layer after that one that reads what is left in the pages, and is named.
- */
-static void find_layer(sa_llama *llama, size_t item, size_t first_row)
-{
-    llama_watch *w = &llama->watch;
-    *w = (llama_watch){.first = first_row, .count = llama->step.items[item].count};
-    w->x = malloc(w->count * llama->config.hidden * sizeof(float));
-    if (w->x != NULL) {
-        llama_forward(llama);
-        sa_stream_wait(llama->stream, NULL);
-    }
-    free(w->x);
-    w->x = NULL;
-}
-
-static sa_status tell_no_number(sa_llama *llama, size_t logit_row, sa_error *err)
-{
-    static const char *const hint = "try --precision f32; segagent weights verify looks for damaged weights";
-    size_t first_row, item = item_of(&llama->step, logit_row, &first_row);
-    find_layer(llama, item, first_row);
-    if (!llama->watch.found) {
-        return sa_fail(err, SA_BAD_INPUT, llama->path, hint,
-                       "item %zu: the logits are not finite, since the last norm or the head", item);
-    }
-    if (llama->watch.layer < 0) {
-        return sa_fail(err, SA_BAD_INPUT, llama->path, hint, "item %zu: its embeddings are not finite", item);
-    }
-    return sa_fail(err, SA_BAD_INPUT, llama->path, hint,
-                   "item %zu: the logits are not finite, since layer %d of %zu", item, llama->watch.layer,
-                   llama->config.layers);
-}
-
 sa_status sa_llama_sample(sa_llama *llama, const sa_sample_choice *choices, int32_t *tokens, float *logprobs,
                           sa_error *err)
 {
@@ -492,7 +416,7 @@ sa_status sa_llama_sample(sa_llama *llama, const sa_sample_choice *choices, int3
     SA_TRY(sa_stream_wait(llama->stream, err));
     for (size_t i = 0; i < rows; i++) {
         if (tokens[i] < 0) {
-            return tell_no_number(llama, i, err);
+            return llama_tell_no_number(llama, i, err);
         }
     }
     return SA_OK;

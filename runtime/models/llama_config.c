@@ -78,13 +78,24 @@ static void refuse_unknown_parts(sa_config_reader *r)
     sa_config_fixed(r, "hidden_act", "silu");
 }
 
-/* A window that no context can leave is none. */
-static void refuse_window(sa_config_reader *r, const family *kind, size_t positions)
+/*
+ * Qwen2's own words for which layers have the window: a switch, and from which layer on; or, newer, a list of
+ * the layers' kinds, which is looked at in any case.
+ */
+static bool qwen_has_window(sa_config_reader *r, size_t layers)
 {
-    bool is_qwen = strcmp(kind->type, "qwen2") == 0;
+    bool wanted = sa_config_flag(r, "use_sliding_window", false);
+    size_t first = sa_config_bounded(r, "max_window_layers", 0, MOST_POSITIONS, 28);
+    bool listed = json_is_array(json_object_get(r->object, "layer_types"));
+    return wanted && !listed && first < layers;
+}
+
+/* A window that no context can leave is none. */
+static void refuse_window(sa_config_reader *r, const family *kind, size_t layers, size_t positions)
+{
     bool null = json_is_null(json_object_get(r->object, "sliding_window"));
     size_t window = null ? 0 : sa_config_bounded(r, "sliding_window", 0, MOST_POSITIONS, kind->window);
-    if (is_qwen && !sa_config_flag(r, "use_sliding_window", false)) {
+    if (strcmp(kind->type, "qwen2") == 0 && !qwen_has_window(r, layers)) {
         window = 0;
     }
     if (window != 0 && window < positions) {
@@ -260,7 +271,7 @@ sa_status sa_llama_config_parse(const json_t *object, const char *file, const ch
     read_sizes(&r, kind, config);
     read_dtype(&r, &config->dtype);
     refuse_unknown_parts(&r);
-    refuse_window(&r, kind, config->positions);
+    refuse_window(&r, kind, config->layers, config->positions);
     read_rope(&r, &config->rope, config->positions);
     if (r.status == SA_OK) {
         check_sizes(&r, config);

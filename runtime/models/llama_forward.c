@@ -34,14 +34,15 @@ static void place_embeddings(sa_llama *llama)
 static void watch(sa_llama *llama, int layer)
 {
     llama_watch *w = &llama->watch;
-    size_t width = llama->config.hidden;
+    bool last = layer + 1 == (int)llama->config.layers;
+    size_t width = llama->config.hidden, first = last ? w->chosen : w->first,
+           count = last ? w->kept : w->count;
     if (w->x == NULL || w->found) {
         return;
     }
-    sa_stream_download(llama->stream, w->x, llama->buffer.x + w->first * width,
-                       w->count * width * sizeof(float));
+    sa_stream_download(llama->stream, w->x, llama->buffer.x + first * width, count * width * sizeof(float));
     sa_stream_wait(llama->stream, NULL);
-    for (size_t i = 0; i < w->count * width && !w->found; i++) {
+    for (size_t i = 0; i < count * width && !w->found; i++) {
         w->found = !isfinite(w->x[i]);
     }
     w->layer = layer;
@@ -86,18 +87,22 @@ static sa_rope_append_args rotation(const sa_llama *llama, const llama_layer *la
     };
 }
 
-/* The rows whose logits are wanted, normed and one behind the other: the last ones of each item. */
-static void norm_chosen(sa_llama *llama)
+/*
+ * The rows whose logits are wanted, the last ones of each item, to the front of a buffer. Row by row: they
+ * move towards the front, and may move by less than their number.
+ */
+static void keep_chosen(sa_llama *llama, void *buffer, size_t row_bytes)
 {
-    size_t row = 0, chosen = 0, width = llama->config.hidden;
+    size_t row = 0, chosen = 0;
     for (size_t i = 0; i < llama->step.count; i++) {
         const sa_llama_item *item = &llama->step.items[i];
-        size_t first = row + item->count - item->logits;
-        unsigned char *y = (unsigned char *)llama->buffer.y + chosen * width * llama_size_t(llama);
-        sa_rmsnorm_run(&llama->weights.norm, llama->ops, llama->stream, item->logits,
-                       llama->buffer.x + first * width, y, llama->options.precision);
-        chosen += item->logits;
-        row += item->count;
+        row += item->count - item->logits;
+        for (size_t r = 0; r < item->logits; r++, row++, chosen++) {
+            if (row != chosen) {
+                sa_stream_copy(llama->stream, (unsigned char *)buffer + chosen * row_bytes,
+                               (const unsigned char *)buffer + row * row_bytes, row_bytes);
+            }
+        }
     }
 }
 
@@ -116,6 +121,7 @@ void llama_forward(sa_llama *llama)
                                         .vocabulary = c->vocabulary,
                                         .ids = b->integers,
                                         .table = w->embed,
+                                        .packed = w->embed_packed,
                                         .dtype = t,
                                         .y = b->x});
     place_embeddings(llama);
@@ -129,6 +135,11 @@ void llama_forward(sa_llama *llama)
         ops->rope_append(stream, &rope); /* wide in place, k and v into the pages */
         sa_attention_paged_args attention = llama_attention(llama, layer, llama->step.count);
         ops->attention_paged(stream, &attention); /* wide, pages -> y */
+        if (i + 1 == c->layers) {                 /* from here on a row serves its own logits alone */
+            keep_chosen(llama, b->x, c->hidden * sizeof(float));
+            keep_chosen(llama, b->y, c->heads * c->head_dim * llama_size_t(llama));
+            rows = llama->step.logit_rows;
+        }
         sa_linear_run(&layer->out, ops, stream, t, rows, b->y, SA_ACT_NONE, b->x, b->x, SA_F32);
 
         sa_rmsnorm_run(&layer->norm2, ops, stream, rows, b->x, b->y, t);
@@ -139,7 +150,6 @@ void llama_forward(sa_llama *llama)
         watch(llama, (int)i);
     }
 
-    norm_chosen(llama); /* x -> y [L, D] */
-    sa_linear_run(&w->head, ops, stream, t, llama->step.logit_rows, b->y, SA_ACT_NONE, NULL, b->logits,
-                  SA_F32);
+    sa_rmsnorm_run(&w->norm, ops, stream, rows, b->x, b->y, t);
+    sa_linear_run(&w->head, ops, stream, t, rows, b->y, SA_ACT_NONE, NULL, b->logits, SA_F32);
 }

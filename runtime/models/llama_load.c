@@ -65,7 +65,8 @@ static void load_all(sa_loader *l, void *model)
     const sa_llama_tensors *t = both->tensors;
     llama_weights *w = &both->llama->weights;
     float eps = both->llama->config.eps;
-    w->embed = sa_load_table(l, t->embed);
+    w->embed_packed = t->head == NULL; /* tied: the head's is the one copy */
+    w->embed = w->embed_packed ? NULL : sa_load_table(l, t->embed);
     w->rope = load_rope(both->llama, l);
     for (size_t i = 0; i < both->llama->config.layers; i++) {
         const sa_llama_layer_tensors *from = &t->layer[i];
@@ -79,6 +80,7 @@ static void load_all(sa_loader *l, void *model)
     }
     w->norm = sa_load_norm(l, t->norm, NULL, eps);
     w->head = sa_load_linear(l, t->head != NULL ? t->head : t->embed, NULL);
+    w->embed = w->embed_packed ? w->head.w : w->embed;
 }
 
 sa_status llama_load(sa_llama *llama, const sa_weights *weights, const sa_llama_tensors *tensors,

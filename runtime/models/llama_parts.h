@@ -5,6 +5,7 @@
  *   llama_tensors.c  the names and shapes of its weights
  *   llama_load.c     weights from a file into one device block, the table of RoPE
  *   llama_forward.c  the forward
+ *   llama_diagnose.c where numbers stopped being numbers
  *   llama.c          memory, items and what is checked of them, sampling
  *
  * Axes: R rows (new tokens of all items), D hidden, H heads, Hkv kv_heads, d head dim, F mlp_dim,
@@ -23,11 +24,12 @@ typedef struct {
     sa_linear out;           /* [D, H d] */
     sa_linear gate_up;       /* [2F, D] */
     sa_linear down;          /* [D, F] */
-    void *k_pages, *v_pages; /* [P, Hkv, SA_KV_PAGE, d] t */
+    void *k_pages, *v_pages; /* [P, Hkv, SA_KV_PAGE d] t, in the order of kv_place() */
 } llama_layer;
 
 typedef struct {
-    void *embed;        /* [V, D] t */
+    void *embed; /* [V, D] t; of a tied head, head.w */
+    bool embed_packed;
     float *rope;        /* [context, d]: cos(d/2) | sin(d/2) */
     llama_layer *layer; /* [layers] */
     sa_norm norm;
@@ -59,6 +61,7 @@ typedef struct {
 typedef struct {
     float *x;            /* host [R, D]; NULL: nobody looks */
     size_t first, count; /* rows of the item in question */
+    size_t chosen, kept; /* where the rows of its logits stand behind the last layer, and how many they are */
     int layer;           /* -1: the embeddings; layers: behind the last layer */
     bool found;
 } llama_watch;
@@ -95,6 +98,15 @@ void llama_rope_table(const sa_rope_config *rope, size_t head_dim, size_t count,
 void llama_forward(sa_llama *llama);
 /* The arguments of attention for the last step, or for planning its workspace. */
 sa_attention_paged_args llama_attention(const sa_llama *llama, const llama_layer *layer, size_t items);
+
+/* The error of a row of the last forward's logits that is not finite. */
+sa_status llama_tell_no_number(sa_llama *llama, size_t logit_row, sa_error *err);
+
+/* Of one page, keys or values, of one layer. */
+static inline size_t llama_page_elements(const sa_llama *llama)
+{
+    return llama->config.kv_heads * SA_KV_PAGE * llama->config.head_dim;
+}
 
 static inline size_t llama_size_t(const sa_llama *llama)
 {

@@ -17,6 +17,7 @@ static void visit_linear(sa_tensor_walk *w, sa_tensor_pair *pair, const char *na
     sa_tensor_visit_pair(w, pair, name, "", sa_shape2(n, k), bias ? n : 0);
 }
 
+/* q, k and v, gate and up stand apart in files, and become one product each when they are loaded. */
 static void walk_layer(sa_tensor_walk *w, const sa_llama_config *c, sa_llama_layer_tensors *t)
 {
     size_t d = c->hidden, q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim, f = c->mlp_dim;

@@ -3,20 +3,29 @@
  * buffer, where the device cannot read the host's memory); and the ops on what was loaded.
  */
 #include "runtime/models/model.h"
+#include "runtime/base/sizes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { CHUNK = 1 << 20 }; /* elements of a table that are converted at a time */
 
-static size_t most(size_t a, size_t b)
+sa_status sa_check_even(sa_dtype precision, const char *file, const sa_summed_size *sizes, size_t count,
+                        sa_error *err)
 {
-    return a > b ? a : b;
+    for (size_t i = 0; precision != SA_F32 && i < count; i++) {
+        if (sizes[i].size % 2 != 0) {
+            return sa_fail(err, SA_BAD_USAGE, file, "use --precision f32",
+                           "%s needs an even %s, and it is %zu", sa_dtype_name(precision), sizes[i].what,
+                           sizes[i].size);
+        }
+    }
+    return SA_OK;
 }
 
 void *sa_load_host(sa_loader *loader, size_t bytes)
 {
-    loader->host_bytes = most(loader->host_bytes, bytes);
+    loader->host_bytes = sa_most(loader->host_bytes, bytes);
     return loader->host;
 }
 
@@ -127,7 +136,7 @@ static void *pack(sa_loader *loader, size_t n, size_t k, const void *source, sa_
     size_t source_bytes = n * k * sa_dtype_size(source_dtype);
     SA_ASSERT(bytes != 0);
     void *packed = sa_arena_take(loader->arena, bytes, 1);
-    loader->staging_bytes = most(loader->staging_bytes, source_bytes);
+    loader->staging_bytes = sa_most(loader->staging_bytes, source_bytes);
     if (loader->stream != NULL) {
         const void *reached = sa_stream_reach(loader->stream, source, source_bytes, loader->staging);
         loader->ops->gemm_pack(loader->stream, &(sa_gemm_pack_args){.n = n,
@@ -146,11 +155,12 @@ static sa_dtype common_dtype(const sa_tensor_pair *parts, size_t count)
 {
     sa_dtype dtype = parts[0].weight->dtype;
     for (size_t i = 1; i < count; i++) {
-        dtype = parts[i].weight->dtype == dtype ? dtype : SA_F32;
+        dtype = parts[i].weight->dtype == dtype ? dtype : SA_F32; /* holds any of the others exactly */
     }
     return dtype == SA_F64 ? SA_F32 : dtype;
 }
 
+/* One bias for the whole: parts without one get zeros, which change nothing. None at all stays none. */
 static float *load_joined_bias(sa_loader *loader, const sa_tensor_pair *parts, size_t count, size_t n)
 {
     float *host = sa_load_host(loader, n * sizeof(float)), *at = host;
@@ -268,7 +278,7 @@ void *sa_load_rel(sa_loader *loader, const sa_tensor *tensor)
     size_t bytes = loader->ops->rel_packed_bytes(size, head_dim, loader->precision);
     void *packed = sa_arena_take(loader->arena, bytes, 1);
     float *host = sa_load_host(loader, tensor->count * sizeof(float));
-    loader->staging_bytes = most(loader->staging_bytes, tensor->count * sizeof(float));
+    loader->staging_bytes = sa_most(loader->staging_bytes, tensor->count * sizeof(float));
     if (loader->stream != NULL) {
         sa_tensor_read_f32(tensor, 0, tensor->count, host);
         const void *source =

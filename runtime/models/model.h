@@ -47,6 +47,17 @@ typedef void sa_load_walk(sa_loader *loader, void *model);
 sa_status sa_load_model(sa_device *device, sa_stream *stream, const sa_weights *weights, sa_dtype precision,
                         sa_load_walk *load, void *model, void **memory, size_t *bytes, sa_error *err);
 
+/*
+ * bf16 and f16 products take values in pairs: every size that a sum runs over must be even there. `file` says
+ * where the sizes stand.
+ */
+typedef struct {
+    const char *what;
+    size_t size;
+} sa_summed_size;
+sa_status sa_check_even(sa_dtype precision, const char *file, const sa_summed_size *sizes, size_t count,
+                        sa_error *err);
+
 /* weight [n, k] or any shape whose first axis is n; bias [n] or NULL. */
 sa_linear sa_load_linear(sa_loader *loader, const sa_tensor *weight, const sa_tensor *bias);
 /* Several with the same k as one, the rows of the first on top; a part without bias has zeros. */

@@ -10,15 +10,11 @@
 
 #include "runtime/base/checked.h"
 #include "runtime/base/file.h"
+#include "runtime/base/sizes.h"
 #include "runtime/models/sam.h"
 #include "runtime/models/segmenter_class.h"
 
 enum { TOKENS_BESIDE_CLICKS = 3 /* a box's two corners, or the padding point, and room for the IoU token */ };
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 static void sam_close(void *self)
 {
@@ -135,33 +131,22 @@ static void set_sizes(sa_sam *sam)
     sam->max_tokens = sam->mask_tokens + TOKENS_BESIDE_CLICKS + sam->options.max_clicks;
 }
 
-/* bf16 and f16 products take values in pairs: every size that a sum runs over must be even. */
 static sa_status check_precision(const sa_sam *sam, sa_error *err)
 {
     const sa_sam_config *config = &sam->config;
     char file[sizeof sam->path + 16];
     snprintf(file, sizeof file, "%s%s", sam->path, sa_file_is_directory(sam->path) ? "/config.json" : "");
-    const struct {
-        const char *key, *what;
-        size_t size;
-    } sizes[] = {
-        {"vision_config.patch_size", "", config->vision.patch_size},
-        {"vision_config.hidden_size", " / num_attention_heads", config->vision.hidden / config->vision.heads},
-        {"vision_config.mlp_dim", "", config->vision.mlp_dim},
-        {"prompt_encoder_config.mask_input_channels", " / 4", config->prompt.mask_channels / 4},
-        {"mask_decoder_config.hidden_size", " / attention_downsample_rate / num_attention_heads",
+    const sa_summed_size sizes[] = {
+        {"vision_config.patch_size", config->vision.patch_size},
+        {"vision_config.hidden_size / num_attention_heads", config->vision.hidden / config->vision.heads},
+        {"vision_config.mlp_dim", config->vision.mlp_dim},
+        {"prompt_encoder_config.mask_input_channels / 4", config->prompt.mask_channels / 4},
+        {"mask_decoder_config.hidden_size / attention_downsample_rate / num_attention_heads",
          sam->inner / config->decoder.heads},
-        {"mask_decoder_config.mlp_dim", "", config->decoder.mlp_dim},
-        {"mask_decoder_config.iou_head_hidden_dim", "", config->decoder.iou_hidden},
+        {"mask_decoder_config.mlp_dim", config->decoder.mlp_dim},
+        {"mask_decoder_config.iou_head_hidden_dim", config->decoder.iou_hidden},
     };
-    for (size_t i = 0; sam->options.precision != SA_F32 && i < sizeof sizes / sizeof *sizes; i++) {
-        if (sizes[i].size % 2 != 0) {
-            return sa_fail(err, SA_BAD_USAGE, file, "use --precision f32",
-                           "%s needs an even %s%s, and it is %zu", sa_dtype_name(sam->options.precision),
-                           sizes[i].key, sizes[i].what, sizes[i].size);
-        }
-    }
-    return SA_OK;
+    return sa_check_even(sam->options.precision, file, sizes, sizeof sizes / sizeof *sizes, err);
 }
 
 static sa_status open_model(sa_sam *sam, const sa_weights *weights, sa_error *err)
@@ -190,7 +175,7 @@ sa_status sa_sam_open(void **self, sa_device *device, const char *path, const sa
     sam->ops = sa_device_ops(device);
     sam->options = *options;
     sam->at_once = options->at_once > 0 ? options->at_once : sa_device_items_at_once(device);
-    sam->at_once = least(sam->at_once, options->batch);
+    sam->at_once = sa_least(sam->at_once, options->batch);
     snprintf(sam->path, sizeof sam->path, "%s", path);
     sa_status status = sa_stream_open(&sam->stream, device, err);
     if (status == SA_OK) {
@@ -252,7 +237,7 @@ static sa_status sam_encode_pictures(void *self, const sa_image *const *pictures
         SA_TRY(check_picture(sam, pictures[i], err));
     }
     for (size_t i = 0; i < count; i += sam->at_once) {
-        SA_TRY(encode_together(sam, pictures + i, slots + i, least(sam->at_once, count - i), err));
+        SA_TRY(encode_together(sam, pictures + i, slots + i, sa_least(sam->at_once, count - i), err));
     }
     return SA_OK;
 }
@@ -408,7 +393,7 @@ static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_seg
         SA_TRY(check_query(sam, &queries[i], err));
     }
     for (size_t i = 0; i < count; i += sam->at_once) {
-        SA_TRY(click_together(sam, queries + i, answers + i, least(sam->at_once, count - i), err));
+        SA_TRY(click_together(sam, queries + i, answers + i, sa_least(sam->at_once, count - i), err));
     }
     return SA_OK;
 }

@@ -13,12 +13,8 @@
  */
 #include <string.h>
 
+#include "runtime/base/sizes.h"
 #include "runtime/models/sam.h"
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 /* The longest workspace of the three shapes of attention: tokens/tokens, tokens/image, image/tokens. */
 static size_t attention_workspace(const sa_sam *sam)
@@ -34,9 +30,9 @@ static size_t attention_workspace(const sa_sam *sam)
     size_t bytes = sam->ops->attention_workspace(sam->stream, &args);
     args.head_dim = sam->inner / heads;
     args.items = &to_image;
-    bytes = most(bytes, sam->ops->attention_workspace(sam->stream, &args));
+    bytes = sa_most(bytes, sam->ops->attention_workspace(sam->stream, &args));
     args.items = &from_image;
-    return most(bytes, sam->ops->attention_workspace(sam->stream, &args));
+    return sa_most(bytes, sam->ops->attention_workspace(sam->stream, &args));
 }
 
 /* One of the two 2x2 stride-2 convolutions of a mask prompt, from a map of side x side. */
@@ -59,8 +55,8 @@ void sam_decode_plan(sa_sam *sam, sa_arena *arena)
     size_t n = sam->at_once, rows = n * sam->max_tokens, t = sam_size_t(sam), f = sizeof(float);
     size_t c = sam->channels, g = sam->grid, s = sam->low_side, keys = n * g * g,
            in = sam->config.prompt.mask_channels;
-    b->uv = sa_arena_take(arena, most(rows, g * g) * 2, f);
-    b->kind = sa_arena_take(arena, most(rows, g * g), sizeof(int32_t));
+    b->uv = sa_arena_take(arena, sa_most(rows, g * g) * 2, f);
+    b->kind = sa_arena_take(arena, sa_most(rows, g * g), sizeof(int32_t));
     b->tokens = sa_arena_take(arena, rows * c, f);
     b->position = sa_arena_take(arena, rows * c, f);
     b->tokens_t = sa_arena_take(arena, rows * c, t);
@@ -79,19 +75,19 @@ void sam_decode_plan(sa_sam *sam, sa_arena *arena)
     b->ia = sa_arena_take(arena, keys * sam->inner, t);
     b->low = sa_arena_take(arena, n * s * s, f);
     /* the mask, then in/4 channels of half its sides, then in channels of a quarter */
-    b->mask_t = sa_arena_take(arena, most(s * s, s * s / 16 * in), t);
+    b->mask_t = sa_arena_take(arena, sa_most(s * s, s * s / 16 * in), t);
     sa_convolution_args mask1 = mask_convolution(sam, s, 1, in / 4);
     sa_convolution_args mask2 = mask_convolution(sam, s / 2, in / 4, in);
     b->mask_rows = sa_arena_take(arena,
-                                 most(sam->ops->convolution_workspace(sam->stream, &mask1),
-                                      sam->ops->convolution_workspace(sam->stream, &mask2)),
+                                 sa_most(sam->ops->convolution_workspace(sam->stream, &mask1),
+                                         sam->ops->convolution_workspace(sam->stream, &mask2)),
                                  1);
-    b->mask_f = sa_arena_take(arena, most(s * s / 4 * (in / 4), g * g * c), f);
+    b->mask_f = sa_arena_take(arena, sa_most(s * s / 4 * (in / 4), g * g * c), f);
     b->up1 = sa_arena_take(arena, keys * c, f);
     b->up1_t = sa_arena_take(arena, keys * c, t);
     b->up2 = sa_arena_take(arena, keys * 2 * c, t);
     b->out_tokens = sa_arena_take(arena, n * (1 + sam->mask_tokens) * c, t);
-    size_t widest = most(c, sam->config.decoder.iou_hidden);
+    size_t widest = sa_most(c, sam->config.decoder.iou_hidden);
     b->mlp_a = sa_arena_take(arena, n * widest, t);
     b->mlp_b = sa_arena_take(arena, n * widest, t);
     b->hyper = sa_arena_take(arena, n * sam->masks * (c / 8), f);

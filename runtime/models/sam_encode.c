@@ -3,12 +3,8 @@
  *
  *   pixels -> patches -> [ window or global attention, MLP ] x depth -> neck -> embedding
  */
+#include "runtime/base/sizes.h"
 #include "runtime/models/sam.h"
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 static sa_attention_grid_args block_attention(const sa_sam *sam, const sam_block *block, size_t batch)
 {
@@ -50,9 +46,9 @@ void sam_encode_plan(sa_sam *sam, sa_arena *arena)
     size_t rows = sam->at_once * sam->grid * sam->grid, t = sam_size_t(sam);
     size_t hidden = config->vision.hidden, side = config->vision.image_size,
            patch = config->vision.patch_size;
-    size_t wide = most(most(3 * hidden, config->vision.mlp_dim), 3 * patch * patch);
+    size_t wide = sa_most(sa_most(3 * hidden, config->vision.mlp_dim), 3 * patch * patch);
     sa_convolution_args neck = neck_convolution(sam, sam->at_once);
-    size_t wide_bytes = most(rows * wide * t, sam->ops->convolution_workspace(sam->stream, &neck));
+    size_t wide_bytes = sa_most(rows * wide * t, sam->ops->convolution_workspace(sam->stream, &neck));
     b->pixels = sa_arena_take(arena, sam->at_once * side * side * 3, 1);
     b->x = sa_arena_take(arena, rows * hidden, sizeof(float));
     b->y = sa_arena_take(arena, rows * hidden, t);
@@ -62,7 +58,7 @@ void sam_encode_plan(sa_sam *sam, sa_arena *arena)
     size_t workspace = 0;
     for (size_t i = 0; i < config->vision.layers; i++) {
         sa_attention_grid_args args = block_attention(sam, &sam->weights.block[i], sam->at_once);
-        workspace = most(workspace, sam->ops->attention_grid_workspace(sam->stream, &args));
+        workspace = sa_most(workspace, sam->ops->attention_grid_workspace(sam->stream, &args));
     }
     b->workspace = sa_arena_take(arena, workspace, 1);
 }

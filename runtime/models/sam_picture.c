@@ -9,6 +9,7 @@
  */
 #include <math.h>
 
+#include "runtime/base/sizes.h"
 #include "runtime/image/resize.h"
 #include "runtime/models/sam.h"
 
@@ -33,11 +34,6 @@ static sa_resize_u8_args resize_args(const sa_sam *sam, const uint8_t *in, size_
     args.channels = 3;
     args.filter = SA_RESIZE_BILINEAR;
     return args;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 /* Room for the worst pictures that the limits allow: square, one row, one column. */
@@ -79,7 +75,7 @@ void sam_resize_plan(sa_sam *sam, sa_arena *arena)
     if (sa_device_reads_host(sam->device) || sam->options.device_pixels == 0) {
         return;
     }
-    sam->picture_bytes = least(sam->options.max_pixels, sam->options.device_pixels) * 3;
+    sam->picture_bytes = sa_least(sam->options.max_pixels, sam->options.device_pixels) * 3;
     size_t side = (size_t)sqrt((double)(sam->picture_bytes / 3)) + 1, frame = sam->config.vision.image_size;
     sa_image_resize_args square = {/* both directions change; rows as long as the frame's are the worst */
                                    .in_height = side,

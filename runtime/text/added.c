@@ -30,6 +30,8 @@ void sa_added_tokens_free(sa_added_tokens *added)
     *added = (sa_added_tokens){0};
 }
 
+/* The last one to claim an id has it: tokenizer_config.json, read later, corrects what tokenizer.json says.
+ */
 bool sa_added_tokens_put(sa_added_tokens *added, sa_added_token token)
 {
     sa_pair *same = sa_pair_table_find(&added->by_id, (uint32_t)token.id, 0);
@@ -51,6 +53,7 @@ bool sa_added_tokens_put(sa_added_tokens *added, sa_added_token token)
     return true;
 }
 
+/* Only now, since what a token looks like in normalised text needs all normalisers (tokenizer.c). */
 bool sa_added_tokens_finish(sa_added_tokens *added)
 {
     for (size_t i = 0; i < added->count; i++) {
@@ -131,6 +134,7 @@ static uint32_t character_after(const char *text, size_t size, size_t begin, siz
     return sa_utf8_decode(at, *length);
 }
 
+/* Does it stand by itself, as "single_word" asks, and not within a word? */
 static bool is_single_word(const sa_added_search *s, size_t begin, size_t end)
 {
     size_t unused;
@@ -166,6 +170,10 @@ sa_added_search sa_added_search_on(const sa_added_tokens *added, const sa_trie *
         .added = added, .trie = trie, .text = text, .size = size, .parse_special = parse_special};
 }
 
+/*
+ * `from` is where the search goes on, `done` up to where the text has been given out. They part where a token
+ * is passed over, and where blanks before a token belong to it: those are taken from the stretch in front.
+ */
 bool sa_added_search_next(sa_added_search *s, const sa_added_token **token)
 {
     *token = NULL;

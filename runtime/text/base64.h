@@ -1,10 +1,11 @@
-/* Base64, as tokenizer files hold bytes. */
+/* Base64: as tokenizer files hold bytes, and pages their pictures. */
 #ifndef SA_TEXT_BASE64_H
 #define SA_TEXT_BASE64_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 static inline int sa_base64_digit(char c)
 {
@@ -43,6 +44,21 @@ static inline bool sa_base64_decode(const char *text, size_t size, unsigned char
         }
     }
     return true;
+}
+
+/* The reverse, with padding; what the stream could not take shows in ferror(stream). */
+static inline void sa_base64_write(FILE *stream, const unsigned char *bytes, size_t size)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < size; i += 3) {
+        uint32_t bits = (uint32_t)bytes[i] << 16;
+        bits |= i + 1 < size ? (uint32_t)bytes[i + 1] << 8 : 0;
+        bits |= i + 2 < size ? (uint32_t)bytes[i + 2] : 0;
+        const char group[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
+                               i + 1 < size ? digits[bits >> 6 & 63] : '=',
+                               i + 2 < size ? digits[bits & 63] : '='};
+        fwrite(group, 1, sizeof group, stream);
+    }
 }
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * Growing arrays, texts and lists of ids. Failing to grow marks the buffer and nothing else: a writer goes on
+ * without asking after every byte, and whoever takes the result looks at `failed` once.
+ */
 #include "runtime/text/buffer.h"
 
 #include <stdlib.h>
@@ -6,6 +10,7 @@
 #include "runtime/base/checked.h"
 #include "runtime/base/utf8.h"
 
+/* Twice the room each time, so that a text of n bytes is copied O(n) in all. */
 void *sa_grow(void *array, size_t *room, size_t wanted, size_t element)
 {
     enum { LEAST = 16 };
@@ -39,7 +44,7 @@ void sa_text_append(sa_text *text, const void *bytes, size_t size)
         memcpy(text->bytes + text->size, bytes, size);
     }
     text->size += size;
-    text->bytes[text->size] = '\0';
+    text->bytes[text->size] = '\0'; /* so that it can be handed to what wants a C string */
 }
 
 void sa_text_clear(sa_text *text)
@@ -53,6 +58,10 @@ void sa_text_free(sa_text *text)
     *text = (sa_text){0};
 }
 
+/*
+ * Sound stretches are copied whole; each maximal piece of what is none becomes one U+FFFD, as Python's
+ * "replace" and Rust's from_utf8_lossy do it: the originals see such a text, and not the bytes.
+ */
 void sa_text_append_repaired(sa_text *text, const char *bytes, size_t size)
 {
     if (size == 0) { /* then there may be no bytes at all */

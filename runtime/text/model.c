@@ -1,3 +1,8 @@
+/*
+ * What the models of a tokenizer share: memory, their errors, bytes in place of unknown characters, and which
+ * of them encodes a part. Pairs and spans are bpe.c's, unigram is unigram.c's; words need no file of their
+ * own.
+ */
 #include "runtime/text/model.h"
 
 #include <stdlib.h>
@@ -38,6 +43,10 @@ sa_status sa_model_no_unknown(const sa_model *model, sa_error *err)
         "the text has characters that the vocabulary lacks, and there is no token for unknown ones");
 }
 
+/*
+ * By the leading byte alone: the text has been repaired by now, or its model takes any bytes, and then a byte
+ * that leads nothing counts as one character, as it does in SentencePiece.
+ */
 size_t sa_character_size(const char *at, size_t left)
 {
     static const unsigned char sizes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
@@ -45,6 +54,7 @@ size_t sa_character_size(const char *at, size_t left)
     return size < left ? size : left;
 }
 
+/* All bytes of a character or none: half of one by bytes and half unknown could not be decoded. */
 bool sa_model_append_bytes(const sa_model *model, const char *text, size_t size, sa_tokens *out)
 {
     for (size_t i = 0; i < size; i++) {
@@ -58,6 +68,7 @@ bool sa_model_append_bytes(const sa_model *model, const char *text, size_t size,
     return true;
 }
 
+/* The whole part is one word: nothing is cut up any further. */
 static sa_status encode_word(const sa_model *model, const char *part, size_t size, sa_tokens *out,
                              sa_error *err)
 {
@@ -82,7 +93,7 @@ sa_status sa_model_encode(const sa_model *model, const char *part, size_t size, 
     case SA_MODEL_PAIRS:
     case SA_MODEL_SPANS: break;
     }
-    if (model->whole_first) {
+    if (model->whole_first) { /* ignore_merges of Llama 3: a word that is there as a whole is never built */
         int32_t id = sa_vocabulary_find(&model->vocabulary, part, size);
         bool usable = id >= 0 && (model->kind == SA_MODEL_PAIRS || model->ranks[id] != UINT32_MAX);
         if (usable) {

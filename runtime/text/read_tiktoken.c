@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/ending.h"
 #include "runtime/text/base64.h"
 #include "runtime/text/tokenizer_parts.h"
 
@@ -137,16 +138,9 @@ static sa_status set_ranks(sa_tokenizer *t, sa_error *err)
     return SA_OK;
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t size = strlen(text);
-    size_t length = strlen(ending);
-    return size >= length && strcmp(text + size - length, ending) == 0;
-}
-
 sa_status sa_tokenizer_read_tiktoken(sa_tokenizer *t, const char *bytes, size_t size, sa_error *err)
 {
-    if (!ends_with(t->file, "qwen.tiktoken")) {
+    if (!sa_ends_with(t->file, "qwen.tiktoken")) {
         return sa_fail(err, SA_BAD_INPUT, t->file, "use the tokenizer.json of the same model",
                        "only qwen.tiktoken is known: a tiktoken file does not say how it cuts words");
     }

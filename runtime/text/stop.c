@@ -12,6 +12,10 @@ static size_t common(const char *text, size_t size, size_t at, const char *stop,
     return n;
 }
 
+/*
+ * The earliest place counts, whichever text stands there. A place where the text ends within a stop text ends
+ * the scan, too: more of the answer decides, and until then nobody may be shown what is behind it.
+ */
 sa_stop_scan sa_stop_find(const char *text, size_t size, size_t from, const char *const *stops)
 {
     for (size_t at = from; stops != NULL && at < size; at++) {

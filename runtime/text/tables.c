@@ -29,6 +29,7 @@ static sa_pair *slot_of(const sa_pair_table *table, uint32_t left, uint32_t righ
     return &table->slots[at];
 }
 
+/* Half full at most: a search meets a free slot after a few tries, and one is always there. */
 static bool widen_pairs(sa_pair_table *table)
 {
     sa_pair_table wider = {.count = table->count, .room = table->room == 0 ? 64 : table->room * 2};
@@ -74,6 +75,7 @@ void sa_pair_table_free(sa_pair_table *table)
 
 /* -- Vocabulary -- */
 
+/* Eight bytes at a time: most pieces are one word or two. */
 static uint64_t hash_text(const char *text, size_t size)
 {
     uint64_t hash = mix(size);
@@ -144,6 +146,7 @@ static bool widen_ids(sa_vocabulary *v, uint32_t id)
     return true;
 }
 
+/* Of two ids with the same piece the later one is found; both have their text. */
 bool sa_vocabulary_put(sa_vocabulary *v, uint32_t id, const char *piece, size_t size)
 {
     if (id >= SA_VOCABULARY_MOST || size > UINT32_MAX - v->text.size || !widen_ids(v, id) ||
@@ -217,6 +220,7 @@ bool sa_trie_put(sa_trie *trie, const char *text, size_t size, uint32_t value)
     return true;
 }
 
+/* From the root by a table of first bytes: at most places of a text no token begins. */
 bool sa_trie_step(const sa_trie *trie, uint32_t *node, unsigned char byte, int64_t *value)
 {
     if (*node == 0 && !trie->starts[byte]) {

@@ -85,7 +85,7 @@ static sa_status read_members(sa_template *t, sa_error *err)
         {"image_token", &t->image_token},
         {NULL, NULL},
     };
-    for (const entry *e = entries; e->key != NULL; e++) {
+    for (const entry *e = entries; e->key != NULL; e++) { /* so that a missing one writes nothing */
         *e->to = "";
     }
     const char *key;
@@ -96,6 +96,7 @@ static sa_status read_members(sa_template *t, sa_error *err)
     json_object_foreach(t->root, key, value) {
         SA_TRY(read_member(t, entries, key, value, err));
     }
+    /* with one of them alone a picture would either find no place or leave none for its features */
     if ((t->marker[0] == '\0') != (t->image_token[0] == '\0')) {
         return sa_fail(err, SA_BAD_INPUT, t->name, CORRECT,
                        "image_marker and image_token belong together, one of them is missing");
@@ -200,6 +201,10 @@ static void add_part(writer *w, sa_chat_part part)
     prompt->parts[prompt->count++] = part;
 }
 
+/*
+ * Texts without a picture between them become one part: a tokenizer that got them apart could cut at their
+ * border where the model was trained on one token across it.
+ */
 static void put(writer *w, const char *text, size_t size)
 {
     sa_chat_text *prompt = w->prompt;
@@ -249,6 +254,7 @@ static size_t count_markers(const sa_template *t, const char *text)
     return count;
 }
 
+/* A picture too many or too few would shift all others to wrong places, which no answer would show. */
 static sa_status check_images(const sa_template *t, const sa_message *m, size_t markers, sa_error *err)
 {
     if (m->images > 0 && m->role != SA_ROLE_USER) {
@@ -267,13 +273,14 @@ static sa_status check_images(const sa_template *t, const sa_message *m, size_t 
     return SA_OK;
 }
 
+/* Markers are looked for in the user's words alone: an answer of the model may quote one. */
 static sa_status put_message(writer *w, const sa_message *m, sa_error *err)
 {
     const sa_template *t = w->t;
     size_t markers = m->role == SA_ROLE_USER ? count_markers(t, m->text) : 0;
     const char *text = m->text;
     SA_TRY(check_images(t, m, markers, err));
-    if (m->role == SA_ROLE_SYSTEM && text[0] == '\0') {
+    if (m->role == SA_ROLE_SYSTEM && text[0] == '\0') { /* an empty one asks for no system part at all */
         return SA_OK;
     }
     put(w, t->before[m->role], strlen(t->before[m->role]));

@@ -1,15 +1,18 @@
 /*
  * Chat templates: from a conversation to the text that a model was trained on. A template is data, a JSON
- * object:
+ * object of these keys, all strings but the list `stop`:
  *
- *   system_before/after, user_before/after, assistant_before/after   what stands around a message of that
- * role system         the system message where a conversation brings none generate       what the model's
- * answer follows image_marker   where it stands in a user's text, there goes a picture; absent: the model
- * sees no pictures image_before/after  what stands around a picture; {n} is its number, from 1 image_token
- * the piece that stands for a picture's features stop           texts that end an answer about          for
- * the reader
+ * - system_before, system_after, user_before, user_after, assistant_before, assistant_after: what stands
+ * around a message of that role.
+ * - system: the system message where a conversation brings none.
+ * - generate: what the model's answer follows.
+ * - image_marker: where it stands in a user's text, there goes a picture. Absent: the model sees no pictures.
+ * - image_before, image_after: what stands around a picture; {n} is its number, from 1.
+ * - image_token: the piece that stands for a picture's features.
+ * - stop: texts that end an answer.
+ * - about: for the reader.
  *
- * Strings all but stop, a list of strings. Unknown keys are errors, missing strings are "".
+ * Unknown keys are errors, missing strings are "".
  */
 #ifndef SA_TEXT_TEMPLATE_H
 #define SA_TEXT_TEMPLATE_H

@@ -236,6 +236,11 @@ static void find_tiktoken(const char *directory, char *name, size_t size)
     closedir(listing);
 }
 
+/*
+ * A directory may hold several, of which one was made from another: tokenizer.json is the most exact, since
+ * it says every step; then the original's own file; vocab.json with merges.txt last, which leaves steps to
+ * the model's family.
+ */
 /* Finds the file that decides: its path, and its reader; NULL if there is none. */
 static sa_status find_file(const char *directory, char *path, size_t size, file_reader *reader, sa_error *err)
 {
@@ -343,6 +348,7 @@ const sa_tokenizer_ids *sa_tokenizer_special(const sa_tokenizer *tokenizer)
     return &tokenizer->special;
 }
 
+/* Ids may have holes, and added tokens often stand behind one: what counts is the largest. */
 size_t sa_tokenizer_size(const sa_tokenizer *tokenizer)
 {
     size_t size = tokenizer->model.vocabulary.count;
@@ -363,6 +369,8 @@ const char *sa_tokenizer_piece(const sa_tokenizer *tokenizer, int64_t id, size_t
     return sa_vocabulary_piece(&tokenizer->model.vocabulary, id, size);
 }
 
+/* Added tokens first: one may repeat a piece of the vocabulary under another id, and is the one that is
+ * found. */
 int32_t sa_tokenizer_find(const sa_tokenizer *tokenizer, const char *piece, size_t size)
 {
     for (size_t i = 0; i < tokenizer->added.count; i++) {
@@ -405,7 +413,11 @@ static sa_status split_stretch(encoder *e, const char *text, size_t size, bool a
     return sa_split(t->splitters, t->splitter_count, text, size, at_origin, &e->split, take_part, e, err);
 }
 
-/* A stretch of the text as it came, between tokens that are found in it as it came. */
+/*
+ * A stretch of the text as it came, between tokens that are found in it as it came. In what the normaliser
+ * makes of it the other kind of added tokens is looked for ("normalized" in the files): two searches, one in
+ * the other.
+ */
 static sa_status encode_stretch(encoder *e, const char *text, size_t size, bool at_origin, sa_error *err)
 {
     const sa_tokenizer *t = e->tokenizer;
@@ -459,7 +471,7 @@ sa_status sa_tokenizer_encode(const sa_tokenizer *tokenizer, const char *text, s
     encoder e = {.tokenizer = tokenizer, .parse_special = (flags & SA_ENCODE_PARSE_SPECIAL) != 0, .out = out};
     size_t before = out->count;
     sa_text sound = {0};
-    if (!tokenizer->takes_bytes) {
+    if (!tokenizer->takes_bytes) { /* the original's strings cannot hold anything but UTF-8 */
         sa_text_append_repaired(&sound, text, size);
         text = sound.bytes;
         size = sound.size;
@@ -475,7 +487,7 @@ sa_status sa_tokenizer_encode(const sa_tokenizer *tokenizer, const char *text, s
     if (status == SA_OK && out->failed) {
         status = sa_tokenizer_no_room(tokenizer, err);
     }
-    if (status != SA_OK) {
+    if (status != SA_OK) { /* half a text would look like a whole one */
         out->count = before;
     }
     sa_text_free(&sound);

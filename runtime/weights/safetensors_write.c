@@ -118,7 +118,8 @@ static sa_status write_converted(FILE *stream, const char *path, const sa_tensor
 }
 
 static sa_status write_data(FILE *stream, const char *path, const sa_weights *weights,
-                            const sa_tensor_out *outs, size_t count, sa_error *err)
+                            const sa_tensor_out *outs, size_t count, const sa_write_watcher *watcher,
+                            sa_error *err)
 {
     for (size_t i = 0; i < count && !ferror(stream); i++) {
         const sa_tensor *tensor = outs[i].tensor;
@@ -128,12 +129,16 @@ static sa_status write_data(FILE *stream, const char *path, const sa_weights *we
             fwrite(tensor->data, 1, tensor->bytes, stream);
         }
         sa_weights_release(weights, tensor);
+        if (watcher != NULL) {
+            SA_TRY(watcher->wrote(watcher->context, err));
+        }
     }
     return sa_weights_check(weights, err); /* else zeros of a file that shrank would be written as weights */
 }
 
 static sa_status write_all(FILE *stream, const char *path, const sa_weights *weights,
-                           const sa_tensor_out *tensors, size_t count, sa_error *err)
+                           const sa_tensor_out *tensors, size_t count, const sa_write_watcher *watcher,
+                           sa_error *err)
 {
     sa_tensor_out *sorted = malloc((count + 1) * sizeof *sorted);
     if (sorted == NULL) {
@@ -145,18 +150,18 @@ static sa_status write_all(FILE *stream, const char *path, const sa_weights *wei
     }
     sa_status status = write_header(stream, path, sorted, count, err);
     if (status == SA_OK) {
-        status = write_data(stream, path, weights, sorted, count, err);
+        status = write_data(stream, path, weights, sorted, count, watcher, err);
     }
     free(sorted);
     return status;
 }
 
 sa_status sa_safetensors_write(const char *path, const sa_weights *weights, const sa_tensor_out *tensors,
-                               size_t count, sa_error *err)
+                               size_t count, const sa_write_watcher *watcher, sa_error *err)
 {
     sa_file_writer writer;
     SA_TRY(sa_file_writer_open(&writer, path, err));
-    sa_status status = write_all(writer.stream, path, weights, tensors, count, err);
+    sa_status status = write_all(writer.stream, path, weights, tensors, count, watcher, err);
     if (status != SA_OK) {
         sa_file_writer_abandon(&writer);
         return status;

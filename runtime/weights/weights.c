@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/ending.h"
 #include "runtime/base/file.h"
 #include "runtime/weights/reader.h"
 
@@ -52,12 +53,6 @@ static bool starts_with(const unsigned char *bytes, size_t size, const char *tex
     return size >= length && memcmp(bytes, text, length) == 0;
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t length = strlen(text), tail = strlen(ending);
-    return length >= tail && strcmp(text + length - tail, ending) == 0;
-}
-
 /* What refuse_unknown has a word for, whatever the file is called. */
 static bool is_mistaken(const unsigned char *bytes, size_t size)
 {
@@ -81,10 +76,10 @@ sa_container sa_container_of(const char *path, const unsigned char *bytes, size_
     if (is_mistaken(bytes, size)) {
         return SA_CONTAINER_UNKNOWN;
     }
-    if (size > 0 && (bytes[0] == '{' || ends_with(path, ".json"))) {
+    if (size > 0 && (bytes[0] == '{' || sa_ends_with(path, ".json"))) {
         return SA_CONTAINER_INDEX;
     }
-    return ends_with(path, ".safetensors") ? SA_CONTAINER_SAFETENSORS : SA_CONTAINER_UNKNOWN;
+    return sa_ends_with(path, ".safetensors") ? SA_CONTAINER_SAFETENSORS : SA_CONTAINER_UNKNOWN;
 }
 
 /* Files that people mistake for weights get told what they have. */

@@ -138,7 +138,14 @@ typedef struct {
     sa_dtype dtype;
 } sa_tensor_out;
 
+/* Told after every tensor, so that long writing can show progress; another status than SA_OK ends it. */
+typedef struct {
+    sa_status (*wrote)(void *context, sa_error *err);
+    void *context;
+} sa_write_watcher;
+
+/* `watcher` may be NULL. */
 sa_status sa_safetensors_write(const char *path, const sa_weights *weights, const sa_tensor_out *tensors,
-                               size_t count, sa_error *err);
+                               size_t count, const sa_write_watcher *watcher, sa_error *err);
 
 #endif

@@ -348,6 +348,32 @@ static void check_string(const char *text, const char *want)
     memory_close(&m);
 }
 
+/* What was read comes out as it was, but for white space; the nesting that reading allows, writing can do. */
+static void test_value(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"z\":[1,-2.5,\"\\n\\u00e9\",true,false,null],\"a\":{\"\":{}},\"m\":[]}";
+    char deep[2 * SA_JSON_DEPTH + 1] = "";
+    memset(deep, '[', SA_JSON_DEPTH);
+    memset(deep + SA_JSON_DEPTH, ']', SA_JSON_DEPTH);
+    const char *const texts[] = {text, deep};
+    for (size_t i = 0; i < 2; i++) {
+        memory m;
+        json_t *value = NULL, *again = NULL;
+        sa_error err;
+        memory_open(&m);
+        assert_int_equal(sa_json_parse("text", texts[i], strlen(texts[i]), &value, &err), SA_OK);
+        sa_json_value(&m.writer, value);
+        sa_json_end_line(&m.writer);
+        assert_int_equal(sa_json_parse("again", m.text, m.size, &again, &err), SA_OK);
+        assert_true(json_equal(value, again));
+        assert_int_equal(strncmp(m.text, i == 0 ? "{\"z\":[1,-2.5," : deep, 13), 0); /* in its order */
+        json_decref(value);
+        json_decref(again);
+        memory_close(&m);
+    }
+}
+
 static void test_strings(void **state)
 {
     (void)state;
@@ -454,12 +480,12 @@ static void nest(int depth)
 
 static void nest_as_deep_as_allowed(void)
 {
-    nest(32);
+    nest(SA_JSON_DEPTH);
 }
 
 static void nest_too_deep(void)
 {
-    nest(33);
+    nest(SA_JSON_DEPTH + 1);
 }
 
 static void test_writer_bugs_abort(void **state)
@@ -475,9 +501,27 @@ static void test_writer_bugs_abort(void **state)
     assert_true(check_aborts(nest_too_deep));
 }
 
+/* json.dumps({"a": [1, 0.5, "naïve \u2028 😀 \x7f \t/"], "b": {}, "é": None}) */
+static void test_python_style(void **state)
+{
+    (void)state;
+    json_t *value = parse_good("{\"a\":[1,0.5,\"na\xc3\xafve \\u2028 \xf0\x9f\x98\x80 \x7f \\t/\"],"
+                               "\"b\":{},\"\xc3\xa9\":null}");
+    memory m;
+    memory_open(&m);
+    m.writer = sa_json_writer_python(m.stream);
+    sa_json_value(&m.writer, value);
+    fflush(m.stream);
+    assert_string_equal(m.text, "{\"a\": [1, 0.5, \"na\\u00efve \\u2028 \\ud83d\\ude00 \\u007f \\t/\"], "
+                                "\"b\": {}, \"\\u00e9\": null}");
+    memory_close(&m);
+    json_decref(value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_python_style),
         cmocka_unit_test(test_good_values),
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_depth),
@@ -489,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_numbers_come_back),
         cmocka_unit_test(test_comma_locale),
         cmocka_unit_test(test_writer),
+        cmocka_unit_test(test_value),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_all_pairs_of_bytes),

@@ -81,6 +81,18 @@ refuses 2 'context' ask --model "$POLICY" --template plain --text "the red circl
 refuses 2 'leaves no token' ask --model "$POLICY" --text x --temperature 1 --top-p 0
 refuses 2 'too near to 0' ask --model "$POLICY" --text x --temperature 1e-9
 refuses 2 'no_such' ask --model "$POLICY" --template no_such --text x
+for limit in max-pixels max-side; do
+    refuses 3 "too large: 256x256 pixels.*--$limit" ask --model "$POLICY" --template plain --image "$PICTURE" --text x --$limit 200
+done
+run ask --model "$POLICY" --template plain --prompts "$SCRATCH/rows.jsonl" --max-pixels 65535
+check "rows have the same limit" test "$(grep -c 'too large: 256x256 pixels' "$SCRATCH/out")" -eq 3
+ask --prompts "$SCRATCH/rows.jsonl" --max-pixels 65536 --max-side 256
+check "and answer up to it" cmp -s <(without_seconds "$SCRATCH/three") <(without_seconds "$SCRATCH/out")
+# A tokenizer that does not fit is told before weights are looked for: there are none here.
+mkdir "$SCRATCH/mixed"
+cp "$POLICY"/*.json "$SCRATCH/mixed"
+cp tests/golden/llama/llama2/config.json "$SCRATCH/mixed"
+refuses 2 'the tokenizer has ids up to [0-9]+, and the model embeds 96' ask --model "$SCRATCH/mixed" --text x
 echo '[1, "x"]' >"$SCRATCH/ids.json"
 refuses 2 'no token id' ask --model "$POLICY" --tokens-in "$SCRATCH/ids.json"
 echo '[1, 99999]' >"$SCRATCH/ids.json"

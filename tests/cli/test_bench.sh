@@ -5,6 +5,7 @@ source tests/cli/check.sh
 
 works bench llm --model tests/golden/llama/llama2 --repeats 1 --quiet
 says 'prefill .*tokens'
+says 'decode1-short .*1 sequences behind 128 tokens'
 says 'decode16 .*16 sequences'
 works bench vit --model tests/golden/llava/original/tower --repeats 1 --quiet
 says 'encode4 .*4 pictures'

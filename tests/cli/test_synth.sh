@@ -50,6 +50,25 @@ check "three rows" [ "$(wc -l <"$T/one/manifest.jsonl")" -eq 3 ]
 check "no masks unless asked for" [ "$(grep -c '"mask"' "$T/one/manifest.jsonl")" -eq 0 ]
 check "a sheet" [ "$(head -c 8 "$T/sheet.png" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]
 
+# ---- coarse masks: one more key, and nothing else changes ----
+works synth --out "$T/coarse" --count 12 --seed 3 --level steps --size 96 --phrases 2 --masks --coarse --threads 2
+check "coarse rows" python3 - "$T" <<'PYTHON'
+import json, sys
+plain, coarse = ([json.loads(line) for line in open(f"{sys.argv[1]}/{name}/manifest.jsonl")] for name in ("all", "coarse"))
+kinds = {"eroded", "grown", "shifted", "cut", "holed", "spilled", "joined", "other"}
+seen = set()
+for a, b in zip(plain, coarse, strict=True):
+    assert list(b) == ["id", "image", "text", "mask", "gt", "meta"], b
+    mask, kind = b.pop("mask"), b["meta"].pop("coarse")
+    assert a == b and mask["size"] == [96, 96] and kind in kinds
+    seen.add(kind)
+assert len(seen) > 4
+PYTHON
+check "the same pictures" diff -r "$T/all/images" "$T/coarse/images"
+works synth --out "$T/coarse-half" --count 5 --first 7 --seed 3 --level steps --size 96 --phrases 2 --masks --coarse
+tail -n "$(wc -l <"$T/coarse-half/manifest.jsonl")" "$T/coarse/manifest.jsonl" >"$SCRATCH/tail"
+check "--first changes no coarse mask" cmp "$SCRATCH/tail" "$T/coarse-half/manifest.jsonl"
+
 # ---- refusals ----
 spurns 2 'out: missing'
 spurns 2 'count.*from 1 to' --out "$T/bad" --count 0

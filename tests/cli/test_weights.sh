@@ -73,7 +73,6 @@ sed 's/"vocab_size": 96/"vocab_size": 97/' tests/golden/llama/llama2/config.json
 run weights verify "$SCRATCH/llama" --json
 fields '[m["name"] for m in d["mismatched"]]' "['model.embed_tokens.weight', 'lm_head.weight']"
 fields 'd["mismatched"][0]["expected"], d["mismatched"][0]["found"]' "f32|f16|bf16|f64 [97, 64] bf16 [96, 64]"
-refuses 2 'only SAM models are converted' weights convert tests/golden/llama/llama2 "$SCRATCH/llama-out"
 echo '{"model_type": "gemma"}' >"$SCRATCH/llama/config.json"
 refuses 2 'model_type "gemma" is not supported' weights verify "$SCRATCH/llama"
 for model in huggingface full original original/tower; do
@@ -155,5 +154,65 @@ before=$(answer "$S/original/model.pth")
 after=$(answer "$SCRATCH/hf-keep")
 check "click says something" [ -n "$before" ]
 check "click says the same before and after" [ "$before" = "$after" ]
+
+# ---- convert: language models ----
+# A tokenizer, so that `ask` takes the golden models; it goes along in a conversion.
+cat >"$SCRATCH/tokenizer.json" <<'JSON'
+{"version":"1.0","added_tokens":[],"normalizer":null,"pre_tokenizer":{"type":"WhitespaceSplit"},"post_processor":null,
+"decoder":null,"model":{"type":"WordLevel","vocab":{"a":0,"b":1,"c":2},"unk_token":"a"}}
+JSON
+echo '[5, 17, 3, 60, 41, 8, 2, 77, 30]' >"$SCRATCH/ids"
+echo '[1, -200, 17, 3, 60, 41]' >"$SCRATCH/ids-picture"
+# asked DIR ARGS...: what a model answers to the ids, with log-probabilities, in f32.
+asked() {
+    local model=$1
+    shift
+    "$SEGAGENT_BINARY" ask --model "$model" --template plain --device cpu --precision f32 --max-tokens 12 --json "$@" |
+        without_seconds
+}
+# same_answers MODEL IDS ARGS...: converted, the model says the same as before.
+same_answers() {
+    local model=$1 ids=$2 name=$SCRATCH/lm-${1//\//-} before
+    shift 2
+    cp -r "tests/golden/$model" "$name"
+    cp "$SCRATCH/tokenizer.json" "$name"
+    works weights convert "$name" "$name-out" "$@"
+    works weights verify "$name-out"
+    local image=()
+    [ "$ids" = ids ] || image=(--image "$IMAGE")
+    before=$(asked "$name" --tokens-in "$SCRATCH/$ids" "${image[@]}")
+    check "$model says something" [ "$(grep -c '"logprobs":\[-' <<<"$before")" -eq 1 ]
+    check "$model says the same before and after" \
+        [ "$before" = "$(asked "$name-out" --tokens-in "$SCRATCH/$ids" "${image[@]}")" ]
+    check "$model: its tokenizer goes along" cmp -s "$name/tokenizer.json" "$name-out/tokenizer.json"
+    check "$model: no PyTorch file is left" [ -z "$(find "$name-out" -name '*.bin*')" ]
+}
+same_answers llama/mistral ids --shard 0.03
+check "shards and their index" [ "$(find "$SCRATCH/lm-llama-mistral-out" -name 'model-0000*-of-0000*.safetensors' | wc -l)" -gt 2 ]
+works weights inspect "$SCRATCH/lm-llama-mistral-out/model.safetensors.index.json" --json
+fields 'd["format"], len(d["files"]) > 2, len(d["tensors"])' "safetensors True 23" # two tables of old programs among them
+check "an untouched configuration" cmp -s tests/golden/llama/mistral/config.json "$SCRATCH/lm-llama-mistral-out/config.json"
+same_answers llama/llama3 ids
+check "shards become one file" [ "$(cd "$SCRATCH/lm-llama-llama3-out" && echo model*)" = model.safetensors ]
+same_answers llama/qwen2 ids --precision f32
+works weights inspect "$SCRATCH/lm-llama-qwen2-out" --json
+fields 'set(t["dtype"] for t in d["tensors"]), "lm_head.weight" in [t["name"] for t in d["tensors"]]' "{'f32'} False"
+check "the configuration says f32" grep -q '"dtype":"float32"' "$SCRATCH/lm-llama-qwen2-out/config.json"
+same_answers llava/huggingface ids-picture
+same_answers llava/original ids-picture --dtype f32
+works weights convert tests/golden/llava/original/tower "$SCRATCH/clip"
+works weights verify "$SCRATCH/clip" --json
+fields 'd["model"], d["ok"]' "clip True"
+works weights inspect "$SCRATCH/clip" --json
+works weights convert "$SCRATCH/lm-llama-mistral" "$SCRATCH/bf16" --precision bf16
+works weights convert "$SCRATCH/bf16" "$SCRATCH/bf16-again"
+check "a conversion converts to itself" cmp -s "$SCRATCH/bf16/model.safetensors" "$SCRATCH/bf16-again/model.safetensors"
+refuses 2 'not empty' weights convert "$SCRATCH/lm-llama-mistral" "$SCRATCH/bf16"
+refuses 2 'is f16, and --precision is bf16' weights convert "$SCRATCH/bf16" "$SCRATCH/new" --dtype f16 --precision bf16
+refuses 2 'do not fit' weights convert "$SCRATCH/broken" "$SCRATCH/new"
+mkdir "$SCRATCH/no-tower"
+cp tests/golden/llava/original/{config.json,model.safetensors} "$SCRATCH/no-tower"
+refuses 2 'no such directory' weights convert "$SCRATCH/no-tower" "$SCRATCH/new"
+check "a refusal leaves nothing behind" [ -z "$(find "$SCRATCH" -name 'new*' -o -name '*.tmp')" ]
 
 finish

@@ -100,11 +100,11 @@ static void start_over(world *w, const char *search, size_t steps, size_t candid
     w->agent.judges = true;
 }
 
-static sa_episode *begin(const world *w, size_t state_size, float *root_state)
+static sa_episode *begin(const world *w, float *root_state)
 {
     sa_episode *e;
     sa_error err;
-    must(sa_episode_open(&e, &w->options, &w->item, state_size, root_state, &err), &err);
+    must(sa_episode_open(&e, &w->options, &w->item, root_state, &err), &err);
     must(sa_episode_step(e, &err), &err);
     return e;
 }
@@ -241,7 +241,7 @@ static void test_forced(void **state)
     world *w = *state;
     size_t count;
     start_over(w, "greedy", 3, 1);
-    sa_episode *e = begin(w, 0, NULL);
+    sa_episode *e = begin(w, NULL);
     const sa_work *works = sa_episode_works(e, &count);
     assert_true(count == 1 && works[0].open && works[0].greedy && !works[0].forced);
     say(e, 0, "Finish");
@@ -281,7 +281,7 @@ static void test_never_a_click(void **state)
     world *w = *state;
     for (int i = 0; i < 6; i++) {
         start_over(w, searches[i], 3, 2);
-        sa_episode *e = begin(w, 0, NULL);
+        sa_episode *e = begin(w, NULL);
         for (size_t round = 0, count; !sa_episode_done(e); round++) {
             const sa_work *works = sa_episode_works(e, &count);
             assert_true(round < 10);
@@ -306,7 +306,7 @@ static void test_clamped(void **state)
 {
     world *w = *state;
     start_over(w, "greedy", 1, 1);
-    sa_episode *e = begin(w, 0, NULL);
+    sa_episode *e = begin(w, NULL);
     say(e, 0, "Current IOU: 5, Positive point: (1000, 5000)");
     go_on(e);
     sa_prompt prompt;
@@ -329,7 +329,7 @@ static void test_expected(void **state)
     sa_error err;
     start_over(w, "prm-stop", 1, 1);
     for (int probed = 0; probed < 2; probed++) {
-        sa_episode *e = begin(w, 0, NULL);
+        sa_episode *e = begin(w, NULL);
         sa_generate_answer answer = answer_of("Current IOU: 53");
         answer.tokens = (sa_tokens){.ids = taken, .count = 3};
         answer.probes = logits;
@@ -359,14 +359,14 @@ static void test_any_order(void **state)
         snprintf(id, sizeof id, "%d", (int)n);
         w->item.id = id;
         w->options.options.beam = 1 + n / 6 % 3;
-        sa_episode *e = begin(w, 0, NULL);
+        sa_episode *e = begin(w, NULL);
         size_t works = play(e, w, 0);
         char *want = row_of(e);
         retried += sa_episode_get_counts(e).retried;
         several += works > 8;
         sa_episode_close(e);
         for (uint64_t seed = 1; seed < 5; seed++) {
-            e = begin(w, 0, NULL);
+            e = begin(w, NULL);
             assert_int_equal(play(e, w, seed * 1000), works);
             char *got = row_of(e);
             assert_string_equal(got, want);
@@ -384,7 +384,7 @@ static void test_candidate_order(void **state)
     world *w = *state;
     size_t count;
     start_over(w, "prm-greedy", 1, 3);
-    sa_episode *e = begin(w, 0, NULL);
+    sa_episode *e = begin(w, NULL);
     const sa_work *works = sa_episode_works(e, &count);
     assert_int_equal(count, 3);
     for (uint32_t i = 0; i < 3; i++) {
@@ -428,7 +428,7 @@ static void test_prompts(void **state)
         float *root = malloc(sizeof *root);
         assert_non_null(root);
         *root = 0;
-        sa_episode *e = begin(w, 1, root);
+        sa_episode *e = begin(w, root);
         play(e, w, n);
         sa_result r;
         sa_error err;
@@ -489,7 +489,7 @@ static void test_annotator(void **state)
         w->options.options.score = SA_SCORE_TRUTH;
         w->options.options.enough = enough;
         size_t count = plain_annotator(w, steps, enough, want);
-        sa_episode *e = begin(w, 0, NULL);
+        sa_episode *e = begin(w, NULL);
         assert_int_equal(play(e, w, 0), count); /* clicks alone: nobody is asked */
         sa_result r;
         sa_error err;
@@ -514,7 +514,7 @@ static void test_judged(void **state)
     size_t count;
     start_over(w, "prm-greedy", 1, 3);
     w->options.policy = SA_POLICY_RANDOM;
-    sa_episode *e = begin(w, 0, NULL);
+    sa_episode *e = begin(w, NULL);
     const sa_work *works = sa_episode_works(e, &count);
     assert_true(count == 1 && works[0].kind == SA_WORK_THINK && works[0].greedy);
     say(e, 0, "Positive point: (1, 1)"); /* not what was asked for */
@@ -558,7 +558,7 @@ static void test_no_prm(void **state)
     w->agent.judges = false;
     w->options.policy = SA_POLICY_RANDOM;
     w->options.judged = true;
-    sa_episode *e = begin(w, 0, NULL);
+    sa_episode *e = begin(w, NULL);
     assert_int_equal(play(e, w, 0), 4);
     sa_episode_close(e);
 }
@@ -571,7 +571,7 @@ static char *random_row(world *w, const char *id, uint64_t seed)
     w->options.seed = seed;
     w->item.id = id;
     w->item.mask = &w->half; /* either sign changes it as often */
-    sa_episode *e = begin(w, 0, NULL);
+    sa_episode *e = begin(w, NULL);
     play(e, w, 0);
     char *row = row_of(e);
     sa_episode_close(e);
@@ -622,7 +622,7 @@ static void test_stop(void **state)
     world *w = *state;
     for (int i = 0; i < 6; i++) {
         start_over(w, searches[i], 7, 2);
-        sa_episode *e = begin(w, 0, NULL);
+        sa_episode *e = begin(w, NULL);
         size_t count, clicks;
         for (int round = 0; round < 4 && !sa_episode_done(e); round++) {
             sa_episode_works(e, &count);
@@ -656,7 +656,7 @@ static void test_given_mask(void **state)
     for (int given = 0; given < 2; given++) {
         start_over(w, "prm-stop", 1, 1);
         w->item.mask = given == 1 ? &w->mask : NULL;
-        sa_episode *e = begin(w, 0, NULL);
+        sa_episode *e = begin(w, NULL);
         assert_int_equal(sa_mask_area(sa_episode_mask(e, 0)), given == 1 ? sa_mask_area(&w->mask) : 0);
         say(e, 0, "Current IOU: 90, Positive point: (900, 900)");
         go_on(e);
@@ -681,12 +681,12 @@ static void test_close(void **state)
 {
     world *w = *state;
     start_over(w, "prm-greedy", 3, 3);
-    sa_episode *e = begin(w, 0, NULL);
+    sa_episode *e = begin(w, NULL);
     sa_episode_close(e);
-    e = begin(w, 0, NULL);
+    e = begin(w, NULL);
     say(e, 1, "Current IOU: 1, Positive point: (1, 1)");
     sa_episode_close(e);
-    e = begin(w, 0, NULL);
+    e = begin(w, NULL);
     for (size_t i = 0; i < 3; i++) {
         say(e, i, i == 0 ? "Positive point: (1, 1)" : "Positive point: (900, 900)");
     }

@@ -46,7 +46,7 @@ static void write_scene(const world *w, sa_scene *scene, uint64_t index, FILE *m
     snprintf(path, sizeof path, "%s/%s", w->path, name);
     must(sa_image_write_png(path, &scene->image, &err), &err);
     for (size_t i = 0; i < scene->phrase_count; i++) { /* two phrases share a picture */
-        must(sa_scene_write_row(scene, i, name, false, &rows, &err), &err);
+        must(sa_scene_write_row(scene, i, name, (sa_scene_row_options){0}, &rows, &err), &err);
     }
 }
 
@@ -134,7 +134,7 @@ static const sa_item *next_item(void *context, size_t *index)
     return j->given < j->count ? j->items[j->given++] : NULL;
 }
 
-static sa_status take_result(void *context, size_t index, const sa_result *result, sa_error *err)
+static sa_status take_result(void *context, size_t index, sa_result *result, sa_error *err)
 {
     job *j = context;
     size_t size;
@@ -575,7 +575,7 @@ static void test_given_masks(void **state)
     world *w = *state;
     double score[2] = {0};
     start_over(w);
-    w->options.uses_mask = true;
+    w->options.start = SA_START_GIVEN;
     for (int own = 0; own < 2; own++) {
         sa_item given[12];
         job j = {.count = 12};
@@ -606,7 +606,7 @@ static void test_refine(void **state)
     world *w = *state;
     sa_item given[12];
     start_over(w);
-    w->options.uses_mask = true;
+    w->options.start = SA_START_GIVEN;
     w->options.episode.options.steps = 2;
     job want = {.count = 12};
     for (size_t i = 0; i < want.count; i++) {

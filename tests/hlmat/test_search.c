@@ -233,7 +233,7 @@ static void expect_optimum(const world *w, const char *name, sa_search_options o
 static void test_optimum(void **state)
 {
     (void)state;
-    static const sa_score scores[] = {SA_SCORE_EXPECTED, SA_SCORE_TRUTH};
+    static const sa_scorer scores[] = {SA_SCORE_EXPECTED, SA_SCORE_TRUTH};
     for (uint64_t seed = 0; seed < 60; seed++) {
         world layered = random_world(seed, true), any = random_world(seed, false);
         for (size_t n = 0; n < 12; n++) {
@@ -686,7 +686,7 @@ static sa_search_options random_options(uint64_t n)
     o.patience = q.word[0] % 3;
     o.enough = q.word[0] / 3 % 3 == 0 ? 0.7 : 2;
     o.exploration = sa_philox_unit(q.word[1]) * 2;
-    o.score = (sa_score)(q.word[2] % 4);
+    o.score = (sa_scorer)(q.word[2] % 4);
     o.keeps_root = q.word[3] & 1;
     return o;
 }

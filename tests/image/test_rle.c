@@ -130,7 +130,10 @@ static bool pair_agrees(const sa_mask *a, const sa_mask *b, bool spoil)
     assert_int_equal(sa_rle_encode(&parts[1], b, NULL), SA_OK);
     assert_int_equal(sa_mask_copy(&want, a, NULL), SA_OK);
     assert_int_equal(sa_rle_iou(&parts[0], &parts[1], false, &iou, NULL), SA_OK);
-    bool good = iou == sa_mask_iou(a, b);
+    uint64_t overlap = 0, together = 0;
+    assert_int_equal(sa_rle_overlap(&parts[0], &parts[1], &overlap, &together, NULL), SA_OK);
+    bool good =
+        iou == sa_mask_iou(a, b) && overlap == sa_mask_intersection(a, b) && together == sa_mask_union(a, b);
     size_t both = sa_mask_intersection(a, b), area = sa_mask_area(a);
     assert_int_equal(sa_rle_iou(&parts[0], &parts[1], true, &iou, NULL), SA_OK);
     good = good && iou == (both == 0 ? 0.0 : (double)both / (double)area);

@@ -123,6 +123,36 @@ size_t pick(uint64_t seed, uint64_t index, size_t bound)
     return sa_philox_block(seed, index, 1).word[0] % bound;
 }
 
+/* Every element from one order to the other; each place is somebody's, and nobody's twice. */
+static void reorder(const test_level *level, sa_dtype dtype, size_t d, bool value, size_t heads, bool back,
+                    const unsigned char *from, unsigned char *to)
+{
+    size_t size = sa_dtype_size(dtype), part = SA_KV_PAGE * d * size;
+    bool *taken = calloc(SA_KV_PAGE * d, sizeof *taken);
+    for (size_t i = 0; i < SA_KV_PAGE * d; i++) {
+        size_t place = level->ops->kv_place(dtype, d, value, i / d, i % d);
+        assert_true(place < SA_KV_PAGE * d && !taken[place]);
+        taken[place] = true;
+        size_t source = (back ? place : i) * size, target = (back ? i : place) * size;
+        for (size_t head = 0; head < heads; head++) {
+            memcpy(to + head * part + target, from + head * part + source, size);
+        }
+    }
+    free(taken);
+}
+
+void to_pages(const test_level *level, sa_dtype dtype, size_t d, bool value, size_t heads, const void *plain,
+              void *pages)
+{
+    reorder(level, dtype, d, value, heads, false, plain, pages);
+}
+
+void from_pages(const test_level *level, sa_dtype dtype, size_t d, bool value, size_t heads,
+                const void *pages, void *plain)
+{
+    reorder(level, dtype, d, value, heads, true, pages, plain);
+}
+
 void gather_rows(void *to, const void *from, size_t rows, size_t columns, size_t ld, sa_dtype dtype)
 {
     size_t size = sa_dtype_size(dtype);

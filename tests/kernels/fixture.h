@@ -65,6 +65,12 @@ size_t pick(uint64_t seed, uint64_t index, size_t bound);
  * Rows of `ld` elements to contiguous rows of `columns`, and whether the gaps between rows are still
  * untouched.
  */
+/* Pools of KV pages: `heads` parts of SA_KV_PAGE x d, token by token, as the level keeps them, and back. */
+void to_pages(const test_level *level, sa_dtype dtype, size_t d, bool value, size_t heads, const void *plain,
+              void *pages);
+void from_pages(const test_level *level, sa_dtype dtype, size_t d, bool value, size_t heads,
+                const void *pages, void *plain);
+
 void gather_rows(void *to, const void *from, size_t rows, size_t columns, size_t ld, sa_dtype dtype);
 bool gaps_untouched(const void *from, size_t rows, size_t columns, size_t ld, sa_dtype dtype);
 

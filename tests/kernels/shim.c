@@ -437,7 +437,9 @@ static void shim_embed(sa_stream *stream, const sa_embed_args *given)
     call c = call_on(stream);
     sa_embed_args args = *given;
     take(&c, &args.ids, args.rows * sizeof(int32_t), IN);
-    take(&c, &args.table, args.vocabulary * args.d * sa_dtype_size(args.dtype), IN);
+    size_t plain = args.vocabulary * args.d * sa_dtype_size(args.dtype);
+    take(&c, &args.table, args.packed ? c.ops->gemm_packed_bytes(args.vocabulary, args.d, args.dtype) : plain,
+         IN);
     take(&c, &args.y, args.rows * args.d * sizeof(float), OUT);
     send(&c);
     c.ops->embed(stream, &args);
@@ -552,12 +554,18 @@ static size_t shim_gemm_packed_bytes(size_t n, size_t k, sa_dtype dtype)
     return sa_cuda_ops.gemm_packed_bytes(n, k, dtype);
 }
 
+static size_t shim_kv_place(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column)
+{
+    return sa_cuda_ops.kv_place(dtype, head_dim, value, key, column);
+}
+
 static size_t shim_rel_packed_bytes(size_t size, size_t head_dim, sa_dtype dtype)
 {
     return sa_cuda_ops.rel_packed_bytes(size, head_dim, dtype);
 }
 #else
 #define shim_gemm_packed_bytes NULL
+#define shim_kv_place NULL
 #define shim_rel_packed_bytes NULL
 #endif
 
@@ -589,6 +597,7 @@ const sa_ops shim_ops = {
     .embed = shim_embed,
     .rmsnorm = shim_rmsnorm,
     .gate = shim_gate,
+    .kv_place = shim_kv_place,
     .rope_append = shim_rope_append,
     .attention_paged_workspace = shim_attention_paged_workspace,
     .attention_paged = shim_attention_paged,

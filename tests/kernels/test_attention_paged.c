@@ -33,11 +33,6 @@ typedef struct {
     sa_attention_paged_args args;
 } paged_data;
 
-static size_t pages_of(size_t tokens)
-{
-    return (tokens + SA_KV_PAGE - 1) / SA_KV_PAGE;
-}
-
 /* Places of the items' rows and lists; every page that is not shared is a new one, numbered in no order. */
 static void place_items(const paged_case *c, paged_data *data)
 {
@@ -48,13 +43,13 @@ static void place_items(const paged_case *c, paged_data *data)
         item->q_row = (uint32_t)data->rows;
         item->first_page = (uint32_t)data->listed;
         data->rows += item->q_count;
-        data->listed += pages_of(item->k_count);
+        data->listed += sa_kv_pages_for(item->k_count);
         data->most_keys = item->k_count > data->most_keys ? item->k_count : data->most_keys;
     }
     data->pages = malloc((data->listed + 1) * sizeof *data->pages);
     for (size_t i = 0; i < c->count; i++) {
         const sa_attention_paged_item *item = &data->items[i];
-        for (size_t p = 0; p < pages_of(item->k_count); p++) {
+        for (size_t p = 0; p < sa_kv_pages_for(item->k_count); p++) {
             data->pages[item->first_page + p] =
                 p < item->shared ? data->pages[data->items[i - 1].first_page + p] : fresh++;
         }
@@ -140,10 +135,19 @@ static check_buffer run_items(const test_level *level, const paged_data *data,
     args.count = count;
     check_buffer out = check_buffer_new(data->rows * args.ldo * sa_dtype_size(args.dtype));
     check_buffer work = check_buffer_new(level->ops->attention_paged_workspace(level->stream, &args));
+    size_t heads = data->pool_pages * args.kv_heads;
+    size_t pool = heads * SA_KV_PAGE * args.head_dim * sa_dtype_size(args.dtype);
+    void *k = malloc(pool), *v = malloc(pool); /* of exactly that size: nothing behind it may be read */
+    to_pages(level, args.dtype, args.head_dim, false, heads, data->k.stored, k);
+    to_pages(level, args.dtype, args.head_dim, true, heads, data->v.stored, v);
+    args.k_pages = k;
+    args.v_pages = v;
     args.out = out.bytes;
     args.workspace = work.bytes;
     level->ops->attention_paged(level->stream, &args);
     check_buffer_free(&work);
+    free(k);
+    free(v);
     return out;
 }
 
@@ -372,7 +376,7 @@ static void check_pieces(const test_level *level, const paged_data *data)
     for (size_t i = 0; i < COUNT(pieces); i++) {
         size_t at = i * 36;
         all[i] = piece_of(at, 1);
-        all[i].shared = (uint32_t)(i == 0 ? 0 : pages_of(at - 35));
+        all[i].shared = (uint32_t)(i == 0 ? 0 : sa_kv_pages_for(at - 35));
     }
     check_buffer out = run_items(level, data, all, COUNT(pieces));
     for (size_t i = 0; i < COUNT(pieces); i++) {

@@ -34,6 +34,26 @@ static check_spec spec_of(const char *text, tolerance t, size_t rows, size_t col
 
 /* ---- embed ---- */
 
+/* From the table that gemm_pack makes of it, the same bits. */
+static void check_packed(const test_level *level, sa_embed_args args, const check_buffer *want)
+{
+    size_t bytes = level->ops->gemm_packed_bytes(args.vocabulary, args.d, args.dtype);
+    check_buffer table = check_buffer_new(bytes), out = check_buffer_new(want->size);
+    level->ops->gemm_pack(level->stream, &(sa_gemm_pack_args){.n = args.vocabulary,
+                                                              .k = args.d,
+                                                              .source = args.table,
+                                                              .source_dtype = args.dtype,
+                                                              .packed = table.bytes,
+                                                              .dtype = args.dtype});
+    args.table = table.bytes;
+    args.packed = true;
+    args.y = (float *)(void *)out.bytes;
+    level->ops->embed(level->stream, &args);
+    assert_memory_equal(out.bytes, want->bytes, want->size);
+    check_buffer_free(&table);
+    check_buffer_free(&out);
+}
+
 static void check_embed(const test_levels *levels, size_t rows, size_t d, size_t vocabulary, sa_dtype dtype,
                         bool planted)
 {
@@ -53,6 +73,7 @@ static void check_embed(const test_levels *levels, size_t rows, size_t d, size_t
         check_spec spec =
             spec_of(label(&levels->level[l], "embed %s", sa_dtype_name(dtype)), tolerance_im2col(), rows, d);
         assert_true(check_close(out.bytes, SA_F32, want, &spec));
+        check_packed(&levels->level[l], args, &out);
         if (planted && l == 0) { /* the row after the one that was asked for */
             ids[0]--;
             ref_embed(&args, table.value, want);
@@ -290,6 +311,16 @@ typedef struct {
     check_buffer qkv, k, v;
 } rope_out;
 
+/* A pool that the level has written, token by token in place. */
+static void read_pool(const test_level *level, const sa_rope_append_args *args, bool value,
+                      check_buffer *pool)
+{
+    void *pages = malloc(pool->size + 1);
+    memcpy(pages, pool->bytes, pool->size);
+    from_pages(level, args->dtype, args->head_dim, value, PAGES * args->kv_heads, pages, pool->bytes);
+    free(pages);
+}
+
 static rope_out run_rope(const test_level *level, const rope_data *data)
 {
     size_t size = sa_dtype_size(data->args.dtype);
@@ -301,6 +332,8 @@ static rope_out run_rope(const test_level *level, const rope_data *data)
     args.k_pages = out.k.bytes;
     args.v_pages = out.v.bytes;
     level->ops->rope_append(level->stream, &args);
+    read_pool(level, &args, false, &out.k);
+    read_pool(level, &args, true, &out.v);
     return out;
 }
 

@@ -237,11 +237,6 @@ static void test_few_rows(void **state)
 
 enum { HEADS = 32, HEAD_DIM = 128, MOST_ITEMS = 8 };
 
-static size_t pages_of(size_t tokens)
-{
-    return (tokens + SA_KV_PAGE - 1) / SA_KV_PAGE;
-}
-
 /* Sequences of one new token each; the first `shared` pages of all of them are the same. Returns what was
  * moved, as a multiple of the keys and values that there are. */
 static double attend(const test_level *level, size_t kv_heads, size_t count, const uint32_t *tokens,
@@ -256,7 +251,7 @@ static double attend(const test_level *level, size_t kv_heads, size_t count, con
                                              .k_count = tokens[i],
                                              .first_page = (uint32_t)listed,
                                              .shared = (uint32_t)(i > 0 && declared ? shared : 0)};
-        for (size_t p = 0; p < pages_of(tokens[i]); p++) {
+        for (size_t p = 0; p < sa_kv_pages_for(tokens[i]); p++) {
             assert_true(listed < COUNT(pages));
             pages[listed++] = (int32_t)(i > 0 && p < shared ? p : fresh++);
         }

@@ -1,8 +1,10 @@
 /*
- * A decoder on token ids, for weights_tools/golden/check_smollm2.py, which puts it beside transformers.
+ * A decoder on token ids, for weights_tools/golden/check_smollm2.py and bench/peers/peers_llm.py, which put
+ * it beside transformers and others.
  *
  *   llama_peer MODEL_DIR greedy N [f32|bf16] < ids     the N ids that greedy decoding takes after these
  *   llama_peer MODEL_DIR loss 0 [f32|bf16] < ids       the mean of -log p over all ids but the first
+ *   llama_peer MODEL_DIR logits 0 [f32|bf16] < ids     the logits behind the last id, one a line
  */
 #include <math.h>
 #include <stdio.h>
@@ -67,11 +69,23 @@ static void loss(llama_rig *r, const int32_t *ids, size_t count)
     printf("%.9f\n", sum / (double)(count - 1));
 }
 
+static void print_logits(llama_rig *r, const int32_t *ids, size_t count)
+{
+    float *logits = malloc(r->vocabulary * sizeof *logits);
+    sa_error err = {0};
+    llama_rig_append(r, llama_rig_begin(r), ids, count, PIECE, NULL);
+    SA_ASSERT(logits != NULL && sa_llama_read_logits(r->llama, 0, 1, logits, &err) == SA_OK);
+    for (size_t i = 0; i < r->vocabulary; i++) {
+        printf("%.9g\n", (double)logits[i]);
+    }
+    free(logits);
+}
+
 int main(int argc, char **argv)
 {
     static int32_t ids[MOST_IDS];
     if (argc < 4) {
-        fprintf(stderr, "usage: llama_peer MODEL_DIR greedy|loss N [f32|bf16] < ids\n");
+        fprintf(stderr, "usage: llama_peer MODEL_DIR greedy|loss|logits N [f32|bf16] < ids\n");
         return 2;
     }
     size_t count = read_ids(ids), wanted = strtoul(argv[3], NULL, 10);
@@ -87,6 +101,8 @@ int main(int argc, char **argv)
     llama_rig r = llama_rig_open(argv[1], &options, NULL, 0);
     if (strcmp(argv[2], "greedy") == 0) {
         greedy(&r, ids, count, wanted);
+    } else if (strcmp(argv[2], "logits") == 0) {
+        print_logits(&r, ids, count);
     } else {
         loss(&r, ids, count);
     }

@@ -789,6 +789,14 @@ static void test_item_named(void **state)
     assert_int_equal(sa_llama_sample(r.llama, choices, tokens, logprobs, &err), SA_BAD_INPUT);
     assert_non_null(strstr(err.reason, "item 1: its embeddings are not finite"));
     assert_true(tokens[1] == alone && tokens[2] == -1);
+    /* a prompt in pieces: it is the first that has the blame, though the last one's own numbers end in a
+     * layer */
+    llama_rig_part first = {.sequence = llama_rig_begin(&r), .tokens = bad, .count = 2, .embeddings = rows};
+    llama_rig_part last = {.sequence = first.sequence, .tokens = good, .count = 3, .logits = 1};
+    must(llama_rig_forward(&r, &first, 1, &err), &err);
+    must(llama_rig_forward(&r, &last, 1, &err), &err);
+    assert_int_equal(sa_llama_sample(r.llama, choices, tokens, logprobs, &err), SA_BAD_INPUT);
+    assert_non_null(strstr(err.reason, "item 0: its embeddings are not finite"));
     sa_stream_close(stream);
     sa_device_free(r.device, rows);
     llama_rig_close(&r);

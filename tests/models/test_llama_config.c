@@ -123,6 +123,9 @@ static void test_refused_by_name(void **state)
         {"{\"model_type\":\"mistral\"}", "sliding_window"},
         {"{\"model_type\":\"mistral\",\"sliding_window\":4096}", "sliding_window"},
         {QWEN("\"use_sliding_window\":true,\"sliding_window\":1024"), "sliding_window"},
+        {QWEN("\"use_sliding_window\":true,\"sliding_window\":1024,\"num_hidden_layers\":28,"
+              "\"max_window_layers\":27"),
+         "sliding_window"},
         {QWEN("\"layer_types\":[\"full_attention\",\"sliding_attention\"]"), "layer_types"},
         {LLAMA("\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2.0}"), "rope_type \"dynamic\""},
         {LLAMA("\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4.0}"), "rope_type \"yarn\""},
@@ -179,6 +182,12 @@ static void test_taken(void **state)
         QWEN("\"use_sliding_window\":false,\"sliding_window\":4096,\"max_window_layers\":28"),
         QWEN("\"use_sliding_window\":true,\"sliding_window\":32768"),
         QWEN("\"layer_types\":[\"full_attention\"],\"sliding_window\":null"),
+        /* switched on, and no layer that has it: by the number of the first, by its default of 28, by the
+           list */
+        QWEN("\"use_sliding_window\":true,\"sliding_window\":1024,\"max_window_layers\":32"),
+        QWEN("\"use_sliding_window\":true,\"sliding_window\":1024,\"num_hidden_layers\":28"),
+        QWEN("\"use_sliding_window\":true,\"sliding_window\":1024,\"max_window_layers\":0,"
+             "\"layer_types\":[\"full_attention\",\"full_attention\"]"),
         "{\"model_type\":\"mistral\",\"sliding_window\":4096,\"max_position_embeddings\":4096}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

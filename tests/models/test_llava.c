@@ -432,7 +432,7 @@ static void rename_weights(const char *from, const scratch *to, const renaming *
         out[i] = (sa_tensor_out){names[i], tensor, tensor->dtype};
     }
     join(path, to->path, "model.safetensors");
-    must(sa_safetensors_write(path, weights, out, tensors, &err), &err);
+    must(sa_safetensors_write(path, weights, out, tensors, NULL, &err), &err);
     sa_weights_close(weights);
     free(names);
     free(out);

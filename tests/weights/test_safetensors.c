@@ -292,7 +292,7 @@ static void test_write_and_read_back(void **state)
             (sa_tensor_out){sa_weights_at(in, i)->name, sa_weights_at(in, i), sa_weights_at(in, i)->dtype};
     }
     snprintf(path, sizeof path, "%s", scratch_path(&s, "out.safetensors"));
-    assert_int_equal(sa_safetensors_write(path, in, outs, count, &err), SA_OK);
+    assert_int_equal(sa_safetensors_write(path, in, outs, count, NULL, &err), SA_OK);
     assert_int_equal(sa_weights_open(&out, path, &err), SA_OK);
     assert_int_equal(sa_weights_count(out), count);
     for (size_t i = 0; i < count; i++) {
@@ -321,14 +321,47 @@ static void test_write_refuses_overflow(void **state)
     sa_error err = {0};
     assert_int_equal(sa_weights_open(&in, scratch_path(&s, "in.safetensors"), &err), SA_OK);
     sa_tensor_out out = {"a", sa_weights_at(in, 0), SA_F16};
-    assert_int_equal(sa_safetensors_write(scratch_path(&s, "out.safetensors"), in, &out, 1, &err),
+    assert_int_equal(sa_safetensors_write(scratch_path(&s, "out.safetensors"), in, &out, 1, NULL, &err),
                      SA_BAD_INPUT);
     assert_non_null(strstr(err.reason, "too large for f16"));
     assert_false(sa_file_exists(scratch_path(&s, "out.safetensors")));
     out.dtype = SA_BF16;
-    assert_int_equal(sa_safetensors_write(scratch_path(&s, "out.safetensors"), in, &out, 1, &err), SA_OK);
+    assert_int_equal(sa_safetensors_write(scratch_path(&s, "out.safetensors"), in, &out, 1, NULL, &err),
+                     SA_OK);
     sa_weights_close(in);
     drop(&b);
+    scratch_remove(&s);
+}
+
+static sa_status stop_at_three(void *context, sa_error *err)
+{
+    size_t *told = context;
+    return ++*told < 3 ? SA_OK : sa_fail(err, SA_INTERRUPTED, NULL, NULL, "three are enough");
+}
+
+/* A watcher hears of every tensor, and can end the writing: no file is there then. */
+static void test_write_is_watched(void **state)
+{
+    (void)state;
+    scratch s = scratch_new();
+    sa_weights *in = NULL;
+    sa_error err = {0};
+    size_t told = 0;
+    assert_int_equal(sa_weights_open(&in, "tests/golden/weights/kinds.pth", &err), SA_OK);
+    sa_tensor_out outs[4];
+    for (size_t i = 0; i < 4; i++) {
+        const sa_tensor *tensor = sa_weights_at(in, i);
+        outs[i] = (sa_tensor_out){tensor->name, tensor, tensor->dtype};
+    }
+    const sa_write_watcher watcher = {stop_at_three, &told};
+    const char *path = scratch_path(&s, "out.safetensors");
+    assert_int_equal(sa_safetensors_write(path, in, outs, 2, &watcher, &err), SA_OK);
+    assert_int_equal(told, 2);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(sa_safetensors_write(path, in, outs, 4, &watcher, &err), SA_INTERRUPTED);
+    assert_int_equal(told, 3);
+    assert_false(sa_file_exists(path));
+    sa_weights_close(in);
     scratch_remove(&s);
 }
 
@@ -348,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_shrinks_while_mapped),
         cmocka_unit_test(test_write_and_read_back),
         cmocka_unit_test(test_write_refuses_overflow),
+        cmocka_unit_test(test_write_is_watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,46 @@
 """Policy and segmenter together: click by click, many scenes in step, and the figures of their results."""
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from pycocotools import mask as coco
 from scipy.stats import spearmanr
 
 import measure_policy
 import policy_data
 import scenes
-from rollouts import Segmenter, to_rle
+import train_sam
 
 STEPS = 7
 SIZE = 50  # scenes in step
+
+
+def to_rle(mask):
+    rle = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": rle["size"], "counts": rle["counts"].decode()}
+
+
+class Segmenter:
+    """One picture, several targets, each with clicks of its own."""
+
+    def __init__(self, model, image):
+        self.model = model
+        pixels = train_sam.to_pixels(image[None]).to(model.dtype)
+        self.embedding = model.get_image_embeddings(pixels)
+
+    @torch.no_grad()
+    def masks_and_scores(self, made):
+        """made: for each target as many (row, column, positive), pixels. Returns the mask that scores best,
+        [n, side, side] bool, and its score [n]."""
+        points = torch.tensor([[[float(c[1]), float(c[0])] for c in each] for each in made])
+        labels = torch.tensor([[int(c[2]) for c in each] for each in made])
+        low, predicted = train_sam.decode(
+            self.model, self.embedding.expand(len(made), -1, -1, -1), points, labels, None
+        )
+        chosen = train_sam.best(low, predicted.argmax(1))[:, None]
+        side = (scenes.SIZE, scenes.SIZE)
+        full = F.interpolate(chosen.float(), side, mode="bilinear", align_corners=False)
+        return (full > 0)[:, 0].numpy(), predicted.max(1).values.numpy()
 
 
 class Trajectory:

@@ -34,21 +34,37 @@ class Scene:
     image: np.ndarray  # [256, 256, 3] uint8
     objects: list  # dicts of the manifest, with "mask" [256, 256] bool
     phrases: list  # (text, target [256, 256] bool)
-    states: list  # for each phrase a list of masks that the segmenter made, RLE
+    states: list  # for each phrase a list of (mask, RLE, and the click to make there; None: F_sim's)
+
+
+def read_lines(path):
+    if not os.path.exists(path):
+        return
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def read_states(directory, ids):
+    """{row of the manifest: states}."""
+    states = {}
+    for row in read_lines(os.path.join(directory, "states.jsonl")):
+        states.setdefault(row["row"], []).extend((mask, None) for mask in row["states"])
+    places = {name: row for row, name in enumerate(ids)}
+    for row in read_lines(os.path.join(directory, "lessons.jsonl")):
+        action = row["action"]
+        click = (action["row"], action["col"], action["positive"])
+        states.setdefault(places[row["id"]], []).append((row["mask"], click))
+    return states
 
 
 def read_scenes(directory):
-    """A directory that `synth --masks` wrote, with states.jsonl beside the manifest if rollouts were made."""
+    """A directory that `synth --masks` wrote, with rollouts beside the manifest if there are any
+    (rollouts.py): states.jsonl or lessons.jsonl."""
     groups = {}
     for number, row in enumerate(scenes.read_manifest(directory)):
         groups.setdefault(row["image"], []).append((number, row))
-    states = {}
-    path = os.path.join(directory, "states.jsonl")
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                row = json.loads(line)
-                states.setdefault(row["row"], []).extend(row["states"])
+    states = read_states(directory, [row["id"] for rows in groups.values() for _, row in rows])
     for rows in groups.values():
         objects = [
             dict(o, mask=scenes.read_mask(o["mask"]))
@@ -131,9 +147,17 @@ def per_cell(mask):
     return mask.view(np.uint8).reshape(grid, CELL, grid, CELL).sum((1, 3), dtype=np.int32).ravel() * share
 
 
-def teach(mask, target, step):
-    """IoU and F_sim's click as they are written; looked for on every step-th pixel."""
+def teach(mask, target, step, click=None):
+    """IoU and click as they are written. The click is F_sim's, looked for on every step-th pixel, if none is
+    given."""
     at = slice(step // 2, None, step)
+    if click is not None:
+        return (
+            policy_model.to_hundredths(scenes.iou(mask, target)),
+            policy_model.to_thousandths(click[0], target.shape[0]),
+            policy_model.to_thousandths(click[1], target.shape[1]),
+            click[2],
+        )
     click = clicks.next_click(mask[at, at], target[at, at])
     if click is None:
         click = clicks.next_click(np.zeros_like(target[at, at]), target[at, at]) or (0, 0, False)
@@ -178,12 +202,12 @@ def make_sample(words, scene, rng, shares):
     """One picture, painted: shares are the chances of an empty mask and of a segmenter's."""
     which = int(rng.integers(len(scene.phrases)))
     target = scene.phrases[which][1]
-    kind = rng.random()
-    if kind < shares[0]:
+    kind, click, states = rng.random(), None, scene.states[which]
+    if kind < shares[0] and not (states and states[0][1]):
         mask = np.zeros_like(target)
-    elif kind < shares[0] + shares[1] and scene.states[which]:
-        states = scene.states[which]
-        mask = scenes.read_mask(states[int(rng.integers(len(states)))])
+    elif kind < shares[0] + shares[1] and states:
+        rle, click = states[int(rng.integers(len(states)))]
+        mask = scenes.read_mask(rle)
     else:
         mask = damaged(scene, target, rng)
     others = [i for i in range(len(scene.phrases)) if i != which]
@@ -192,7 +216,8 @@ def make_sample(words, scene, rng, shares):
     queries = []
     for i in asked:
         text, wanted = scene.phrases[i]
-        queries.append(Query(words.phrase(text), *teach(mask, wanted, 2), per_cell(wanted)))
+        own = click if i == which else None
+        queries.append(Query(words.phrase(text), *teach(mask, wanted, 2, own), per_cell(wanted)))
     return paint(scene.image, mask), cells(scene, mask), queries
 
 

@@ -1,21 +1,26 @@
 /*
  * attention_paged on the CPU. Contract in kernels.h.
  *
- *   items -> chunks of rows -> [ pages -> packed block -> scores -> softmax -> p*v -> merge ] x blocks -> out
+ *   items -> chunks of rows -> [ pages -> scores -> softmax -> p*v -> merge ] x blocks -> out
  *
  * A row is one query of one head; a chunk is a run of rows of one item, or of small items that share pages. A
- * task is a chunk and a head of keys: for each block of KEY_BLOCK keys, counted from key 0, it packs the
- * block's keys and values once for all its rows. A block's softmax is a thing of its own, and the blocks'
- * results are merged in their order. So a row's bits depend on its own keys alone, and blocks may as well be
- * computed apart: that is done where chunks and heads are too few for the threads.
+ * task is a chunk and a head of keys, and takes a block of KEY_BLOCK keys, counted from key 0, at a time.
+ * Pages stand as the products read them (pages.h), and are read where they are. A block's softmax is a thing
+ * of its own, and the blocks' results are merged in their order. So a row's bits depend on its own keys
+ * alone, and blocks may as well be computed apart: that is done where chunks and heads are too few for the
+ * threads.
  */
 #include <stdbool.h>
 
 #include "kernels/cpu/ops/attend.h"
+#include "kernels/cpu/ops/pages.h"
 
 enum {
-    CHUNK_ROWS = 240,               /* rows that share the work of packing: 5 query blocks */
+    CHUNK_ROWS = 240,               /* rows that share the reading of pages: 5 query blocks */
     PAGES = KEY_BLOCK / SA_KV_PAGE, /* of a block */
+    AHEAD = 4,                      /* pages between what is read and what is fetched */
+    PAGE_VECTORS = SA_KV_PAGE / VL, /* of a word of all keys */
+    VALUES_BYTES = SA_KV_PAGE * MOST_HEAD_DIM * 4 + 256, /* a page of a head, and a vector */
 };
 
 typedef struct {
@@ -41,11 +46,12 @@ typedef struct {
 
 /* What one thread works in. */
 typedef struct {
-    uint32_t *k, *v;  /* the packed block */
-    float *scores;    /* [QUERY_BLOCK, SCORE_LD] */
-    float *part;      /* [QUERY_BLOCK, MOST_HEAD_DIM]: p*v of one block */
-    paged_sums sums;  /* [CHUNK_ROWS] */
-    unsigned char *q; /* [CHUNK_ROWS, head_dim] */
+    unsigned char *values; /* a copy of a page's values, and room behind it for a vector */
+    uint32_t *k, *v;       /* the block's panels, for many rows */
+    float *scores;         /* [QUERY_BLOCK, SCORE_LD] */
+    float *part;           /* [QUERY_BLOCK, MOST_HEAD_DIM]: p*v of one block */
+    paged_sums sums;       /* [CHUNK_ROWS] */
+    unsigned char *q;      /* [CHUNK_ROWS, head_dim] */
 } paged_scratch;
 
 /* The rows of a chunk. */
@@ -91,7 +97,8 @@ static size_t sums_size(size_t rows)
 static size_t thread_size(const paged_plan *plan)
 {
     size_t floats = QUERY_BLOCK * (SCORE_LD + MOST_HEAD_DIM) + CHUNK_ROWS * MOST_HEAD_DIM;
-    return plan->k_bytes + plan->v_bytes + round_up_to(floats * sizeof(float), 256) + plan->sums_bytes;
+    return VALUES_BYTES + plan->k_bytes + plan->v_bytes + round_up_to(floats * sizeof(float), 256) +
+           plan->sums_bytes;
 }
 
 static paged_plan plan_paged(const sa_stream *stream, const sa_attention_paged_args *args)
@@ -154,8 +161,9 @@ static paged_sums sums_on(const paged_plan *plan, unsigned char *memory)
 
 static paged_scratch scratch_on(const paged_plan *plan, unsigned char *memory)
 {
-    paged_scratch s = {.k = (uint32_t *)(void *)memory, .v = (uint32_t *)(void *)(memory + plan->k_bytes)};
-    s.scores = (float *)(void *)(memory + plan->k_bytes + plan->v_bytes);
+    unsigned char *k = memory + VALUES_BYTES, *v = k + plan->k_bytes;
+    paged_scratch s = {.values = memory, .k = (uint32_t *)(void *)k, .v = (uint32_t *)(void *)v};
+    s.scores = (float *)(void *)(v + plan->v_bytes);
     s.part = s.scores + QUERY_BLOCK * SCORE_LD;
     s.q = (unsigned char *)(s.part + QUERY_BLOCK * MOST_HEAD_DIM);
     s.sums = sums_on(plan, memory + plan->thread_bytes - plan->sums_bytes);
@@ -179,146 +187,90 @@ static void list_rows(const paged_plan *plan, const paged_chunk *chunk, paged_ro
     }
 }
 
-/* ---- packing pages ---- */
+/* ---- products with pages ---- */
 
-#if VL == 16
-#define INTERLEAVE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define INTERLEAVE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-enum { INTERLEAVES = 4 };
-#elif VL == 8
-#define INTERLEAVE_LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define INTERLEAVE_HIGH 4, 12, 5, 13, 6, 14, 7, 15
-enum { INTERLEAVES = 3 };
-#else
-#define INTERLEAVE_LOW 0, 4, 1, 5
-#define INTERLEAVE_HIGH 2, 6, 3, 7
-enum { INTERLEAVES = 2 };
-#endif
+/* The pages of one block: where a head's keys and values stand, and behind them the next block's keys. */
+typedef struct {
+    size_t count;
+    const unsigned char *at[2 * PAGES + AHEAD]; /* keys [count], values [count], what comes then [AHEAD] */
+} paged_block;
 
-/*
- * VL x VL words turned: to[i * PANEL + j] = word i of row j; `ahead` is fetched likewise. Each round takes
- * the top bit of the lane's number to the bottom of the row's, and the other way round; after log2(VL) rounds
- * they have changed places.
- */
-SA_INLINE void turn_words(uint32_t *to, const unsigned char *from, const unsigned char *ahead,
-                          size_t row_bytes)
+/* Vectors side by side, that of step s at at[j] + s * stride; `ahead`: what is fetched in their time. */
+typedef struct {
+    const unsigned char *at[TILE_VECTORS], *ahead;
+    size_t stride;
+} paged_columns;
+
+/* tile_body() for vectors that do not stand side by side. The sums are the same, and so are their bits. */
+SA_INLINE void page_tile(int rows, int vectors, sa_dtype dtype, size_t steps, const unsigned char *a,
+                         size_t a_stride, const paged_columns *b, float *c, size_t ldc)
 {
-    vu row[VL], next[VL];
-#pragma GCC unroll 16
-    for (size_t i = 0; i < VL; i++) {
-        memcpy(&row[i], from + i * row_bytes, sizeof row[i]);
-        __builtin_prefetch(ahead + i * row_bytes);
-    }
+    vf sum[TILE_ROWS][TILE_VECTORS];
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 4
-    for (int round = 0; round < INTERLEAVES; round++) {
-#pragma GCC unroll 8
-        for (size_t i = 0; i < VL / 2; i++) {
-            next[2 * i] = __builtin_shufflevector(row[i], row[i + VL / 2], INTERLEAVE_LOW);
-            next[2 * i + 1] = __builtin_shufflevector(row[i], row[i + VL / 2], INTERLEAVE_HIGH);
-        }
-#pragma GCC unroll 16
-        for (size_t i = 0; i < VL; i++) {
-            row[i] = next[i];
+        for (int j = 0; j < vectors; j++) {
+            sum[i][j] = vf_load(c + (size_t)i * ldc + (size_t)j * VL);
         }
     }
-#pragma GCC unroll 16
-    for (size_t i = 0; i < VL; i++) {
-        memcpy(to + i * PANEL, &row[i], sizeof row[i]);
-    }
-}
-
-/* Keys [first, first + SA_KV_PAGE) of a block, from a page's head [SA_KV_PAGE, head_dim]. */
-SA_INLINE void pack_key_page(uint32_t *k, size_t first, const unsigned char *page, const unsigned char *ahead,
-                             size_t words)
-{
-    for (size_t j = 0; j < SA_KV_PAGE; j += VL) {
-        uint32_t *to = k + (first + j) / PANEL * words * PANEL + (first + j) % PANEL;
-        size_t step = 0, from = j * words * 4;
-        for (; step + VL <= words; step += VL) {
-            turn_words(to + step * PANEL, page + from + step * 4, ahead + from + step * 4, words * 4);
+    for (size_t step = 0; step < steps; step++) {
+        vf column[TILE_VECTORS];
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) {
+            column[j] = vf_load((const float *)(const void *)(b->at[j] + step * b->stride));
+            __builtin_prefetch(b->ahead + (step * (size_t)vectors + (size_t)j) * VL * 4);
         }
-        for (; step < words; step++) {
-            for (size_t i = 0; i < VL; i++) {
-                memcpy(&to[step * PANEL + i], page + from + (i * words + step) * 4, 4);
+#pragma GCC unroll 6
+        for (int i = 0; i < rows; i++) {
+            vf row = broadcast_word(a + (size_t)i * a_stride + step * 4);
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; j++) {
+                sum[i][j] =
+                    dtype == SA_F32 ? row * column[j] + sum[i][j] : dot_pair(sum[i][j], row, column[j]);
             }
         }
     }
-}
-
-/*
- * Columns of values in bf16 are taken two words of VL at a time, and each such group comes out as its even
- * columns and then its odd ones: that is what pairs of keys are cheap in. store_sums() puts them in order.
- */
-SA_INLINE bool in_group(sa_dtype dtype, size_t column, size_t head_dim)
-{
-    return dtype == SA_BF16 && column / (2 * VL) < head_dim / (2 * VL);
-}
-
-/* One step, a pair of keys, of a group: the words of both are taken apart and put together by columns. */
-SA_INLINE void pair_words(uint32_t *to, const unsigned char *low, const unsigned char *high)
-{
-    vu a, b;
-    memcpy(&a, low, sizeof a);
-    memcpy(&b, high, sizeof b);
-    vu even = (a & 0xffffu) | b << 16, odd = a >> 16 | (b & 0xffff0000u);
-    memcpy(to, &even, sizeof even);
-    memcpy(to + VL, &odd, sizeof odd);
-}
-
-/*
- * The `valid` values of a page, from key `first` of the block on, as steps of the panels over head_dim. What
- * else stands in the page becomes zero: it may be anything, and its p of 0 would not silence a NaN.
- */
-SA_INLINE void pack_value_page(sa_dtype dtype, uint32_t *v, size_t first, const unsigned char *page,
-                               const unsigned char *ahead, size_t valid, size_t head_dim)
-{
-    static const unsigned char zeros[MOST_HEAD_DIM * sizeof(float)];
-    size_t per_step = dtype == SA_F32 ? 1 : 2, steps = attend_v_steps(KEY_BLOCK, dtype);
-    size_t row_bytes = head_dim * sa_dtype_size(dtype);
-    for (size_t key = 0; key < SA_KV_PAGE; key += per_step) {
-        const unsigned char *low = key < valid ? page + key * row_bytes : zeros;
-        const unsigned char *high = key + 1 < valid ? page + (key + 1) * row_bytes : zeros;
-        uint32_t *to = v + (first + key) / per_step * PANEL;
-        for (size_t j = 0; j < per_step * row_bytes; j += CACHE_LINE) {
-            __builtin_prefetch(ahead + key * row_bytes + j);
-        }
-        for (size_t j = 0; j < head_dim;) {
-            uint32_t *at = to + j / PANEL * steps * PANEL + j % PANEL;
-            if (in_group(dtype, j, head_dim)) {
-                pair_words(at, low + j * 2, high + j * 2);
-                j += 2 * VL;
-                continue;
-            }
-            vf word = vf_load_as(low, dtype, j, head_dim - j);
-            if (dtype == SA_BF16) {
-                word = (vf)((vu)word >> 16 | (vu)vf_load_as(high, dtype, j, head_dim - j));
-            }
-            memcpy(at, &word, sizeof word);
-            j += VL;
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) {
+            vf_store(c + (size_t)i * ldc + (size_t)j * VL, sum[i][j]);
         }
     }
 }
 
-/* The block from key `first` on, of an item of which `most` keys are somebody's. */
-SA_INLINE void pack_block(sa_dtype dtype, const sa_attention_paged_args *args, paged_scratch *s,
-                          const sa_attention_paged_item *item, size_t head, size_t first, size_t most)
+SA_INLINE void page_rows(int vectors, sa_dtype dtype, size_t rows, size_t steps, const unsigned char *a,
+                         size_t a_stride, const paged_columns *b, float *c, size_t ldc)
 {
-    size_t d = args->head_dim, head_bytes = SA_KV_PAGE * d * sa_dtype_size(dtype);
-    const unsigned char *k = args->k_pages, *v = args->v_pages;
-    const int32_t *pages = args->pages + item->first_page;
-    size_t end = first + KEY_BLOCK < most ? first + KEY_BLOCK : most, last = (most - 1) / SA_KV_PAGE;
-    for (size_t j = first; j < end; j += SA_KV_PAGE) {
-        size_t page = j / SA_KV_PAGE, next = page < last ? page + 1 : page;
-        size_t at = ((size_t)pages[page] * args->kv_heads + head) * head_bytes;
-        size_t ahead = ((size_t)pages[next] * args->kv_heads + head) * head_bytes;
-        pack_key_page(s->k, j - first, k + at, k + ahead, tile_steps(d, dtype));
-        pack_value_page(dtype, s->v, j - first, v + at, v + ahead, most - j, d);
+    switch (rows) {
+    case 1: page_tile(1, vectors, dtype, steps, a, a_stride, b, c, ldc); return;
+    case 2: page_tile(2, vectors, dtype, steps, a, a_stride, b, c, ldc); return;
+    case 3: page_tile(3, vectors, dtype, steps, a, a_stride, b, c, ldc); return;
+    case 4: page_tile(4, vectors, dtype, steps, a, a_stride, b, c, ldc); return;
+    case 5: page_tile(5, vectors, dtype, steps, a, a_stride, b, c, ldc); return;
+    default: page_tile(6, vectors, dtype, steps, a, a_stride, b, c, ldc); return;
     }
 }
 
-/* ---- one block of keys ---- */
+/* By itself: inlined into its callers, gcc has no registers left for its sums. rows <= TILE_ROWS. */
+static __attribute__((noinline)) void rows_times_columns(sa_dtype dtype, size_t rows, int vectors,
+                                                         size_t steps, const void *a, size_t a_stride,
+                                                         const paged_columns *b, float *c, size_t ldc)
+{
+    if (dtype == SA_F32) {
+        if (vectors == TILE_VECTORS) {
+            page_rows(TILE_VECTORS, SA_F32, rows, steps, a, a_stride, b, c, ldc);
+        } else {
+            page_rows(1, SA_F32, rows, steps, a, a_stride, b, c, ldc);
+        }
+    } else if (vectors == TILE_VECTORS) {
+        page_rows(TILE_VECTORS, SA_BF16, rows, steps, a, a_stride, b, c, ldc);
+    } else {
+        page_rows(1, SA_BF16, rows, steps, a, a_stride, b, c, ldc);
+    }
+}
 
-/* tile_rows by itself: inlined into its callers, gcc has no registers left for its sums. */
+/* tile_rows() by itself, for the same reason. */
 static __attribute__((noinline)) void rows_times_panel(sa_dtype dtype, size_t rows, int vectors, size_t steps,
                                                        const void *a, size_t a_stride, const uint32_t *b,
                                                        float *c, size_t ldc)
@@ -329,6 +281,139 @@ static __attribute__((noinline)) void rows_times_panel(sa_dtype dtype, size_t ro
         tile_rows(SA_BF16, rows, vectors, steps, a, a_stride, b, c, ldc);
     }
 }
+
+/* The block from key `first` on, of an item of which `most` keys are somebody's. */
+static void find_pages(const sa_attention_paged_args *args, const sa_attention_paged_item *item, size_t head,
+                       size_t first, size_t most, paged_block *block)
+{
+    size_t head_bytes = SA_KV_PAGE * args->head_dim * sa_dtype_size(args->dtype);
+    size_t begin = first / SA_KV_PAGE, end = (most + SA_KV_PAGE - 1) / SA_KV_PAGE;
+    const int32_t *pages = args->pages + item->first_page;
+    block->count = end - begin < PAGES ? end - begin : PAGES;
+    for (size_t i = 0; i < block->count; i++) {
+        size_t at = ((size_t)pages[begin + i] * args->kv_heads + head) * head_bytes;
+        block->at[i] = (const unsigned char *)args->k_pages + at;
+        block->at[block->count + i] = (const unsigned char *)args->v_pages + at;
+    }
+    for (size_t i = 0; i < AHEAD; i++) {
+        size_t next = begin + PAGES + i < end ? begin + PAGES + i : begin;
+        block->at[2 * block->count + i] =
+            (const unsigned char *)args->k_pages + ((size_t)pages[next] * args->kv_heads + head) * head_bytes;
+    }
+}
+
+/*
+ * scores [rows, count * SA_KV_PAGE] = q * keys of the block, a few rows. Several pages go side by side, but
+ * what is fetched meanwhile comes page by page, which is how memory is fastest: hence the runs of steps.
+ */
+static void multiply_keys(sa_dtype dtype, const paged_block *block, size_t d, const unsigned char *q,
+                          size_t rows, float *scores)
+{
+    size_t row_bytes = d * sa_dtype_size(dtype), steps = tile_steps(d, dtype), part;
+    for (size_t j = 0; j < block->count * PAGE_VECTORS; j += part) {
+        paged_columns b = {.stride = PAGE_STEP};
+        part = block->count * PAGE_VECTORS - j >= TILE_VECTORS ? TILE_VECTORS : 1;
+        for (size_t i = 0; i < part; i++) {
+            b.at[i] = block->at[(j + i) / PAGE_VECTORS] + (j + i) % PAGE_VECTORS * VL * 4;
+        }
+        size_t pages = (part + PAGE_VECTORS - 1) / PAGE_VECTORS, run = (steps + pages - 1) / pages;
+        for (size_t p = 0, step = 0; step < steps; p++, step += run) {
+            b.ahead = block->at[j / PAGE_VECTORS + p + AHEAD];
+            rows_times_columns(dtype, rows, (int)part, steps - step < run ? steps - step : run, q + step * 4,
+                               row_bytes, &b, scores + j * VL, SCORE_LD);
+            for (size_t i = 0; i < part; i++) {
+                b.at[i] += run * PAGE_STEP;
+            }
+        }
+    }
+}
+
+/*
+ * The first `valid` values of a page, zeros behind them: the page may hold anything there, and a p of 0 would
+ * not silence a NaN. Behind the last one stands room for the vector that begins in it.
+ */
+static const unsigned char *copy_values(sa_dtype dtype, const unsigned char *page, size_t valid, size_t d,
+                                        unsigned char *to)
+{
+    size_t words = dtype == SA_F32 ? valid * d : valid / 2 * d;
+    memcpy(to, page, words * 4);
+    memset(to + words * 4, 0, VALUES_BYTES - words * 4);
+    for (size_t j = 0; dtype == SA_BF16 && valid % 2 != 0 && j < d; j++) { /* the half of a pair */
+        memcpy(to + (words + j) * 4, page + (words + j) * 4, 2);
+    }
+    return to;
+}
+
+/* The values of a block's page, of which `keys` of the block are somebody's; *valid: those of this page. */
+static const unsigned char *values_of(sa_dtype dtype, const paged_block *block, size_t page, size_t d,
+                                      size_t keys, unsigned char *copy, size_t *valid)
+{
+    const unsigned char *values = block->at[block->count + page];
+    *valid = keys - page * SA_KV_PAGE < SA_KV_PAGE ? keys - page * SA_KV_PAGE : SA_KV_PAGE;
+    bool as_it_is = *valid == SA_KV_PAGE && d % VL == 0;
+    return as_it_is ? values : copy_values(dtype, values, *valid, d, copy);
+}
+
+/* out [rows, d] += p * values of the block, of which `keys` are somebody's; a few rows. */
+static void multiply_values(sa_dtype dtype, const paged_block *block, size_t d, size_t keys, const float *p,
+                            size_t rows, unsigned char *copy, float *out)
+{
+    size_t size = sa_dtype_size(dtype), vectors = (d + VL - 1) / VL, valid, part;
+    for (size_t page = 0; page < block->count; page++) {
+        const unsigned char *values = values_of(dtype, block, page, d, keys, copy, &valid);
+        const unsigned char *weights = (const unsigned char *)p + page * SA_KV_PAGE * size;
+        paged_columns b = {.stride = d * 4, .ahead = block->at[block->count + page + AHEAD]};
+        for (size_t j = 0; j < vectors; j += part) {
+            part = vectors - j >= TILE_VECTORS ? TILE_VECTORS : 1;
+            for (size_t i = 0; i < part; i++) {
+                b.at[i] = values + (j + i) * VL * 4;
+            }
+            rows_times_columns(dtype, rows, (int)part, tile_steps(valid, dtype), weights,
+                               SCORE_LD * sizeof(float), &b, out + j * VL, MOST_HEAD_DIM);
+            b.ahead += part * VL * 4 * tile_steps(SA_KV_PAGE, dtype);
+        }
+    }
+}
+
+/* For many rows it pays to bring a block's keys and values into panels first, once for all of them. */
+SA_INLINE void pack_block(sa_dtype dtype, const paged_block *block, size_t d, size_t keys,
+                          const paged_scratch *s)
+{
+    size_t k_steps = tile_steps(d, dtype), v_steps = attend_v_steps(KEY_BLOCK, dtype), valid;
+    for (size_t j = 0; j < block->count * PAGE_VECTORS; j++) {
+        const unsigned char *from = block->at[j / PAGE_VECTORS] + j % PAGE_VECTORS * VL * 4;
+        const unsigned char *ahead = block->at[j / PAGE_VECTORS + 1];
+        uint32_t *to = s->k + j / TILE_VECTORS * k_steps * PANEL + j % TILE_VECTORS * VL;
+        for (size_t step = 0; step < k_steps; step++) {
+            memcpy(to + step * PANEL, from + step * PAGE_STEP, VL * 4);
+            __builtin_prefetch(ahead + step * PAGE_STEP);
+        }
+    }
+    for (size_t page = 0; page < block->count; page++) {
+        const unsigned char *values = values_of(dtype, block, page, d, keys, s->values, &valid);
+        const unsigned char *ahead = block->at[block->count + page + 1];
+        uint32_t *to = s->v + page * tile_steps(SA_KV_PAGE, dtype) * PANEL;
+        for (size_t step = 0; step < tile_steps(valid, dtype); step++, to += PANEL) {
+            for (size_t j = 0; j < d; j += VL) {
+                memcpy(to + j / PANEL * v_steps * PANEL + j % PANEL, values + (step * d + j) * 4, VL * 4);
+                __builtin_prefetch(ahead + (step * d + j) * 4);
+            }
+        }
+    }
+}
+
+/* c [rows, columns] += a * panels of `steps` steps, one panel every panel_steps. */
+static void multiply_panels(sa_dtype dtype, size_t columns, size_t steps, size_t panel_steps, const void *a,
+                            size_t a_stride, size_t rows, const uint32_t *panels, float *c, size_t ldc)
+{
+    for (size_t j = 0; j < columns; j += PANEL) {
+        int vectors = columns - j < PANEL ? (int)((columns - j + VL - 1) / VL) : TILE_VECTORS;
+        rows_times_panel(dtype, rows, vectors, steps, a, a_stride, panels + j / PANEL * panel_steps * PANEL,
+                         c + j, ldc);
+    }
+}
+
+/* ---- one block of keys ---- */
 
 /* Row `to` of `sums` += sums of later keys; nothing happens if there are none. */
 static void merge_row(const paged_sums *sums, size_t to, const float *out, float peak, float total, size_t d,
@@ -359,42 +444,41 @@ static void hide_tail(float *row, size_t seen, size_t columns)
     }
 }
 
-/* Rows [begin, begin + count) of a chunk, at most QUERY_BLOCK, over the packed block. */
+/* Rows [begin, begin + count) of a chunk, at most QUERY_BLOCK, over a block of which they see `most` keys. */
 SA_INLINE void attend_rows_to_block(sa_dtype dtype, const paged_plan *plan, const paged_scratch *s,
                                     const paged_sums *sums, const paged_rows *rows, size_t begin,
-                                    size_t count, size_t first)
+                                    size_t count, const paged_block *block, bool packed, size_t first,
+                                    size_t most)
 {
-    size_t d = plan->args->head_dim, keys = 0, k_steps = tile_steps(d, dtype);
-    float scale = LOG2_E / sqrtf((float)d);
-    size_t seen[QUERY_BLOCK];
-    for (size_t i = 0; i < count; i++) {
-        size_t limit = rows->limit[begin + i];
-        seen[i] = limit <= first ? 0 : limit - first < KEY_BLOCK ? limit - first : KEY_BLOCK;
-        keys = seen[i] > keys ? seen[i] : keys;
-    }
-    size_t columns = round_up_to(keys, VL), row_bytes = d * sa_dtype_size(dtype);
+    size_t d = plan->args->head_dim, keys = most - first < KEY_BLOCK ? most - first : KEY_BLOCK;
+    float scale = LOG2_E / sqrtf((float)d), peak[QUERY_BLOCK], total[QUERY_BLOCK];
+    size_t columns = block->count * SA_KV_PAGE;
     memset(s->scores, 0, count * SCORE_LD * sizeof(float));
     memset(s->part, 0, count * MOST_HEAD_DIM * sizeof(float));
-    for (size_t j = 0; j < columns; j += PANEL) {
-        int vectors = columns - j < PANEL ? (int)((columns - j) / VL) : TILE_VECTORS;
-        rows_times_panel(dtype, count, vectors, k_steps, s->q + begin * row_bytes, row_bytes,
-                         s->k + j / PANEL * k_steps * PANEL, s->scores + j, SCORE_LD);
+    const unsigned char *q = s->q + begin * d * sa_dtype_size(dtype);
+    if (packed) {
+        size_t steps = tile_steps(d, dtype);
+        multiply_panels(dtype, columns, steps, steps, q, d * sa_dtype_size(dtype), count, s->k, s->scores,
+                        SCORE_LD);
+    } else {
+        multiply_keys(dtype, block, d, q, count, s->scores);
     }
-    float peak[QUERY_BLOCK], total[QUERY_BLOCK];
     for (size_t i = 0; i < count; i++) {
+        size_t limit = rows->limit[begin + i];
+        size_t seen = limit <= first ? 0 : limit - first < KEY_BLOCK ? limit - first : KEY_BLOCK;
         peak[i] = HIDDEN, total[i] = 0.0f;
-        if (seen[i] == 0) { /* no key at all: the softmax would make every one the largest */
+        if (seen == 0) { /* no key at all: the softmax would make every one the largest */
             memset(s->scores + i * SCORE_LD, 0, columns * sizeof(float));
             continue;
         }
-        hide_tail(s->scores + i * SCORE_LD, seen[i], columns);
+        hide_tail(s->scores + i * SCORE_LD, seen, columns);
         attend_softmax_row(dtype, s->scores + i * SCORE_LD, columns, scale, &peak[i], &total[i]);
     }
-    size_t v_steps = attend_v_steps(KEY_BLOCK, dtype);
-    for (size_t j = 0; j < d; j += PANEL) {
-        int vectors = d - j < PANEL ? (int)((d - j + VL - 1) / VL) : TILE_VECTORS;
-        rows_times_panel(dtype, count, vectors, tile_steps(keys, dtype), s->scores, SCORE_LD * sizeof(float),
-                         s->v + j / PANEL * v_steps * PANEL, s->part + j, MOST_HEAD_DIM);
+    if (packed) {
+        multiply_panels(dtype, d, tile_steps(keys, dtype), attend_v_steps(KEY_BLOCK, dtype), s->scores,
+                        SCORE_LD * sizeof(float), count, s->v, s->part, MOST_HEAD_DIM);
+    } else {
+        multiply_values(dtype, block, d, keys, s->scores, count, s->values, s->part);
     }
     for (size_t i = 0; i < count; i++) {
         merge_row(sums, begin + i, s->part + i * MOST_HEAD_DIM, peak[i], total[i], d, scale);
@@ -420,10 +504,16 @@ SA_INLINE void attend_block_of_chunk(sa_dtype dtype, const paged_plan *plan, pag
         if (most <= first) {
             continue;
         }
-        pack_block(dtype, plan->args, s, &items[rows->item[begin]], head, first, most);
+        paged_block pages;
+        find_pages(plan->args, &items[rows->item[begin]], head, first, most, &pages);
+        bool packed = end - begin > TILE_ROWS;
+        if (packed) {
+            pack_block(dtype, &pages, plan->args->head_dim,
+                       most - first < KEY_BLOCK ? most - first : KEY_BLOCK, s);
+        }
         for (size_t r = begin; r < end; r += QUERY_BLOCK) {
             size_t count = end - r < QUERY_BLOCK ? end - r : QUERY_BLOCK;
-            attend_rows_to_block(dtype, plan, s, sums, rows, r, count, first);
+            attend_rows_to_block(dtype, plan, s, sums, rows, r, count, &pages, packed, first, most);
         }
     }
 }
@@ -446,18 +536,6 @@ static size_t place_of(const paged_plan *plan, const paged_rows *rows, size_t r,
     return row * ld + (head * plan->group + rows->query[r] % plan->group) * plan->args->head_dim;
 }
 
-/* Columns j and on of a row, one vector of them; in a group that is half of two, in order. */
-static vf ordered_sums(const float *out, size_t j, bool grouped)
-{
-    if (!grouped) {
-        return vf_load(out + j);
-    }
-    size_t group = j / (2 * VL) * 2 * VL;
-    vf even = vf_load(out + group), odd = vf_load(out + group + VL);
-    return j == group ? __builtin_shufflevector(even, odd, INTERLEAVE_LOW)
-                      : __builtin_shufflevector(even, odd, INTERLEAVE_HIGH);
-}
-
 static void store_sums(const paged_plan *plan, const paged_sums *sums, const paged_rows *rows, size_t head)
 {
     const sa_attention_paged_args *args = plan->args;
@@ -465,7 +543,7 @@ static void store_sums(const paged_plan *plan, const paged_sums *sums, const pag
         size_t to = place_of(plan, rows, r, head, args->ldo);
         float scale = 1.0f / sums->total[r];
         for (size_t j = 0; j < args->head_dim; j += VL) {
-            vf v = ordered_sums(sums->out + r * MOST_HEAD_DIM, j, in_group(args->dtype, j, args->head_dim));
+            vf v = vf_load(sums->out + r * MOST_HEAD_DIM + j);
             vf_store_as(args->out, args->dtype, to + j, v * scale, args->head_dim - j);
         }
     }

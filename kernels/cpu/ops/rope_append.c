@@ -2,9 +2,15 @@
  * rope_append on the CPU. Contract in kernels.h. A task is a few rows: rotates their queries in place, and
  * puts their keys, rotated, and values in the pages.
  */
-#include "kernels/cpu/ops/vec.h"
+#include "kernels/cpu/ops/pages.h"
 
-enum { ROWS_PER_TASK = 8 };
+enum { ROWS_PER_TASK = 8, MOST_HEAD_DIM = 128 };
+
+size_t SA_CPU(kv_place)(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column);
+size_t SA_CPU(kv_place)(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column)
+{
+    return page_place(dtype, head_dim, value, key, column);
+}
 
 /* One head: x and y at element `from` and `to` of their arrays; may be the same place. */
 SA_INLINE void rotate_head(sa_dtype dtype, size_t d, const float *table, const void *x, size_t from, void *y,
@@ -20,21 +26,39 @@ SA_INLINE void rotate_head(sa_dtype dtype, size_t d, const float *table, const v
     }
 }
 
+/*
+ * Elements x[from], ... of a key or a value to the places that pages.h gives it in a head's part of a page.
+ * Element by element: neighbours in a word are another token's, which another thread may be writing.
+ */
+SA_INLINE void put_in_page(sa_dtype dtype, size_t d, bool values, size_t key, const void *x, size_t from,
+                           void *pages, size_t head)
+{
+    for (size_t i = 0; i < d; i++) {
+        size_t to = head + page_place(dtype, d, values, key, i);
+        if (dtype == SA_F32) {
+            ((float *)pages)[to] = ((const float *)x)[from + i];
+        } else {
+            ((sa_bf16 *)pages)[to] = ((const sa_bf16 *)x)[from + i];
+        }
+    }
+}
+
 SA_INLINE void rope_row(sa_dtype dtype, const sa_rope_append_args *args, size_t row)
 {
-    size_t d = args->head_dim, size = sa_dtype_size(dtype);
+    size_t d = args->head_dim;
     size_t q = row * (args->heads + 2 * args->kv_heads) * d;
     size_t k = q + args->heads * d, v = k + args->kv_heads * d;
     const float *table = args->table + (size_t)args->position[row] * d;
     size_t page = (size_t)args->slot[row] / SA_KV_PAGE, place = (size_t)args->slot[row] % SA_KV_PAGE;
+    float rotated[MOST_HEAD_DIM]; /* in any dtype */
     for (size_t h = 0; h < args->heads; h++) {
         rotate_head(dtype, d, table, args->qkv, q + h * d, args->qkv, q + h * d);
     }
     for (size_t h = 0; h < args->kv_heads; h++) {
-        size_t to = ((page * args->kv_heads + h) * SA_KV_PAGE + place) * d;
-        rotate_head(dtype, d, table, args->qkv, k + h * d, args->k_pages, to);
-        memcpy((unsigned char *)args->v_pages + to * size,
-               (const unsigned char *)args->qkv + (v + h * d) * size, d * size);
+        size_t head = (page * args->kv_heads + h) * SA_KV_PAGE * d;
+        rotate_head(dtype, d, table, args->qkv, k + h * d, rotated, 0);
+        put_in_page(dtype, d, false, place, rotated, 0, args->k_pages, head);
+        put_in_page(dtype, d, true, place, args->qkv, v + h * d, args->v_pages, head);
     }
 }
 
@@ -56,7 +80,7 @@ static void rope_task(void *context, size_t task, int worker)
 void SA_CPU(rope_append)(sa_stream *stream, const sa_rope_append_args *args);
 void SA_CPU(rope_append)(sa_stream *stream, const sa_rope_append_args *args)
 {
-    SA_ASSERT(args->head_dim >= 2 && args->head_dim % 2 == 0 && args->head_dim <= 128);
+    SA_ASSERT(args->head_dim >= 2 && args->head_dim % 2 == 0 && args->head_dim <= MOST_HEAD_DIM);
     SA_ASSERT(args->kv_heads >= 1 && args->heads % args->kv_heads == 0);
     SA_ASSERT(args->dtype == SA_F32 || args->dtype == SA_BF16);
     sa_pool_run(stream->pool, (args->rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, rope_task, (void *)args);

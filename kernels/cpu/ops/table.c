@@ -30,6 +30,7 @@ void SA_CPU(overlay)(sa_stream *, const sa_overlay_args *);
 void SA_CPU(embed)(sa_stream *, const sa_embed_args *);
 void SA_CPU(rmsnorm)(sa_stream *, const sa_rmsnorm_args *);
 void SA_CPU(gate)(sa_stream *, const sa_gate_args *);
+size_t SA_CPU(kv_place)(sa_dtype, size_t, bool, size_t, size_t);
 void SA_CPU(rope_append)(sa_stream *, const sa_rope_append_args *);
 size_t SA_CPU(attention_paged_workspace)(const sa_stream *, const sa_attention_paged_args *);
 void SA_CPU(attention_paged)(sa_stream *, const sa_attention_paged_args *);
@@ -65,6 +66,7 @@ const sa_ops SA_CPU(ops) = {
     .embed = SA_CPU(embed),
     .rmsnorm = SA_CPU(rmsnorm),
     .gate = SA_CPU(gate),
+    .kv_place = SA_CPU(kv_place),
     .rope_append = SA_CPU(rope_append),
     .attention_paged_workspace = SA_CPU(attention_paged_workspace),
     .attention_paged = SA_CPU(attention_paged),

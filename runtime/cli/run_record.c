@@ -1,0 +1,138 @@
+#include "runtime/cli/run_record.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/file.h"
+#include "runtime/base/sha256.h"
+
+static sa_status no_memory(sa_error *err)
+{
+    return sa_fail(err, SA_NO_ROOM, "run.json", NULL, "no memory for the run's record");
+}
+
+/* {"seed","device","threads" and the like are no part of it: they stand beside it, or change nothing. */
+static json_t *config_of(const sa_cli *cli, const sa_run_options *o, const sa_run_kind *kind)
+{
+    json_t *c = json_pack("{s:s?, s:s?, s:s?, s:I, s:s, s:s}", "images", o->images, "instances", o->instances,
+                          "split", o->split, "limit", (json_int_t)o->limit, "precision",
+                          cli->common.precision, "numerics", cli->common.numerics);
+    if (c != NULL && kind->policy != NULL) { /* of the commands that know the truth */
+        json_object_set_new(c, "start", json_string(o->start));
+        json_object_set_new(c, "enough", json_real(o->enough));
+        json_object_set_new(c, "min_gain", json_real(o->min_gain));
+    }
+    if (c == NULL || kind->judges_only) {
+        return c;
+    }
+    json_t *search =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:b}", "search", o->search,
+                  "score", o->score, "policy", o->policy, "steps", (json_int_t)o->steps, "candidates",
+                  (json_int_t)o->candidates, "temperature", o->temperature, "beam", (json_int_t)o->beam,
+                  "budget", (json_int_t)o->budget, "patience", (json_int_t)o->patience, "exploration",
+                  o->exploration, "seconds", o->seconds, "trace", (int)o->trace);
+    if (search == NULL || json_object_update(c, search) != 0) {
+        json_decref(c);
+        c = NULL;
+    }
+    json_decref(search);
+    return c;
+}
+
+/* ---- hashes ---- */
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static sa_status add_hash(json_t *files, const char *name, const char *path, sa_error *err)
+{
+    char hex[65];
+    SA_TRY(sa_sha256_file(path, hex, err));
+    return json_object_set_new(files, name, json_string(hex)) == 0 ? SA_OK : no_memory(err);
+}
+
+static sa_status add_entry(json_t *files, const char *role, const char *directory, const char *entry,
+                           sa_error *err)
+{
+    char path[SA_AGENT_PATH + 256], name[512];
+    SA_TRY(sa_file_join(path, sizeof path, directory, entry, err));
+    SA_TRY(sa_file_join(name, sizeof name, role, entry, err));
+    return entry[0] == '.' || sa_file_is_directory(path) ? SA_OK : add_hash(files, name, path, err);
+}
+
+/* A model: the files of its directory, or the one file that it is. */
+static sa_status add_model(json_t *files, const char *role, const char *path, sa_error *err)
+{
+    struct dirent **entries;
+    if (!sa_file_is_directory(path)) {
+        return add_hash(files, role, path, err);
+    }
+    int count = scandir(path, &entries, NULL, by_name);
+    sa_status status = count < 0 ? sa_fail_errno(err, path, "cannot be listed") : SA_OK;
+    for (int i = 0; i < count; i++) {
+        status = status == SA_OK ? add_entry(files, role, path, entries[i]->d_name, err) : status;
+        free(entries[i]);
+    }
+    if (count >= 0) {
+        free(entries);
+    }
+    return status;
+}
+
+static sa_status hash_agent(json_t *files, const sa_agent *agent, sa_error *err)
+{
+    SA_TRY(add_hash(files, "agent.json", agent->file, err));
+    SA_TRY(add_model(files, "policy", agent->policy, err));
+    SA_TRY(add_model(files, "segmenter", agent->segmenter, err));
+    return sa_file_exists(agent->template) ? add_hash(files, "template", agent->template, err) : SA_OK;
+}
+
+/* A folder has no hash of its own; neither has standard input. */
+static sa_status hash_input(const char *path, char hex[65], sa_error *err)
+{
+    hex[0] = '\0';
+    bool file = strcmp(path, "-") != 0 && !sa_file_is_directory(path);
+    return file ? sa_sha256_file(path, hex, err) : SA_OK;
+}
+
+/* ---- the record ---- */
+
+sa_status sa_run_record(json_t **run, const sa_cli *cli, const sa_run_options *o, const sa_run_kind *kind,
+                        const sa_agent *agent, const sa_items *items, const char *device, sa_error *err)
+{
+    char input[65];
+    SA_TRY(hash_input(o->input, input, err));
+    json_t *files = json_object(), *config = config_of(cli, o, kind);
+    sa_status status = files != NULL && config != NULL ? hash_agent(files, agent, err) : no_memory(err);
+    if (status != SA_OK) {
+        json_decref(files);
+        json_decref(config);
+        return status;
+    }
+    *run = json_pack("{s:s, s:s, s:o, s:{s:s, s:o}, s:{s:s, s:s, s:s, s:I}, s:I, s:s}", "version",
+                     SEGAGENT_VERSION, "command", kind->command, "config", config, "agent", "name",
+                     agent->name, "files", files, "input", "path", o->input, "format", items->format,
+                     "sha256", input, "items", (json_int_t)(items->count + items->bad_count), "seed",
+                     (json_int_t)cli->common.seed, "device", device);
+    return *run != NULL ? SA_OK : no_memory(err);
+}
+
+json_t *sa_run_times(const sa_runner_counts *c, double seconds)
+{
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "total", seconds, "decode", c->decode, "encode", c->encode,
+                     "think", c->think, "click", c->click);
+}
+
+json_t *sa_run_counters(const sa_runner_counts *c)
+{
+    const sa_episode_counts *e = &c->of_episodes;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "items", (json_int_t)c->items,
+                     "failed", (json_int_t)c->failed, "pictures_encoded", (json_int_t)c->pictures,
+                     "pictures_seen", (json_int_t)c->seen, "thoughts", (json_int_t)e->thoughts, "clicks",
+                     (json_int_t)e->clicks, "answers_retried", (json_int_t)e->retried, "answers_failed",
+                     (json_int_t)e->failed, "clicks_clamped", (json_int_t)e->clamped, "states",
+                     (json_int_t)e->nodes, "states_merged", (json_int_t)e->merged);
+}

@@ -1,0 +1,355 @@
+#include "runtime/cli/teach.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/file.h"
+#include "runtime/base/lines.h"
+#include "runtime/base/text_table.h"
+#include "runtime/cli/visit.h"
+#include "runtime/data/trajectory_json.h"
+#include "runtime/data/truth.h"
+#include "runtime/hlmat/lesson_rows.h"
+#include "runtime/text/buffer.h"
+
+typedef struct {
+    sa_cli *cli;
+    const sa_teach_options *options;
+    sa_agent agent;
+    sa_truths truths;
+    sa_file_writer lessons, trajectories;
+    sa_json_writer trajectory_json;
+    sa_lesson_counts counts;
+    size_t merged, repeated,
+        left_out;       /* lessons of other files; those that were there; pictures that are not */
+    size_t lines;       /* of lessons.jsonl */
+    sa_text_table seen; /* lessons by what they say: keys[0, seen.count) */
+    char **keys;
+    size_t key_room;
+} job;
+
+/* ---- lessons of the run ---- */
+
+static sa_status remember(job *j, const char *key, sa_error *err)
+{
+    char *copy = strdup(key), **keys = sa_grow(j->keys, &j->key_room, j->seen.count + 1, sizeof *keys);
+    j->keys = keys != NULL ? keys : j->keys;
+    if (copy == NULL || keys == NULL || !sa_text_table_put(&j->seen, copy, strlen(copy), 0)) {
+        free(copy);
+        return sa_fail(err, SA_NO_ROOM, NULL, "use fewer lessons", "no memory for lessons");
+    }
+    j->keys[j->seen.count - 1] = copy;
+    return SA_OK;
+}
+
+/* True the first time that a lesson is met: the same state, and the same click. */
+static sa_status is_new(job *j, const sa_lesson_row *row, bool *new, sa_error *err)
+{
+    char *mask, key[512];
+    SA_TRY(sa_rle_to_string(&row->mask, &mask, NULL, err));
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a over what may be long */
+    for (const char *at = mask; *at != '\0'; at++) {
+        hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+    }
+    free(mask);
+    snprintf(key, sizeof key, "%.400s|%016" PRIx64 "|%d %zu %zu", row->id, hash, row->action.positive,
+             row->action.row, row->action.col);
+    *new = sa_text_table_find(&j->seen, key, strlen(key)) == NULL;
+    return *new ? remember(j, key, err) : SA_OK;
+}
+
+static sa_status write_lessons(job *j, const sa_result *r, const sa_lesson *lessons, size_t count,
+                               sa_error *err)
+{
+    sa_json_writer w = sa_json_writer_on(j->lessons.stream);
+    for (size_t i = 0; i < count; i++) {
+        const sa_lesson_row row = {
+            .id = r->id, .mask = r->steps[lessons[i].step].mask, .action = lessons[i].action};
+        bool new;
+        SA_TRY(is_new(j, &row, &new, err));
+        if (new) {
+            SA_TRY(sa_lesson_write(r, &lessons[i], &w, err));
+            j->lines++;
+        } else {
+            j->repeated++;
+        }
+    }
+    return SA_OK;
+}
+
+static sa_status learn(job *j, const sa_result *r, const sa_rle *rle, sa_error *err)
+{
+    sa_mask truth;
+    sa_annotator annotator = {0};
+    size_t count = 0;
+    SA_TRY(sa_rle_decode(rle, &truth, err));
+    sa_lesson *lessons = malloc((r->step_count + 1) * sizeof *lessons);
+    sa_status status = lessons != NULL ? sa_annotator_open(&annotator, truth.height, truth.width, err)
+                                       : sa_fail(err, SA_NO_ROOM, r->id, NULL, "no memory for lessons");
+    if (status == SA_OK) {
+        status = sa_lessons_choose(r, &truth, j->options->rule, j->options->enough, &annotator, lessons,
+                                   &count, &j->counts, err);
+    }
+    if (status == SA_OK) {
+        status = write_lessons(j, r, lessons, count, err);
+    }
+    free(lessons);
+    sa_annotator_close(&annotator);
+    sa_mask_free(&truth);
+    return status;
+}
+
+static sa_status take_result(void *context, const sa_result *result, const char *name, sa_error *err)
+{
+    job *j = context;
+    sa_rle truth;
+    SA_TRY(sa_truths_find(&j->truths, result, name, &truth, err));
+    sa_status status = learn(j, result, &truth, err);
+    if (status == SA_OK && j->options->segagent != NULL) {
+        status = sa_trajectory_json_add(result, &truth, &j->trajectory_json, err);
+    }
+    sa_rle_free(&truth);
+    return status;
+}
+
+/* ---- lessons of other runs ---- */
+
+/* The next row of a file of lessons; *found is false at the end. */
+static sa_status next_row(sa_lines *lines, const char *path, sa_lesson_row *row, const char **line,
+                          size_t *size, bool *found, sa_error *err)
+{
+    char name[600];
+    json_t *value;
+    *found = sa_lines_next(lines, line, size);
+    if (!*found) {
+        return SA_OK;
+    }
+    snprintf(name, sizeof name, "%.500s:%zu", path, lines->number);
+    SA_TRY(sa_json_parse(name, *line, *size, &value, err));
+    sa_status status = sa_lesson_parse(row, value, name, err);
+    json_decref(value);
+    return status;
+}
+
+static sa_status merge_lines(job *j, sa_lines *lines, const char *path, sa_error *err)
+{
+    for (bool found = true; found;) {
+        sa_lesson_row row;
+        const char *line;
+        size_t size;
+        bool new = false;
+        SA_TRY(next_row(lines, path, &row, &line, &size, &found, err));
+        if (!found) {
+            break;
+        }
+        sa_status status = is_new(j, &row, &new, err);
+        sa_lesson_row_free(&row);
+        SA_TRY(status);
+        *(new ? &j->merged : &j->repeated) += 1;
+        if (new) {
+            fwrite(line, 1, size, j->lessons.stream);
+            fputc('\n', j->lessons.stream);
+            j->lines++;
+        }
+    }
+    return SA_OK;
+}
+
+static sa_status merge_files(job *j, sa_error *err)
+{
+    for (size_t i = 0; i < j->cli->arguments.use_count; i++) {
+        const sa_option_use *use = &j->cli->arguments.uses[i];
+        sa_file_map map;
+        SA_TRY(sa_file_map_open(&map, use->value, err));
+        sa_lines lines = {.text = (const char *)map.bytes, .size = map.size};
+        sa_status status = merge_lines(j, &lines, use->value, err);
+        if (status == SA_OK) {
+            status = sa_file_map_check(&map, err);
+        }
+        sa_file_map_close(&map);
+        SA_TRY(status);
+    }
+    return SA_OK;
+}
+
+/* ---- chat ---- */
+
+/* A picture that stays open from one lesson to the next: lessons of one item follow each other. */
+typedef struct {
+    char *path;
+    sa_image image;
+} open_picture;
+
+static sa_status read_picture(open_picture *p, const char *path, sa_error *err)
+{
+    if (p->path != NULL && strcmp(p->path, path) == 0) {
+        return SA_OK;
+    }
+    free(p->path);
+    sa_image_free(&p->image);
+    p->path = NULL;
+    SA_TRY(sa_image_read(path, NULL, &p->image, err));
+    p->path = strdup(path);
+    return SA_OK;
+}
+
+static sa_status write_chat_line(job *j, const sa_lesson_row *row, size_t number, open_picture *picture,
+                                 sa_json_writer *w, sa_error *err)
+{
+    const sa_item *item = sa_truths_item(&j->truths, row->id);
+    if (item == NULL) { /* a lesson of another input */
+        j->left_out++;
+        return SA_OK;
+    }
+    SA_TRY(read_picture(picture, item->path, err));
+    return sa_lesson_write_chat(&j->agent, row, number, &picture->image, j->options->chat, w, err);
+}
+
+static sa_status write_chat_lines(job *j, sa_lines *lines, FILE *stream, sa_error *err)
+{
+    sa_json_writer w = sa_json_writer_on(stream);
+    open_picture picture = {0};
+    sa_progress progress = sa_progress_start(&j->cli->log, "paint", "cpu", (long long)j->lines);
+    sa_status status = SA_OK;
+    size_t number = 0;
+    for (bool found = true; found && status == SA_OK;) {
+        sa_lesson_row row = {0};
+        const char *line;
+        size_t size;
+        status = next_row(lines, "lessons.jsonl", &row, &line, &size, &found, err);
+        if (status == SA_OK && found) {
+            status = write_chat_line(j, &row, number++, &picture, &w, err);
+            sa_lesson_row_free(&row);
+        }
+        if (status == SA_OK) {
+            status = sa_interrupt_check(err);
+        }
+        sa_progress_update(&progress, (long long)number);
+    }
+    sa_progress_end(&progress, (long long)number);
+    sa_image_free(&picture.image);
+    free(picture.path);
+    return status;
+}
+
+static sa_status write_chat(job *j, const char *lessons, sa_error *err)
+{
+    char path[4096];
+    sa_file_map map;
+    sa_file_writer writer = {0};
+    SA_TRY(sa_file_join(path, sizeof path, j->options->chat, "images", err));
+    SA_TRY(sa_file_make_directory(path, err));
+    SA_TRY(sa_file_join(path, sizeof path, j->options->chat, "chat.jsonl", err));
+    SA_TRY(sa_file_map_open(&map, lessons, err));
+    sa_lines lines = {.text = (const char *)map.bytes, .size = map.size};
+    sa_status status = sa_file_writer_open(&writer, path, err);
+    if (status == SA_OK) {
+        status = write_chat_lines(j, &lines, writer.stream, err);
+    }
+    status = status == SA_OK ? sa_file_writer_commit(&writer, err) : status;
+    sa_file_writer_abandon(&writer);
+    sa_file_map_close(&map);
+    return status;
+}
+
+/* ---- all of it ---- */
+
+static sa_status open_files(job *j, char *lessons, size_t size, sa_error *err)
+{
+    SA_TRY(sa_file_join(lessons, size, j->options->run.output, "lessons.jsonl", err));
+    SA_TRY(sa_file_writer_open(&j->lessons, lessons, err));
+    if (j->options->segagent != NULL) {
+        SA_TRY(sa_file_writer_open(&j->trajectories, j->options->segagent, err));
+        j->trajectory_json = sa_json_writer_on(j->trajectories.stream);
+        sa_trajectory_json_begin(&j->trajectory_json);
+    }
+    return SA_OK;
+}
+
+static sa_status close_files(job *j, sa_error *err)
+{
+    if (j->options->segagent != NULL) {
+        sa_trajectory_json_end(&j->trajectory_json);
+        SA_TRY(sa_file_writer_commit(&j->trajectories, err));
+    }
+    return sa_file_writer_commit(&j->lessons, err);
+}
+
+static sa_status teach(job *j, sa_error *err)
+{
+    const sa_run_options *run = &j->options->run;
+    const sa_items_options reading = {
+        .images = run->images, .instances = run->instances, .split = run->split, .limit = (size_t)run->limit};
+    char lessons[4096];
+    sa_visit_counts counts;
+    SA_TRY(sa_agent_read(&j->agent, run->agent, err));
+    SA_TRY(sa_truths_open(&j->truths, run->input, &reading, err));
+    SA_TRY(open_files(j, lessons, sizeof lessons, err));
+    SA_TRY(sa_cli_visit_results(j->cli, "lessons", run->output, take_result, j, &counts, err));
+    SA_TRY(merge_files(j, err));
+    SA_TRY(close_files(j, err));
+    return j->options->chat != NULL ? write_chat(j, lessons, err) : SA_OK;
+}
+
+static void put_count(sa_json_writer *w, const char *key, size_t value)
+{
+    sa_json_key(w, key);
+    sa_json_int(w, (int64_t)value);
+}
+
+static void report(const job *j, const sa_run_summary *s)
+{
+    const sa_lesson_counts *c = &j->counts;
+    if (j->cli->common.json) {
+        sa_json_writer w = sa_json_writer_on(stdout);
+        sa_json_begin_object(&w);
+        sa_json_key(&w, "output");
+        sa_json_string(&w, j->options->run.output);
+        put_count(&w, "items", s->items);
+        put_count(&w, "quarantined", s->quarantined);
+        put_count(&w, "trajectories", c->trajectories);
+        put_count(&w, "kept", c->kept);
+        put_count(&w, "corrected", c->corrected);
+        put_count(&w, "dropped", c->dropped);
+        put_count(&w, "merged", j->merged);
+        put_count(&w, "repeated", j->repeated);
+        put_count(&w, "lessons", j->lines);
+        sa_json_end_object(&w);
+        sa_json_end_line(&w);
+        return;
+    }
+    printf("%zu items (%zu in quarantine), %zu trajectories with lessons\n", s->items, s->quarantined,
+           c->trajectories);
+    printf("clicks: %zu kept, %zu corrected, %zu dropped; %zu lessons merged, %zu left out as repeated\n",
+           c->kept, c->corrected, c->dropped, j->merged, j->repeated);
+    printf("%zu lessons: %s/lessons.jsonl\n", j->lines, j->options->run.output);
+    if (j->left_out > 0) {
+        printf("%zu lessons are about pictures of another input, and not in the chat\n", j->left_out);
+    }
+}
+
+int sa_teach(sa_cli *cli, sa_teach_options *options, const sa_run_kind *kind)
+{
+    job j = {.cli = cli, .options = options};
+    sa_run_summary summary = {0};
+    sa_error err = {0};
+    sa_status status = sa_run_items(cli, &options->run, kind, &summary, &err);
+    if (status == SA_OK && !options->run.dry_run) {
+        status = teach(&j, &err);
+        if (status == SA_OK) {
+            report(&j, &summary);
+        }
+    }
+    sa_file_writer_abandon(&j.lessons);
+    sa_file_writer_abandon(&j.trajectories);
+    sa_truths_close(&j.truths);
+    for (size_t i = 0; i < j.seen.count; i++) {
+        free(j.keys[i]);
+    }
+    free(j.keys);
+    sa_text_table_free(&j.seen);
+    int exit_code = sa_cli_end(cli, status, &err);
+    return exit_code == 0 && summary.quarantined > 0 ? 1 : exit_code;
+}

@@ -1,0 +1,132 @@
+#include "runtime/hlmat/lesson.h"
+
+#include <stdlib.h>
+
+const char *sa_lesson_source_name(sa_lesson_source source)
+{
+    static const char *const names[] = {"annotator", "kept", "corrected"};
+    return names[source];
+}
+
+static void free_step(sa_result_step *step)
+{
+    free(step->text);
+    sa_rle_free(&step->mask);
+}
+
+void sa_trajectory_cut(sa_result *r, double least_gain)
+{
+    size_t count = r->step_count > 0 ? 1 : 0;
+    while (count < r->step_count && r->steps[count].iou > r->steps[count - 1].iou &&
+           r->steps[count].iou - r->steps[count - 1].iou >= least_gain) {
+        count++;
+    }
+    for (size_t i = count; i < r->step_count; i++) {
+        free_step(&r->steps[i]);
+    }
+    r->step_count = count;
+    if (count > 0) {
+        sa_rle mask = {0};
+        const sa_result_step *last = &r->steps[count - 1];
+        if (sa_rle_merge(&mask, &last->mask, 1, false, NULL) == SA_OK) { /* of one: a copy */
+            sa_rle_free(&r->mask);
+            r->mask = mask;
+        }
+        r->step = count - 1;
+        r->score = last->iou;
+    }
+}
+
+/* ---- rules ---- */
+
+/* The click that led from step k to the next; false if that was none. */
+static bool click_after(const sa_result *r, size_t k, sa_action *action)
+{
+    const sa_result_step *next = &r->steps[k + 1];
+    *action = (sa_action){next->positive, (size_t)next->row, (size_t)next->col};
+    return next->has_action;
+}
+
+/* F_sim's click in the state of step k. */
+static sa_status correct(const sa_result *r, size_t k, const sa_mask *truth, sa_annotator *annotator,
+                         sa_annotator_answer *answer, sa_error *err)
+{
+    sa_mask mask, clicked;
+    SA_TRY(sa_rle_decode(&r->steps[k].mask, &mask, err));
+    sa_status status = sa_mask_new(&clicked, truth->height, truth->width, err);
+    for (size_t i = 1; status == SA_OK && i <= k; i++) {
+        if (r->steps[i].has_action) {
+            sa_mask_set(&clicked, (size_t)r->steps[i].col, (size_t)r->steps[i].row, true);
+        }
+    }
+    if (status == SA_OK) {
+        status = sa_annotator_click(annotator, &mask, truth, NULL, &clicked, answer, err);
+    }
+    sa_mask_free(&clicked);
+    sa_mask_free(&mask);
+    return status;
+}
+
+static sa_status choose_plus(const sa_result *r, const sa_mask *truth, sa_annotator *annotator,
+                             sa_lesson *lessons, size_t *count, sa_lesson_counts *counts, sa_error *err)
+{
+    for (size_t k = 0; k + 1 < r->step_count; k++) {
+        sa_action own;
+        sa_annotator_answer said;
+        if (click_after(r, k, &own) && r->steps[k + 1].iou > r->steps[k].iou) {
+            lessons[(*count)++] = (sa_lesson){k, own, SA_LESSON_KEPT};
+            counts->kept++;
+            continue;
+        }
+        SA_TRY(correct(r, k, truth, annotator, &said, err));
+        if (said.needed) {
+            lessons[(*count)++] = (sa_lesson){
+                k, {.positive = said.positive, .row = said.y, .col = said.x}, SA_LESSON_CORRECTED};
+        }
+        *(said.needed ? &counts->corrected : &counts->dropped) += 1;
+    }
+    return SA_OK;
+}
+
+/* Clicks up to step `last`, as they are. */
+static void choose_until(const sa_result *r, size_t last, sa_lesson_source source, sa_lesson *lessons,
+                         size_t *count, sa_lesson_counts *counts)
+{
+    for (size_t k = 0; k + 1 < r->step_count; k++) {
+        sa_action own;
+        bool taken = click_after(r, k, &own) && k < last;
+        if (taken) {
+            lessons[(*count)++] = (sa_lesson){k, own, source};
+        }
+        *(taken ? &counts->kept : &counts->dropped) += 1;
+    }
+}
+
+static size_t best_step(const sa_result *r)
+{
+    size_t best = 0;
+    for (size_t k = 1; k < r->step_count; k++) {
+        best = r->steps[k].iou > r->steps[best].iou ? k : best;
+    }
+    return best;
+}
+
+sa_status sa_lessons_choose(const sa_result *r, const sa_mask *truth, sa_lesson_rule rule, double enough,
+                            sa_annotator *annotator, sa_lesson *lessons, size_t *count,
+                            sa_lesson_counts *counts, sa_error *err)
+{
+    *count = 0;
+    if (r->step_count == 0) {
+        return SA_OK;
+    }
+    size_t best = best_step(r);
+    if (rule == SA_LESSONS_PLUS) {
+        SA_TRY(choose_plus(r, truth, annotator, lessons, count, counts, err));
+    } else if (rule == SA_LESSONS_STAR) {
+        choose_until(r, r->steps[best].iou >= enough ? best : 0, SA_LESSON_KEPT, lessons, count, counts);
+    } else {
+        choose_until(r, r->step_count, SA_LESSON_ANNOTATOR, lessons, count, counts);
+    }
+    counts->trajectories += *count > 0;
+    return SA_OK;
+}
