@@ -93,5 +93,5 @@ for level in easy steps; do
     awk -v level=$level '/^(mae|pearson|spearman|auc) /{cells = cells " | " substr($0, 11)} END {print "| " level cells " |"}' \
         "$OUT/coarse-$level-given.txt"
 done
-"$PROGRAM" report "${RUNS[@]}" "${REFINED[@]}" --items PRM-guided --items refined --limit 40 --output "$OUT/report.html" \
+"$PROGRAM" report "${RUNS[@]}" "${REFINED[@]}" --items PRM-guided --items refined --limit 16 --output "$OUT/report.html" \
     --title "The tiny agent: $SCENES held-out scenes of each kind" --quiet >/dev/null
