@@ -10,6 +10,7 @@ is printed: a Markdown table of medians, the ceilings of the same run, the goals
 import argparse
 import datetime
 import json
+import os
 import shlex
 import signal
 import statistics
@@ -173,7 +174,7 @@ def run_rounds(args, peers, model, ids, references, store, ceilings):
 # ---- what came out ----
 
 
-def print_table(args, rows):
+def print_table(args, rows, load):
     import llama_cpp
     import openvino
     import transformers
@@ -181,7 +182,7 @@ def print_table(args, rows):
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}, "
     versions += f"openvino {openvino.__version__}, llama-cpp-python {llama_cpp.__version__}"
     print(f"{args.shape}, random weights, {args.threads} threads, {args.rounds} interleaved rounds,")
-    print(f"{datetime.date.today()}, {cpu_name()}; {versions}\n")
+    print(f"{datetime.date.today()}, {cpu_name()}, load {load:.1f} at the start; {versions}\n")
     print("| what | implementation | precision | tokens/s | ms, median | min | max | ratio | differs by |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
@@ -298,7 +299,7 @@ def parse_arguments():
 
 
 def main():
-    args = parse_arguments()
+    args, load = parse_arguments(), os.getloadavg()[0]
     torch.set_num_threads(args.threads)
     torch.set_float32_matmul_precision("highest")
     constructors = all_peers(args.threads)
@@ -318,7 +319,7 @@ def main():
     except KeyboardInterrupt:
         print("stopped: the tables hold what was measured so far", file=sys.stderr)
     rows = summary(store)
-    print_table(args, rows)
+    print_table(args, rows, load)
     goals = Goals(rows, ceilings).collect()
     if args.binary:
         print_ceilings(ceilings)
