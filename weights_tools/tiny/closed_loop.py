@@ -52,7 +52,6 @@ class Trajectory:
         self.segmenter = Segmenter(model, self.image)
         self.mask = np.zeros_like(self.target)
         self.made, self.steps = [], []
-        self.printed = []  # IoU of each state, as it is written
         self.add(None, "", 0.0, "ok")
 
     def add(self, action, text, score, parse):
@@ -72,7 +71,6 @@ class Trajectory:
     def judge(self, answer):
         """What the policy thinks of the mask as it is."""
         self.steps[-1]["predicted_iou"] = answer.expected_iou
-        self.printed.append(answer.printed_iou)
 
     def click(self, answer):
         """The policy's next click; without one the mask stays as it is."""
@@ -105,7 +103,6 @@ class Trajectory:
                 "level": row["meta"]["level"],
                 "kind": row["meta"]["kind"],
                 "gt": row["gt"],
-                "printed_iou": self.printed,
             },
         )
 
@@ -139,8 +136,10 @@ def interval(values, resamples=10000):
 
 
 def of_steps(results, key):
-    """[scenes, STEPS] of the states after 1 .. STEPS clicks."""
-    return np.array([[s[key] for s in r["steps"][1:]] for r in results])
+    """[scenes, STEPS] of the states after 1 .. STEPS clicks; a trajectory that ended stays in its last state."""
+    return np.array(
+        [[s[key] for s in (r["steps"] + r["steps"][-1:] * STEPS)[1 : STEPS + 1]] for r in results]
+    )
 
 
 def chosen(ious, scores):
@@ -159,7 +158,6 @@ def first_hits(results):
 def figures(results):
     """{what: value as text} of rows of results.jsonl."""
     ious, predicted = of_steps(results, "iou"), of_steps(results, "predicted_iou")
-    printed = np.array([r["meta"]["printed_iou"][1:] for r in results])
     hits, stop, fixed = first_hits(results), chosen(ious, predicted), ious[:, -1]
     kinds = sorted({r["meta"]["kind"] for r in results})
     of_kind = {k: [i for i, r in enumerate(results) if r["meta"]["kind"] == k] for k in kinds}
@@ -171,7 +169,6 @@ def figures(results):
         "step 5 minus step 1": interval(ious[:, 4] - ious[:, 0]),
         "gIoU, fixed 7 steps": interval(fixed),
         "gIoU, PRM stop, expected value": interval(stop),
-        "gIoU, PRM stop, as printed": interval(chosen(ious, printed)),
         "gIoU, the segmenter's own IoU": interval(chosen(ious, of_steps(results, "segmenter_score"))),
         "gIoU, best of 7 by the truth": interval(ious.max(1)),
         "PRM stop minus fixed 7, paired": interval(stop - fixed),

@@ -7,13 +7,14 @@ with in f32.
 sam: the segmenter clicked at by F_sim: mean IoU after each click, by transformers. The same clicks then go
 through `segagent click --clicks`; its mean IoU stands beside, and the largest difference of one mask's.
 
-agent: the closed loop of policy and segmenter. Work holds results-LEVEL.jsonl, rows as `segagent annotate`
-writes them, for comparing the engine with; what is printed is reckoned from these rows alone.
+agent: the closed loop of policy and segmenter, by `segagent annotate`; what is printed is reckoned from its
+rows alone. --check N runs N scenes of each level by transformers, too, and counts the rows that are the same.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 
 import numpy as np
@@ -101,19 +102,60 @@ def load(kind, agent, part):
     return kind.from_pretrained(os.path.join(agent, part), dtype=torch.float32).eval()
 
 
-def measure_agent(options):
+def engine_results(options, directory, level):
+    """Rows of `segagent annotate`, with each scene's truth and kind of phrase."""
+    manifest, out = os.path.join(directory, "manifest.jsonl"), os.path.join(options.work, "run-" + level)
+    shutil.rmtree(out, ignore_errors=True)
+    command = [options.binary, "annotate", "--agent", options.agent, "--input", manifest, "--output", out]
+    command += ["--search", "greedy", "--steps", str(closed_loop.STEPS), "--precision", "f32"]
+    command += ["--threads", str(options.threads), "--device", "cpu", "--quiet"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with open(os.path.join(out, "results.jsonl"), encoding="utf-8") as file:
+        results = [json.loads(line) for line in file]
+    for result, row in zip(results, scenes.read_manifest(directory)):
+        result["meta"] = {"kind": row["meta"]["kind"], "gt": row["gt"]}
+    return results
+
+
+def count_same(ours, theirs):
+    """Of how many items the engine's answers, clicks and kept step are transformers'; and the largest
+    difference of a predicted and of a true IoU among them."""
+    same, predicted, true = 0, 0.0, 0.0
+    for a, b in zip(ours, theirs):
+        steps = list(zip(a["steps"], b["steps"]))
+        if len(a["steps"]) == len(b["steps"]) and all(
+            x["text"] == y["text"] and x["action"] == y["action"] for x, y in steps
+        ):
+            same += 1
+            predicted = max([predicted] + [abs(x["predicted_iou"] - y["predicted_iou"]) for x, y in steps])
+            true = max([true] + [abs(x["iou"] - y["iou"]) for x, y in steps])
+    return same, predicted, true
+
+
+def check(options, directory, level, results):
+    """The same scenes by transformers; its rows stand in results-LEVEL.jsonl."""
     segmenter = load(SamModel, options.agent, "segmenter")
     policy = load(LlavaForConditionalGeneration, options.agent, "policy")
-    words = policy_model.Words()
+    rows = scenes.read_manifest(directory)[: options.check]
+    theirs = list(closed_loop.run(segmenter, policy, policy_model.Words(), directory, rows))
+    with open(os.path.join(options.work, f"results-{level}.jsonl"), "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(result) + "\n" for result in theirs)
+    same, predicted, true = count_same(results, theirs)
+    print(
+        f"\n{level}: the engine's rows are those of transformers on {same} of {len(theirs)} scenes; predicted"
+        f" IoUs differ by {predicted:.1e} at most, true ones by {true:.1e}",
+        flush=True,
+    )
+
+
+def measure_agent(options):
     for level in options.levels:
         directory = os.path.join(options.work, "test-" + level)
-        rows = scenes.draw(options.binary, directory, "test", level, 0, options.count)
-        path = os.path.join(options.work, f"results-{level}.jsonl")
-        with open(path, "w", encoding="utf-8") as file:
-            for result in closed_loop.run(segmenter, policy, words, directory, rows):
-                file.write(json.dumps(result) + "\n")
-        with open(path, encoding="utf-8") as file:
-            print_figures(level, closed_loop.figures([json.loads(line) for line in file]))
+        scenes.draw(options.binary, directory, "test", level, 0, options.count)
+        results = engine_results(options, directory, level)
+        print_figures(level, closed_loop.figures(results))
+        if options.check:
+            check(options, directory, level, results)
 
 
 def print_figures(level, figures):
@@ -132,6 +174,7 @@ def main():
     parser.add_argument("--work", required=True, help="scratch for scenes, and the results")
     parser.add_argument("--count", type=int, default=1000, help="scenes of each level")
     parser.add_argument("--levels", nargs="+", choices=scenes.LEVELS, default=scenes.LEVELS)
+    parser.add_argument("--check", type=int, default=0, metavar="N", help="scenes by transformers, too")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
