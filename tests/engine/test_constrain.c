@@ -87,7 +87,8 @@ static void test_draws(void **state)
     static const float temperatures[] = {0.2f, 1, 3};
     for (uint64_t n = 0; n < DRAWS; n++) {
         check_fill_normal(logits, w->size, 2, n);
-        int at = n % 2 == 0 ? SA_GRAMMAR_BEGIN : sa_grammar_step(w->form, SA_GRAMMAR_BEGIN, "12", n % 4 / 2 + 1);
+        int at =
+            n % 2 == 0 ? SA_GRAMMAR_BEGIN : sa_grammar_step(w->form, SA_GRAMMAR_BEGIN, "12", n % 4 / 2 + 1);
         float u = n < 3 ? 0 : n < 6 ? 0x1.fffffep-1f : sa_philox_unit(sa_philox_block(9, n, 0).word[0]);
         check_draw(w, at, logits, temperatures[n % 3], u);
     }
