@@ -11,6 +11,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/hlmat/agent.h"
+#include "tests/data/scratch.h"
 
 /* A directory with models to point at: policy, segmenter, other. */
 typedef struct {
@@ -45,12 +46,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    char command[128];
     folder *f = *state;
-    snprintf(command, sizeof command, "rm -rf '%s'", f->path);
-    int failed = system(command);
+    scratch_remove_all(f->path);
     free(f);
-    return failed;
+    return 0;
 }
 
 static sa_agent read_text(const folder *f, const char *text)
