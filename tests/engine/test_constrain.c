@@ -74,7 +74,7 @@ static void check_draw(const world *w, int at, const float *logits, double tempe
         before += (int32_t)id < token ? term : 0;
         own += (int32_t)id == token ? term : 0;
         sum += term;
-        all += exp(logits[id]);
+        all += exp((double)logits[id]);
     }
     assert_true(before <= u * sum * (1 + 1e-9) && u * sum <= (before + own) * (1 + 1e-9));
     assert_true(fabs(logprob - (logits[token] - log(all))) < 1e-5);

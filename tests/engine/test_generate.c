@@ -738,7 +738,7 @@ static void check_formed(const world *w, sa_llama *reader, size_t prompt, const 
         for (size_t i = 0; i < vocabulary; i++) {
             bool fits = after(g, at, i) != SA_GRAMMAR_DEAD;
             best = fits && (best == SPOKEN || logits[i] > logits[best]) ? i : best;
-            sum += exp(logits[i]);
+            sum += exp((double)logits[i]);
         }
         assert_int_equal(answer->tokens.ids[t], best);
         assert_true(fabs(answer->logprobs[t] - (logits[best] - log(sum))) < 1e-5);
