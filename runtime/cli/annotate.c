@@ -42,8 +42,7 @@ static int run_command(const sa_run_kind *kind, const sa_syntax *words, int argc
     if (status == SA_OK) {
         print_summary(&cli, &o, &summary);
     }
-    exit_code = sa_cli_end(&cli, status, &err);
-    return exit_code == 0 && summary.quarantined > 0 ? 1 : exit_code;
+    return sa_cli_end_items(&cli, status, &err, summary.quarantined);
 }
 
 int sa_command_annotate(int argc, char **argv)

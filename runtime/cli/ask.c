@@ -345,8 +345,7 @@ static int run_command(sa_cli *cli, const sa_ask_options *options)
     } else if (status == SA_OK) {
         status = run_question(cli, options, &err);
     }
-    int code = sa_cli_end(cli, status, &err);
-    return code == 0 && failed > 0 ? 1 : code;
+    return sa_cli_end_items(cli, status, &err, failed);
 }
 
 int sa_command_ask(int argc, char **argv)

@@ -152,6 +152,12 @@ int sa_cli_end(sa_cli *cli, sa_status status, const sa_error *err)
     return exit_code;
 }
 
+int sa_cli_end_items(sa_cli *cli, sa_status status, const sa_error *err, size_t failed)
+{
+    int exit_code = sa_cli_end(cli, status, err);
+    return exit_code == 0 && failed > 0 ? 1 : exit_code;
+}
+
 void sa_cli_write_error(sa_json_writer *w, const sa_error *err)
 {
     sa_json_begin_object(w);

@@ -67,6 +67,8 @@ bool sa_cli_start(sa_cli *cli, const sa_syntax *syntax, int argc, char **argv, i
  * code.
  */
 int sa_cli_end(sa_cli *cli, sa_status status, const sa_error *err);
+/* The same for a command that did its work, all but `failed` items or rows of it: 1 if there are any. */
+int sa_cli_end_items(sa_cli *cli, sa_status status, const sa_error *err, size_t failed);
 
 /* {"file","reason","hint"}: the value of an "error" key. */
 void sa_cli_write_error(sa_json_writer *w, const sa_error *err);

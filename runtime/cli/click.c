@@ -433,8 +433,7 @@ static int run_command(sa_cli *cli, const sa_click_options *options)
         status = options->image != NULL ? run_single(cli, options, &err)
                                         : sa_click_run_rows(cli, options, &failed, &err);
     }
-    int exit_code = sa_cli_end(cli, status, &err);
-    return exit_code == 0 && failed > 0 ? 1 : exit_code;
+    return sa_cli_end_items(cli, status, &err, failed);
 }
 
 int sa_command_click(int argc, char **argv)

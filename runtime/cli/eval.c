@@ -368,6 +368,6 @@ int sa_command_eval(int argc, char **argv)
     if (!sa_cli_start(&cli, &syntax, argc, argv, &exit_code)) {
         return exit_code;
     }
-    exit_code = sa_cli_end(&cli, run_eval(&cli, &o, &skipped, &err), &err);
-    return exit_code == 0 && skipped > 0 ? 1 : exit_code;
+    sa_status status = run_eval(&cli, &o, &skipped, &err);
+    return sa_cli_end_items(&cli, status, &err, skipped);
 }

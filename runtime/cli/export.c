@@ -128,6 +128,6 @@ int sa_command_export(int argc, char **argv)
     if (!sa_cli_start(&cli, &syntax, argc, argv, &exit_code)) {
         return exit_code;
     }
-    exit_code = sa_cli_end(&cli, run_export(&cli, &o, &counts, &err), &err);
-    return exit_code == 0 && counts.skipped > 0 ? 1 : exit_code;
+    sa_status status = run_export(&cli, &o, &counts, &err);
+    return sa_cli_end_items(&cli, status, &err, counts.skipped);
 }

@@ -56,7 +56,7 @@ static double find_cut(job *j)
     }
     qsort(j->scores, j->count, sizeof *j->scores, by_value);
     size_t at = (size_t)(j->quantile * (double)j->count);
-    return j->scores[at < j->count ? at : j->count - 1];
+    return at < j->count ? j->scores[at] : nextafter(j->scores[j->count - 1], INFINITY); /* all of them */
 }
 
 /* ---- the lists ---- */
@@ -275,6 +275,5 @@ int sa_command_filter(int argc, char **argv)
     sa_truths_close(&j.truths);
     sa_scores_free(&j.judged);
     free(j.scores);
-    exit_code = sa_cli_end(&cli, status, &err);
-    return exit_code == 0 && summary.quarantined > 0 ? 1 : exit_code;
+    return sa_cli_end_items(&cli, status, &err, summary.quarantined);
 }

@@ -75,6 +75,6 @@ int sa_command_merge(int argc, char **argv)
     if (!sa_cli_start(&cli, &syntax, argc, argv, &exit_code)) {
         return exit_code;
     }
-    exit_code = sa_cli_end(&cli, merge(&cli, output, &report, &err), &err);
-    return exit_code == 0 && report.missing > 0 ? 1 : exit_code;
+    sa_status status = merge(&cli, output, &report, &err);
+    return sa_cli_end_items(&cli, status, &err, report.missing);
 }

@@ -356,6 +356,5 @@ int sa_command_report(int argc, char **argv)
     sa_interrupt_install();
     sa_status status = run_job(&j, &err);
     close_job(&j);
-    exit_code = sa_cli_end(&cli, status, &err);
-    return exit_code == 0 && j.skipped > 0 ? 1 : exit_code;
+    return sa_cli_end_items(&cli, status, &err, j.skipped);
 }

@@ -332,32 +332,15 @@ static sa_status run_output(job *j, sa_run_summary *summary, sa_error *err)
 
 /* ---- a dry run ---- */
 
-/* Reads all that an item names; what is wrong is told. */
-static size_t check_item(job *j, const sa_item *item)
+/* What is wrong with an item is told. */
+static bool is_bad(job *j, const sa_item *item)
 {
-    sa_image_limits limits = sa_image_default_limits();
-    sa_image image = {0};
-    sa_mask mask = {0};
     sa_error why = {0};
-    limits.max_pixels = (size_t)j->options->max_pixels;
-    limits.max_side = (size_t)j->options->max_side;
-    sa_status status = sa_image_read(item->path, &limits, &image, &why);
-    const sa_mask_source *const sources[] = {j->kind->uses_mask ? &item->mask : NULL, &item->gt};
-    for (size_t i = 0; i < 2 && status == SA_OK; i++) {
-        if (sources[i] != NULL && sa_mask_source_given(sources[i])) {
-            status =
-                sa_mask_source_read(sources[i], image.height, image.width, item->id, &limits, &mask, &why);
-            sa_mask_free(&mask);
-        }
-    }
-    if (status == SA_OK && j->kind->uses_mask && !sa_mask_source_given(&item->mask)) {
-        status = sa_fail(&why, SA_BAD_INPUT, item->id, "give it a \"mask\"", "the item has no initial mask");
-    }
-    if (status != SA_OK) {
+    bool bad = sa_runner_check(j->runner, item, &why) != SA_OK;
+    if (bad) {
         sa_log_error(&j->cli->log, &why);
     }
-    sa_image_free(&image);
-    return status != SA_OK;
+    return bad;
 }
 
 static sa_status run_dry(job *j, sa_run_summary *summary, sa_error *err)
@@ -373,7 +356,7 @@ static sa_status run_dry(job *j, sa_run_summary *summary, sa_error *err)
         sa_progress_start(&j->cli->log, "check", sa_device_name(j->device), (long long)j->items.count);
     for (size_t i = 0; i < j->items.count; i++) {
         SA_TRY(sa_interrupt_check(err));
-        summary->quarantined += check_item(j, &j->items.items[i]);
+        summary->quarantined += is_bad(j, &j->items.items[i]);
         sa_progress_update(&progress, (long long)i + 1);
     }
     sa_progress_end(&progress, (long long)j->items.count);
@@ -398,6 +381,9 @@ static sa_status run_job(job *j, sa_run_options *o, sa_run_summary *summary, sa_
     SA_TRY(check(o, j->kind, &j->agent, err));
     SA_TRY(sa_items_read(&j->items, o->input, &reading, err));
     SA_TRY(sa_cli_open_device(j->cli, &j->device, err));
+    sa_dtype precision;
+    SA_TRY(sa_cli_choose_precision(j->cli, j->device, &precision, err));
+    o->precision = sa_dtype_name(precision);
     return o->dry_run ? run_dry(j, summary, err) : run_output(j, summary, err);
 }
 

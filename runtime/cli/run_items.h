@@ -18,6 +18,7 @@ typedef struct {
     int64_t limit, batch, max_pixels, max_side;
     double temperature, exploration, seconds; /* temperature < 0: the agent's */
     bool trace, dry_run;
+    const char *precision; /* as used, whatever --precision auto meant; filled in by the run */
     /* Of commands for which the truth is known: */
     const char *start;       /* "empty", "box", "clicks"; NULL: empty */
     double enough, min_gain; /* trajectories end at this IoU, and before a click that gains less */

@@ -16,8 +16,8 @@ static sa_status no_memory(sa_error *err)
 static json_t *config_of(const sa_cli *cli, const sa_run_options *o, const sa_run_kind *kind)
 {
     json_t *c = json_pack("{s:s?, s:s?, s:s?, s:I, s:s, s:s}", "images", o->images, "instances", o->instances,
-                          "split", o->split, "limit", (json_int_t)o->limit, "precision",
-                          cli->common.precision, "numerics", cli->common.numerics);
+                          "split", o->split, "limit", (json_int_t)o->limit, "precision", o->precision,
+                          "numerics", cli->common.numerics);
     if (c != NULL && kind->policy != NULL) { /* of the commands that know the truth */
         json_object_set_new(c, "start", json_string(o->start));
         json_object_set_new(c, "enough", json_real(o->enough));

@@ -350,6 +350,5 @@ int sa_teach(sa_cli *cli, sa_teach_options *options, const sa_run_kind *kind)
     }
     free(j.keys);
     sa_text_table_free(&j.seen);
-    int exit_code = sa_cli_end(cli, status, &err);
-    return exit_code == 0 && summary.quarantined > 0 ? 1 : exit_code;
+    return sa_cli_end_items(cli, status, &err, summary.quarantined);
 }

@@ -203,7 +203,7 @@ static sa_status step_item(sa_runner *r, sa_runner_place *p, sa_error *err)
         status = sa_episode_step(p->episode, &why);
     }
     if (status == SA_NO_DEVICE) {
-        *err = why;
+        sa_fail(err, status, why.file, why.hint, "%s", why.reason);
         return sa_runner_name_items(status, p, 1, err);
     }
     if (status != SA_OK) {

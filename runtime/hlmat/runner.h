@@ -66,6 +66,9 @@ typedef struct {
     double decode, encode, think, click; /* seconds */
 } sa_runner_counts;
 
+/* Reads all that an item names, and writes its prompt, as a run would: the status and error that it has. */
+sa_status sa_runner_check(sa_runner *runner, const sa_item *item, sa_error *err);
+
 /* Runs until there are no more items. SA_INTERRUPTED; else what ended the whole. */
 sa_status sa_runner_run(sa_runner *runner, const sa_runner_client *client, sa_runner_counts *counts,
                         sa_error *err);

@@ -135,6 +135,25 @@ static sa_status load_item(sa_runner *r, sa_runner_place *p, sa_error *err)
     return r->chat != NULL ? write_prompt(r, p, err) : SA_OK;
 }
 
+static void begin_place(sa_runner *r, sa_runner_place *p, const sa_item *item, size_t index)
+{
+    *p = (sa_runner_place){
+        .item = item, .index = index, .picture = find_picture(r, item->path), .since = sa_clock_seconds()};
+    r->pictures[p->picture].users++;
+}
+
+sa_status sa_runner_check(sa_runner *r, const sa_item *item, sa_error *err)
+{
+    sa_runner_counts counts = {0};
+    sa_runner_place *p = &r->places[0];
+    SA_ASSERT(p->item == NULL); /* nothing runs */
+    r->counts = &counts;
+    begin_place(r, p, item, 0);
+    sa_status status = load_item(r, p, err);
+    sa_runner_free_place(r, p);
+    return status;
+}
+
 /* Fills free places; *full is how many are at work. */
 sa_status sa_runner_fill_places(sa_runner *r, bool *more, size_t *full, sa_error *err)
 {
@@ -149,11 +168,7 @@ sa_status sa_runner_fill_places(sa_runner *r, bool *more, size_t *full, sa_error
                 break;
             }
             sa_error why = {0};
-            *p = (sa_runner_place){.item = item,
-                                   .index = index,
-                                   .picture = find_picture(r, item->path),
-                                   .since = sa_clock_seconds()};
-            r->pictures[p->picture].users++;
+            begin_place(r, p, item, index);
             r->counts->items++;
             if (load_item(r, p, &why) != SA_OK) {
                 SA_TRY(sa_runner_fail_item(r, p, &why, err));
