@@ -132,6 +132,11 @@ void sa_bench_gemm_pair_close(sa_bench_gemm_pair *pair);
 
 /* ---- what the benches of whole models share (bench_model.c) ---- */
 
+typedef struct {
+    const char *segmenter, *model, *image; /* image may be NULL: random pixels */
+    size_t repeats;
+} sa_bench_options;
+
 enum { SA_BENCH_MEMORY_BYTES = 256 << 20 }; /* that the ceiling of memory reads */
 
 /* The picture in a file, or, without one, 1280x960 random pixels: resizing is real work for any model. */
@@ -151,6 +156,36 @@ sa_status sa_bench_ceilings_open(sa_bench_ceilings *ceilings, sa_device *device,
                                  sa_bench_case *cases, size_t *count, sa_error *err);
 void sa_bench_ceilings_close(sa_bench_ceilings *ceilings);
 
+/* A model's bench: the device, and the cases that are measured on it. */
+typedef struct {
+    const sa_cli *cli;
+    const sa_bench_options *options;
+    sa_device *device;
+    sa_stream *stream;
+    sa_dtype precision;
+    sa_bench_ceilings ceilings;
+    sa_bench_case *cases; /* [SA_BENCH_MOST_CASES], `count` of them */
+    size_t count;
+} sa_bench_model;
+
+/* Opens the device, a stream, and room for cases; cli and options are there. Close it in every case. */
+sa_status sa_bench_model_open(sa_bench_model *m, sa_error *err);
+void sa_bench_model_close(sa_bench_model *m);
+
+/* One more case of the model's own work. */
+sa_bench_case *sa_bench_model_add(sa_bench_model *m, const char *name, const char *shape,
+                                  sa_status (*run)(void *context, sa_error *err), void *context);
+/* sa_bench_ceilings_open() for this model. */
+sa_status sa_bench_model_add_ceilings(sa_bench_model *m, size_t tokens, size_t hidden, size_t mlp,
+                                      sa_error *err);
+/* Measures all cases, with a progress line; prints them as JSON or as a table. */
+sa_status sa_bench_model_measure(sa_bench_model *m, sa_error *err);
+void sa_bench_model_print(sa_bench_model *m);
+/* sa_bench_kernels() for this model. */
+sa_status sa_bench_model_kernels(sa_bench_model *m, const char *what,
+                                 sa_status (*run)(void *context, sa_error *err), void *context,
+                                 sa_error *err);
+
 /* ---- kernel by kernel (bench_kernels.c) ---- */
 
 /*
@@ -162,11 +197,6 @@ sa_status sa_bench_kernels(sa_device *device, const char *what, sa_dtype precisi
                            sa_status (*run)(void *context, sa_error *err), void *context, sa_error *err);
 
 /* ---- the measurements ---- */
-
-typedef struct {
-    const char *segmenter, *model, *image; /* image may be NULL: random pixels */
-    size_t repeats;
-} sa_bench_options;
 
 sa_status sa_bench_sam(const sa_cli *cli, const sa_bench_options *options, sa_error *err);
 /* The image encoder of a CLIP, as a LLaVA uses it: all layers but the last. */

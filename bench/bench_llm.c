@@ -35,12 +35,8 @@ typedef struct {
 } decoding;
 
 struct bench {
-    const sa_cli *cli;
-    const sa_bench_options *options;
-    sa_device *device;
-    sa_stream *stream; /* of the ceilings; the model has its own */
+    sa_bench_model m; /* its stream is the ceilings'; the decoder has its own */
     sa_llama *llama;
-    sa_dtype precision;
     double open_seconds;
     size_t prompt, sequences, pages; /* pages of one sequence */
     int32_t *tokens, *lists;         /* [prompt + 1], [sequences, pages] */
@@ -49,9 +45,6 @@ struct bench {
     int32_t *drawn;
     float *logprobs;
     decoding decode[CASES];
-    sa_bench_ceilings ceilings;
-    sa_bench_case *cases;
-    size_t count;
 };
 
 /* ---- what is measured ---- */
@@ -86,24 +79,21 @@ static sa_status run_decode(void *context, sa_error *err)
 static sa_status open_model(bench *b, sa_error *err)
 {
     sa_llama_config config;
-    if (b->options->model == NULL) {
+    if (b->m.options->model == NULL) {
         return sa_fail(err, SA_BAD_USAGE, "--model", "give the directory of a decoder", "missing");
     }
-    SA_TRY(sa_llama_config_read(b->options->model, &config, err));
-    SA_TRY(sa_cli_open_device(b->cli, &b->device, err));
-    SA_TRY(sa_cli_choose_precision(b->cli, b->device, &b->precision, err));
-    SA_TRY(sa_stream_open(&b->stream, b->device, err));
+    SA_TRY(sa_llama_config_read(b->m.options->model, &config, err));
     b->prompt = sa_least(PROMPT, config.positions - 1);
     b->pages = sa_kv_pages_for(b->prompt + 1);
     b->sequences = decodes[CASES - 1].count;
-    const sa_llama_options options = {.precision = b->precision,
+    const sa_llama_options options = {.precision = b->m.precision,
                                       .context = b->prompt + 1,
                                       .pages = b->sequences * b->pages,
                                       .rows = b->prompt,
                                       .items = b->sequences,
                                       .logit_rows = b->sequences};
     double start = sa_clock_seconds();
-    SA_TRY(sa_llama_open(&b->llama, b->device, b->options->model, &options, err));
+    SA_TRY(sa_llama_open(&b->llama, b->m.device, b->m.options->model, &options, err));
     b->open_seconds = sa_clock_seconds() - start;
     return SA_OK;
 }
@@ -123,7 +113,7 @@ static sa_status make_sequences(bench *b, sa_error *err)
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a measurement");
     }
     for (size_t i = 0; i <= b->prompt; i++) {
-        sa_philox block = sa_philox_block((uint64_t)b->cli->common.seed, i, 2);
+        sa_philox block = sa_philox_block((uint64_t)b->m.cli->common.seed, i, 2);
         b->tokens[i] = (int32_t)(block.word[0] % vocabulary);
     }
     for (size_t i = 0; i < b->sequences * b->pages; i++) {
@@ -145,28 +135,18 @@ static sa_status fill_pages(bench *b, sa_error *err)
     return SA_OK;
 }
 
-static sa_bench_case *add(bench *b, const char *name, const char *shape, void *context,
-                          sa_status (*run)(void *context, sa_error *err))
-{
-    sa_bench_case *c = &b->cases[b->count++];
-    *c = sa_bench_case_new(SA_BENCH_WORK, name, shape, b->precision);
-    c->run = run;
-    c->context = context;
-    return c;
-}
-
 static void add_model(bench *b)
 {
     const sa_llama_config *config = sa_llama_get_config(b->llama);
     const sa_llama_memory memory = sa_llama_get_memory(b->llama);
-    size_t t = sa_dtype_size(b->precision);
+    size_t t = sa_dtype_size(b->m.precision);
     /* the embedding is not streamed, but for the rows of the tokens, unless it is the head, too */
     double embedding = config->tied ? 0.0 : (double)(config->vocabulary * config->hidden * t);
     double weights = (double)memory.weight_bytes - embedding;
     char shape[160];
     snprintf(shape, sizeof shape, "%zu tokens, hidden %zu, %zu layers", b->prompt, config->hidden,
              config->layers);
-    sa_bench_case *prefill = add(b, "prefill", shape, b, run_prefill);
+    sa_bench_case *prefill = sa_bench_model_add(&b->m, "prefill", shape, run_prefill, b);
     for (size_t i = 0; i < b->prompt; i++) {
         prefill->flops += sa_llama_flops(b->llama, i, i + 1 == b->prompt);
     }
@@ -176,7 +156,7 @@ static void add_model(bench *b)
         size_t behind = sa_least(decodes[i].behind, b->prompt);
         b->decode[i] = (decoding){b, decodes[i].count, behind};
         snprintf(shape, sizeof shape, "%zu sequences behind %zu tokens", decodes[i].count, behind);
-        sa_bench_case *c = add(b, decodes[i].name, shape, &b->decode[i], run_decode);
+        sa_bench_case *c = sa_bench_model_add(&b->m, decodes[i].name, shape, run_decode, &b->decode[i]);
         c->flops = n * sa_llama_flops(b->llama, behind, true);
         c->bytes = weights + n * (double)(sa_kv_pages_for(behind + 1) * memory.page_bytes);
     }
@@ -184,22 +164,17 @@ static void add_model(bench *b)
 
 static sa_status set_up(bench *b, sa_error *err)
 {
-    b->cases = calloc(SA_BENCH_MOST_CASES, sizeof *b->cases);
-    if (b->cases == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the measurements");
-    }
+    SA_TRY(sa_bench_model_open(&b->m, err));
     SA_TRY(open_model(b, err));
     SA_TRY(make_sequences(b, err));
     SA_TRY(fill_pages(b, err));
     add_model(b);
     const sa_llama_config *c = sa_llama_get_config(b->llama);
-    return sa_bench_ceilings_open(&b->ceilings, b->device, b->stream, b->prompt, c->hidden, c->mlp_dim,
-                                  b->precision, b->cases, &b->count, err);
+    return sa_bench_model_add_ceilings(&b->m, b->prompt, c->hidden, c->mlp_dim, err);
 }
 
 static void tear_down(bench *b)
 {
-    sa_bench_ceilings_close(&b->ceilings);
     free(b->tokens);
     free(b->lists);
     free(b->items);
@@ -207,13 +182,7 @@ static void tear_down(bench *b)
     free(b->drawn);
     free(b->logprobs);
     sa_llama_close(b->llama);
-    if (b->stream != NULL) {
-        sa_stream_close(b->stream);
-    }
-    if (b->device != NULL) {
-        sa_device_close(b->device);
-    }
-    free(b->cases);
+    sa_bench_model_close(&b->m);
 }
 
 /* ---- saying it ---- */
@@ -221,34 +190,24 @@ static void tear_down(bench *b)
 static sa_status print(bench *b, sa_error *err)
 {
     const sa_llama_memory memory = sa_llama_get_memory(b->llama);
-    sa_bench_frame frame = {.device = sa_device_name(b->device),
-                            .threads = sa_pool_threads(sa_device_pool(b->device))};
-    sa_bench_find_ceilings(b->device, b->cases, b->count, b->precision, &frame);
-    if (b->cli->common.json) {
-        sa_bench_print_json(b->cases, b->count, &frame, stdout);
-    } else {
-        sa_bench_print_table(b->cases, b->count, &frame, stdout);
+    sa_bench_model_print(&b->m);
+    if (!b->m.cli->common.json) {
         printf(
             "model opened in %.2f s; weights %.0f MB, activations %.0f MB, KV pages %.0f MB; peak resident "
             "memory %.0f MB\n",
             b->open_seconds, (double)memory.weight_bytes * 1e-6, (double)memory.activation_bytes * 1e-6,
             (double)memory.kv_bytes * 1e-6, (double)sa_machine_peak_memory() * 1e-6);
     }
-    bool json = b->cli->common.json;
-    SA_TRY(sa_bench_kernels(b->device, "prefill", b->precision, json, run_prefill, b, err));
-    return sa_bench_kernels(b->device, "decode1", b->precision, json, run_decode, &b->decode[1], err);
+    SA_TRY(sa_bench_model_kernels(&b->m, "prefill", run_prefill, b, err));
+    return sa_bench_model_kernels(&b->m, "decode1", run_decode, &b->decode[1], err);
 }
 
 sa_status sa_bench_llm(const sa_cli *cli, const sa_bench_options *options, sa_error *err)
 {
-    bench b = {.cli = cli, .options = options};
-    sa_log log = cli->log;
+    bench b = {.m = {.cli = cli, .options = options}};
     sa_status status = set_up(&b, err);
     if (status == SA_OK) {
-        long long total = (long long)(b.count * options->repeats);
-        sa_progress progress = sa_progress_start(&log, "bench", sa_device_name(b.device), total);
-        status = sa_bench_measure(b.cases, b.count, options->repeats, &progress, err);
-        sa_progress_end(&progress, total);
+        status = sa_bench_model_measure(&b.m, err);
     }
     if (status == SA_OK) {
         status = print(&b, err);

@@ -20,13 +20,9 @@
 enum { CLICKS = 16 };
 
 typedef struct {
-    const sa_cli *cli;
-    const sa_bench_options *options;
+    sa_bench_model m;
     sa_sam_config config;
-    sa_device *device;
-    sa_stream *stream;
     sa_segmenter *segmenter;
-    sa_dtype precision;
     double open_seconds;
     sa_image image;
     sa_click clicks[CLICKS];
@@ -41,9 +37,6 @@ typedef struct {
     uint64_t *device_bits;
     void *workspace;
     sa_mask resized_mask;
-    sa_bench_ceilings ceilings;
-    sa_bench_case *cases;
-    size_t count;
 } bench;
 
 /* ---- what is measured ---- */
@@ -90,7 +83,7 @@ static sa_status run_preprocess(void *context, sa_error *err)
                                     .out_stride = 3 * b->resized_width,
                                     .channels = 3,
                                     .filter = SA_RESIZE_BILINEAR};
-    return sa_resize_u8(&args, sa_device_pool(b->device), err);
+    return sa_resize_u8(&args, sa_device_pool(b->m.device), err);
 }
 
 static sa_mask_resize_args mask_resize_args(const bench *b)
@@ -110,10 +103,10 @@ static sa_status run_postprocess(void *context, sa_error *err)
 {
     bench *b = context;
     const sa_mask_resize_args args = mask_resize_args(b);
-    sa_device_ops(b->device)->mask_resize(b->stream, &args);
-    sa_stream_download(b->stream, b->resized_mask.bits, b->device_bits,
+    sa_device_ops(b->m.device)->mask_resize(b->m.stream, &args);
+    sa_stream_download(b->m.stream, b->resized_mask.bits, b->device_bits,
                        b->resized_mask.height * b->resized_mask.stride_words * sizeof(uint64_t));
-    return sa_stream_wait(b->stream, err);
+    return sa_stream_wait(b->m.stream, err);
 }
 
 /* ---- setting up ---- */
@@ -121,7 +114,7 @@ static sa_status run_postprocess(void *context, sa_error *err)
 static sa_status make_queries(bench *b, sa_error *err)
 {
     for (size_t i = 0; i < CLICKS; i++) {
-        sa_philox block = sa_philox_block((uint64_t)b->cli->common.seed, i, 2);
+        sa_philox block = sa_philox_block((uint64_t)b->m.cli->common.seed, i, 2);
         b->clicks[i] = (sa_click){floorf(sa_philox_unit(block.word[0]) * (float)b->image.width),
                                   floorf(sa_philox_unit(block.word[1]) * (float)b->image.height), true};
         SA_TRY(sa_mask_new(&b->masks[i], b->image.height, b->image.width, err));
@@ -145,11 +138,8 @@ static sa_status read_config(const char *path, sa_sam_config *config, sa_error *
 
 static sa_status open_model(bench *b, sa_error *err)
 {
-    SA_TRY(read_config(b->options->segmenter, &b->config, err));
-    SA_TRY(sa_cli_open_device(b->cli, &b->device, err));
-    SA_TRY(sa_stream_open(&b->stream, b->device, err));
-    SA_TRY(sa_cli_choose_precision(b->cli, b->device, &b->precision, err));
-    const sa_segmenter_options options = {.precision = b->precision,
+    SA_TRY(read_config(b->m.options->segmenter, &b->config, err));
+    const sa_segmenter_options options = {.precision = b->m.precision,
                                           .slots = 1,
                                           .batch = CLICKS,
                                           .max_clicks = 1,
@@ -158,7 +148,7 @@ static sa_status open_model(bench *b, sa_error *err)
                                                                                        : b->image.width,
                                           .device_pixels = sa_segmenter_default_options().device_pixels};
     double start = sa_clock_seconds();
-    SA_TRY(sa_segmenter_open(&b->segmenter, b->device, b->options->segmenter, &options, err));
+    SA_TRY(sa_segmenter_open(&b->segmenter, b->m.device, b->m.options->segmenter, &options, err));
     b->open_seconds = sa_clock_seconds() - start;
     return SA_OK;
 }
@@ -166,7 +156,7 @@ static sa_status open_model(bench *b, sa_error *err)
 static void plan_postprocess(bench *b, sa_arena *arena)
 {
     const sa_mask_resize_args args = mask_resize_args(b);
-    size_t bytes = sa_device_ops(b->device)->mask_resize_workspace(b->stream, &args);
+    size_t bytes = sa_device_ops(b->m.device)->mask_resize_workspace(b->m.stream, &args);
     b->device_logits = sa_arena_take(arena, sa_segmenter_state_size(b->segmenter), sizeof(float));
     b->device_bits =
         sa_arena_take(arena, b->resized_mask.height * b->resized_mask.stride_words, sizeof(uint64_t));
@@ -177,12 +167,12 @@ static sa_status place_postprocess(bench *b, sa_error *err)
 {
     sa_arena arena = sa_arena_measure();
     plan_postprocess(b, &arena);
-    SA_TRY(sa_device_alloc(b->device, arena.used, "the bench's mask", &b->on_device, err));
+    SA_TRY(sa_device_alloc(b->m.device, arena.used, "the bench's mask", &b->on_device, err));
     arena = sa_arena_on(b->on_device, arena.used);
     plan_postprocess(b, &arena);
-    sa_stream_upload(b->stream, b->device_logits, b->logits,
+    sa_stream_upload(b->m.stream, b->device_logits, b->logits,
                      sa_segmenter_state_size(b->segmenter) * sizeof(float));
-    return sa_stream_wait(b->stream, err);
+    return sa_stream_wait(b->m.stream, err);
 }
 
 /* The sizes of MODEL_SPECS 2.6: the longest side becomes the model's. */
@@ -194,7 +184,7 @@ static sa_status make_ends(bench *b, sa_error *err)
     b->resized_height = (size_t)((double)b->image.height * scale + 0.5);
     b->resized_width = (size_t)((double)b->image.width * scale + 0.5);
     if (b->resized_height == 0 || b->resized_width == 0) {
-        return sa_fail(err, SA_BAD_INPUT, b->options->image, "take another picture",
+        return sa_fail(err, SA_BAD_INPUT, b->m.options->image, "take another picture",
                        "too narrow for the model");
     }
     b->resized = malloc(3 * b->resized_height * b->resized_width);
@@ -210,16 +200,6 @@ static sa_status make_ends(bench *b, sa_error *err)
     return place_postprocess(b, err);
 }
 
-static sa_bench_case *add(bench *b, const char *name, const char *shape,
-                          sa_status (*run)(void *context, sa_error *err))
-{
-    sa_bench_case *c = &b->cases[b->count++];
-    *c = sa_bench_case_new(SA_BENCH_WORK, name, shape, b->precision);
-    c->run = run;
-    c->context = b;
-    return c;
-}
-
 static void add_model(bench *b)
 {
     const sa_segmenter_costs costs = sa_segmenter_get_costs(b->segmenter);
@@ -228,43 +208,40 @@ static void add_model(bench *b)
     snprintf(picture, sizeof picture, "%zux%zu", b->image.width, b->image.height);
     snprintf(shape, sizeof shape, "%zux%zu, hidden %zu, %zu layers", frame, frame, b->config.vision.hidden,
              b->config.vision.layers);
-    sa_bench_case *encode = add(b, "encode", shape, run_encode);
+    sa_bench_case *encode = sa_bench_model_add(&b->m, "encode", shape, run_encode, b);
     encode->flops = costs.encode;
     encode->bytes = (double)costs.weight_bytes;
-    add(b, "decode", "1 click", run_decode)->flops = costs.click;
-    add(b, "decode16", "16 clicks, one call", run_decode_batch)->flops = CLICKS * costs.click;
-    add(b, "decode16-single", "16 clicks, 16 calls", run_decode_singles)->flops = CLICKS * costs.click;
+    sa_bench_model_add(&b->m, "decode", "1 click", run_decode, b)->flops = costs.click;
+    sa_bench_model_add(&b->m, "decode16", "16 clicks, one call", run_decode_batch, b)->flops =
+        CLICKS * costs.click;
+    sa_bench_model_add(&b->m, "decode16-single", "16 clicks, 16 calls", run_decode_singles, b)->flops =
+        CLICKS * costs.click;
     snprintf(ends, sizeof ends, "%s to %zux%zu", picture, b->resized_width, b->resized_height);
-    add(b, "preprocess", ends, run_preprocess)->bytes =
+    sa_bench_model_add(&b->m, "preprocess", ends, run_preprocess, b)->bytes =
         3.0 * ((double)(b->image.height * b->image.width) + (double)(b->resized_height * b->resized_width));
     snprintf(ends, sizeof ends, "%zu to %s", sa_segmenter_state_side(b->segmenter), picture);
-    add(b, "postprocess", ends, run_postprocess)->bytes =
+    sa_bench_model_add(&b->m, "postprocess", ends, run_postprocess, b)->bytes =
         4.0 * (double)sa_segmenter_state_size(b->segmenter) +
         (double)(b->image.height * b->image.width) / 8.0;
 }
 
 static sa_status set_up(bench *b, sa_error *err)
 {
-    b->cases = calloc(SA_BENCH_MOST_CASES, sizeof *b->cases);
-    if (b->cases == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the measurements");
-    }
-    SA_TRY(sa_bench_picture(b->cli, b->options->image, &b->image, err));
+    SA_TRY(sa_bench_model_open(&b->m, err));
+    SA_TRY(sa_bench_picture(b->m.cli, b->m.options->image, &b->image, err));
     SA_TRY(open_model(b, err));
     SA_TRY(make_queries(b, err));
     SA_TRY(make_ends(b, err));
     add_model(b);
     const sa_sam_vision_config *v = &b->config.vision;
     size_t grid = v->image_size / v->patch_size;
-    return sa_bench_ceilings_open(&b->ceilings, b->device, b->stream, grid * grid, v->hidden, v->mlp_dim,
-                                  b->precision, b->cases, &b->count, err);
+    return sa_bench_model_add_ceilings(&b->m, grid * grid, v->hidden, v->mlp_dim, err);
 }
 
 static void tear_down(bench *b)
 {
-    sa_bench_ceilings_close(&b->ceilings);
     if (b->on_device != NULL) {
-        sa_device_free(b->device, b->on_device);
+        sa_device_free(b->m.device, b->on_device);
     }
     sa_mask_free(&b->resized_mask);
     for (size_t i = 0; i < CLICKS; i++) {
@@ -276,13 +253,7 @@ static void tear_down(bench *b)
     if (b->segmenter != NULL) {
         sa_segmenter_close(b->segmenter);
     }
-    if (b->stream != NULL) {
-        sa_stream_close(b->stream);
-    }
-    if (b->device != NULL) {
-        sa_device_close(b->device);
-    }
-    free(b->cases);
+    sa_bench_model_close(&b->m);
 }
 
 /* ---- saying it ---- */
@@ -317,48 +288,29 @@ static void print_start(const bench *b)
         "%.0f MB, of it %d MB for the ceilings\n",
         b->open_seconds, (double)costs.weight_bytes * 1e-6, (double)costs.activation_bytes * 1e-6,
         (double)costs.slot_bytes * 1e-6, (double)sa_machine_peak_memory() * 1e-6,
-        sa_device_reads_host(b->device) ? SA_BENCH_MEMORY_BYTES / 1000000 : 0);
+        sa_device_reads_host(b->m.device) ? SA_BENCH_MEMORY_BYTES / 1000000 : 0);
 }
 
 /* Where the time goes, on devices that can tell. */
 static sa_status print_kernels(bench *b, sa_error *err)
 {
-    bool json = b->cli->common.json;
-    SA_TRY(sa_bench_kernels(b->device, "encode", b->precision, json, run_encode, b, err));
-    return sa_bench_kernels(b->device, "decode16", b->precision, json, run_decode_batch, b, err);
-}
-
-static sa_status measure(bench *b, sa_error *err)
-{
-    sa_log log = b->cli->log;
-    sa_progress progress = sa_progress_start(&log, "bench", sa_device_name(b->device),
-                                             (long long)(b->count * b->options->repeats));
-    sa_status status = run_encode(b, err); /* clicks need an encoded picture */
-    if (status == SA_OK) {
-        status = sa_bench_measure(b->cases, b->count, b->options->repeats, &progress, err);
-    }
-    sa_progress_end(&progress, (long long)(b->count * b->options->repeats));
-    return status;
+    SA_TRY(sa_bench_model_kernels(&b->m, "encode", run_encode, b, err));
+    return sa_bench_model_kernels(&b->m, "decode16", run_decode_batch, b, err);
 }
 
 sa_status sa_bench_sam(const sa_cli *cli, const sa_bench_options *options, sa_error *err)
 {
-    bench b = {.cli = cli, .options = options};
+    bench b = {.m = {.cli = cli, .options = options}};
     sa_status status = set_up(&b, err);
     if (status == SA_OK) {
-        status = measure(&b, err);
+        status = run_encode(&b, err); /* clicks need an encoded picture */
     }
     if (status == SA_OK) {
-        sa_bench_frame frame = {.device = sa_device_name(b.device),
-                                .threads = sa_pool_threads(sa_device_pool(b.device))};
-        sa_bench_find_ceilings(b.device, b.cases, b.count, b.precision, &frame);
-        if (cli->common.json) {
-            sa_bench_print_json(b.cases, b.count, &frame, stdout);
-            write_start(&b);
-        } else {
-            sa_bench_print_table(b.cases, b.count, &frame, stdout);
-            print_start(&b);
-        }
+        status = sa_bench_model_measure(&b.m, err);
+    }
+    if (status == SA_OK) {
+        sa_bench_model_print(&b.m);
+        (cli->common.json ? write_start : print_start)(&b);
         status = print_kernels(&b, err);
     }
     tear_down(&b);
