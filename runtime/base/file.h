@@ -19,8 +19,9 @@
  */
 sa_status sa_file_read(const char *path, size_t limit, unsigned char **bytes, size_t *size, sa_error *err);
 
-/* True if `path` names a directory / anything at all. */
+/* True if `path` names a directory / a file that can be read again and again / anything at all. */
 bool sa_file_is_directory(const char *path);
+bool sa_file_is_regular(const char *path);
 bool sa_file_exists(const char *path);
 
 /*

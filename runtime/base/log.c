@@ -76,8 +76,8 @@ static void format_progress(char *text, size_t size, const sa_progress *progress
         snprintf(of_total, sizeof of_total, "/%lld", progress->total);
     }
     double seconds = now - progress->started;
-    if (done > 0 && seconds > 0.0) {
-        double per_second = (double)done / seconds;
+    if (done > progress->before && seconds > 0.0) {
+        double per_second = (double)(done - progress->before) / seconds;
         char number[40], left[24];
         format_rate(number, sizeof number, per_second);
         snprintf(rate, sizeof rate, "  %s", number);
@@ -137,8 +137,8 @@ void sa_progress_end(sa_progress *progress, long long done)
     if (seconds > LOG_SECONDS) {
         char took[24], rate[40];
         format_duration(took, sizeof took, seconds);
-        format_rate(rate, sizeof rate, (double)done / seconds);
-        sa_log_message(progress->log, SA_LOG_INFO, "%s: %lld in %s, %s, %s", progress->what, done, took, rate,
-                       progress->device);
+        format_rate(rate, sizeof rate, (double)(done - progress->before) / seconds);
+        sa_log_message(progress->log, SA_LOG_INFO, "%s: %lld in %s, %s, %s", progress->what,
+                       done - progress->before, took, rate, progress->device);
     }
 }

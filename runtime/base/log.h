@@ -38,6 +38,7 @@ typedef struct {
     const char *what;      /* "click" */
     const char *device;    /* "cpu" */
     long long total;       /* 0 if not known: no ETA */
+    long long before;      /* done by an earlier run: no part of the rate */
     double started, drawn; /* sa_clock_seconds of the start and of the last line */
 } sa_progress;
 

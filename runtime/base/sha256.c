@@ -22,6 +22,23 @@ static sa_status digest_map(const sa_file_map *map, unsigned char digest[32], sa
                 : sa_fail(err, SA_NO_ROOM, map->path, NULL, "cannot take its SHA-256");
 }
 
+static void write_hex(const unsigned char digest[32], char hex[65])
+{
+    for (int i = 0; i < 32; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+sa_status sa_sha256(const void *bytes, size_t size, char hex[65], sa_error *err)
+{
+    unsigned char digest[32];
+    if (EVP_Digest(bytes, size, digest, NULL, EVP_sha256(), NULL) != 1) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "cannot take a SHA-256");
+    }
+    write_hex(digest, hex);
+    return SA_OK;
+}
+
 sa_status sa_sha256_file(const char *path, char hex[65], sa_error *err)
 {
     sa_file_map map;
@@ -29,8 +46,8 @@ sa_status sa_sha256_file(const char *path, char hex[65], sa_error *err)
     SA_TRY(sa_file_map_open(&map, path, err));
     sa_status status = digest_map(&map, digest, err);
     sa_file_map_close(&map);
-    for (int i = 0; status == SA_OK && i < 32; i++) {
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    if (status == SA_OK) {
+        write_hex(digest, hex);
     }
     return status;
 }

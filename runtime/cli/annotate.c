@@ -38,11 +38,11 @@ static int run_command(const sa_run_kind *kind, const sa_syntax *words, int argc
     if (!sa_cli_start(&cli, &syntax, argc, argv, &exit_code)) {
         return exit_code;
     }
-    sa_status status = sa_run_items(&cli, &o, kind, &summary, &err);
+    sa_status status = sa_run_items(&cli, &o, kind, &summary, NULL, &err);
     if (status == SA_OK) {
         print_summary(&cli, &o, &summary);
     }
-    return sa_cli_end_items(&cli, status, &err, summary.quarantined);
+    return sa_cli_end_items(&cli, status, &err, summary.quarantined + summary.skipped);
 }
 
 int sa_command_annotate(int argc, char **argv)

@@ -11,10 +11,9 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
-#include "runtime/cli/visit.h"
+#include "runtime/cli/score.h"
 #include "runtime/data/metrics_write.h"
 #include "runtime/data/parity.h"
-#include "runtime/data/truth.h"
 
 typedef struct {
     const char *results, *input, *images, *instances, *csv, *items, *parity, *runner;
@@ -30,29 +29,9 @@ typedef struct {
     size_t skipped; /* rows that could not be scored, of all files */
 } job;
 
-/* ---- rows ---- */
-
-/* Where the rows of a file go. */
-typedef struct {
-    const sa_truths *truths;
-    sa_scores scores;
-    sa_visit_counts counts;
-} scored;
-
-static sa_status score_row(void *context, const sa_result *result, const char *name, sa_error *err)
+static sa_status score_file(job *j, const char *path, sa_scored *s, sa_error *err)
 {
-    scored *s = context;
-    sa_rle truth;
-    SA_TRY(sa_truths_find(s->truths, result, name, &truth, err));
-    sa_status status = sa_scores_add(&s->scores, result, &truth, name, err);
-    sa_rle_free(&truth);
-    return status;
-}
-
-static sa_status score_file(job *j, const char *path, scored *s, sa_error *err)
-{
-    *s = (scored){.truths = &j->truths};
-    sa_status status = sa_cli_visit_results(j->cli, "eval", path, score_row, s, &s->counts, err);
+    sa_status status = sa_cli_score_results(j->cli, &j->truths, path, s, err);
     j->skipped += s->counts.skipped;
     return status;
 }
@@ -67,17 +46,8 @@ static sa_table_style style_of(const eval_options *o)
 /* metrics.json beside the results of a directory; only the figures of the kept masks stand there. */
 static sa_status write_beside(const job *j, const sa_metrics *metrics, sa_error *err)
 {
-    char path[4096];
-    sa_file_writer writer;
-    if (metrics->step != SA_METRICS_KEPT || !sa_file_is_directory(j->options->results)) {
-        return SA_OK;
-    }
-    SA_TRY(sa_file_join(path, sizeof path, j->options->results, "metrics.json", err));
-    SA_TRY(sa_file_writer_open(&writer, path, err));
-    sa_json_writer w = sa_json_writer_on(writer.stream);
-    sa_metrics_write_json(metrics, &w);
-    sa_json_end_line(&w);
-    return sa_file_writer_commit(&writer, err);
+    bool beside = metrics->step == SA_METRICS_KEPT && sa_file_is_directory(j->options->results);
+    return beside ? sa_cli_write_metrics(j->options->results, metrics, err) : SA_OK;
 }
 
 static sa_status write_csv(const char *path, const sa_metrics *metrics, const sa_comparison *comparison,
@@ -131,14 +101,12 @@ static sa_metrics_options metrics_options(const job *j)
         .step = j->options->step, .seed = (uint64_t)j->cli->common.seed, .resamples = SA_BOOTSTRAP_RESAMPLES};
 }
 
-static sa_status report(job *j, const scored *s, sa_error *err)
+static sa_status report(job *j, const sa_scored *s, sa_error *err)
 {
     const eval_options *o = j->options;
     const sa_metrics_options options = metrics_options(j);
     sa_metrics metrics;
-    SA_TRY(sa_metrics_compute(&metrics, &s->scores, &options, j->pool, err));
-    metrics.failed = s->counts.failed;
-    metrics.skipped = s->counts.skipped;
+    SA_TRY(sa_cli_measure(s, &options, j->pool, &metrics, err));
     sa_status status = write_beside(j, &metrics, err);
     if (status == SA_OK && o->csv != NULL) {
         status = write_csv(o->csv, &metrics, NULL, err);
@@ -155,7 +123,7 @@ static sa_status report(job *j, const scored *s, sa_error *err)
 
 static sa_status evaluate(job *j, sa_error *err)
 {
-    scored s;
+    sa_scored s;
     sa_status status = score_file(j, j->options->results, &s, err);
     if (status == SA_OK) {
         status = report(j, &s, err);
@@ -167,7 +135,7 @@ static sa_status evaluate(job *j, sa_error *err)
 static sa_status compare(job *j, const char *a, const char *b, sa_error *err)
 {
     const sa_metrics_options options = metrics_options(j);
-    scored s[2] = {{.truths = NULL}, {.truths = NULL}};
+    sa_scored s[2] = {{.truths = NULL}, {.truths = NULL}};
     sa_comparison comparison;
     sa_status status = score_file(j, a, &s[0], err);
     if (status == SA_OK) {

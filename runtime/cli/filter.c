@@ -2,7 +2,8 @@
  * segagent filter: which of many given masks are good, in the policy's eyes.
  *
  *   masks -> a run that only judges (run_items.h) -> scores -> threshold or quantile
- *         -> kept.jsonl and dropped.jsonl, manifests again; figures where the truth is known
+ *         -> kept.jsonl and dropped.jsonl, manifests with the score (their pictures' names start where the
+ *            input's did: --images); figures where the truth is known
  */
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@ typedef struct {
     double threshold, quantile; /* NaN: not given */
     double *scores;             /* [count], to find the quantile */
     size_t count, room;
-    double cut; /* masks that score below it are dropped */
+    double cut;     /* masks that score below it are dropped */
+    size_t skipped; /* rows that could not be read */
     sa_file_writer kept, dropped;
     size_t kept_count, dropped_count;
     sa_truths truths;
@@ -48,21 +50,39 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The score that a share `quantile` of all masks lies below. */
+/* The score that a share `quantile` of all masks lies below; 0 where there are none. */
 static double find_cut(job *j)
 {
-    if (!isnan(j->threshold)) {
-        return j->threshold;
+    if (!isnan(j->threshold) || j->count == 0) {
+        return isnan(j->threshold) ? 0 : j->threshold;
     }
     qsort(j->scores, j->count, sizeof *j->scores, by_value);
-    size_t at = (size_t)(j->quantile * (double)j->count);
+    size_t at = (size_t)(j->quantile * (double)j->count + 1e-9); /* 0.29 * 100 is a little less than 29 */
     return at < j->count ? j->scores[at] : nextafter(j->scores[j->count - 1], INFINITY); /* all of them */
 }
 
 /* ---- the lists ---- */
 
-static sa_status write_row(sa_file_writer *writer, const sa_result *r, sa_error *err)
+/* What the item's row had besides. */
+static void write_rest(sa_json_writer *w, const sa_item *item)
 {
+    if (item->gt.json != NULL || item->gt.png != NULL) {
+        sa_json_key(w, "gt");
+        if (item->gt.json != NULL) {
+            sa_json_value(w, item->gt.json);
+        } else {
+            sa_json_string(w, item->gt.png);
+        }
+    }
+    if (item->meta != NULL) {
+        sa_json_key(w, "meta");
+        sa_json_value(w, item->meta);
+    }
+}
+
+static sa_status write_row(const job *j, sa_file_writer *writer, const sa_result *r, sa_error *err)
+{
+    const sa_item *item = sa_truths_item(&j->truths, r->id);
     sa_json_writer w = sa_json_writer_on(writer->stream);
     sa_json_begin_object(&w);
     sa_json_key(&w, "id");
@@ -75,6 +95,9 @@ static sa_status write_row(sa_file_writer *writer, const sa_result *r, sa_error 
     SA_TRY(sa_rle_write_json(&r->mask, &w, err));
     sa_json_key(&w, "score");
     sa_json_f64(&w, r->score);
+    if (item != NULL) {
+        write_rest(&w, item);
+    }
     sa_json_end_object(&w);
     sa_json_end_line(&w);
     return SA_OK;
@@ -103,7 +126,7 @@ static sa_status sort_row(void *context, const sa_result *result, const char *na
     job *j = context;
     bool keeps = result->score >= j->cut;
     *(keeps ? &j->kept_count : &j->dropped_count) += 1;
-    SA_TRY(write_row(keeps ? &j->kept : &j->dropped, result, err));
+    SA_TRY(write_row(j, keeps ? &j->kept : &j->dropped, result, err));
     return result->step_count > 0 ? add_truth(j, result, name, err) : SA_OK;
 }
 
@@ -114,14 +137,25 @@ static sa_status open_list(const job *j, const char *name, sa_file_writer *write
     return sa_file_writer_open(writer, path, err);
 }
 
-static sa_status write_lists(job *j, sa_error *err)
+/* A part of a run may have no rows, or none that could be judged: its lists are empty then. */
+static sa_status visit(job *j, const sa_run_summary *summary, sa_visit_row *row, sa_error *err)
 {
     sa_visit_counts counts;
-    SA_TRY(sa_cli_visit_results(j->cli, "sort", j->run->output, keep_score, j, &counts, err));
+    if (summary->items == summary->quarantined) {
+        return SA_OK;
+    }
+    SA_TRY(sa_cli_visit_results(j->cli, "sort", j->run->output, row, j, &counts, err));
+    j->skipped = counts.skipped;
+    return SA_OK;
+}
+
+static sa_status write_lists(job *j, const sa_run_summary *summary, sa_error *err)
+{
+    SA_TRY(visit(j, summary, keep_score, err));
     j->cut = find_cut(j);
     SA_TRY(open_list(j, "kept.jsonl", &j->kept, err));
     SA_TRY(open_list(j, "dropped.jsonl", &j->dropped, err));
-    SA_TRY(sa_cli_visit_results(j->cli, "sort", j->run->output, sort_row, j, &counts, err));
+    SA_TRY(visit(j, summary, sort_row, err));
     SA_TRY(sa_file_writer_commit(&j->kept, err));
     return sa_file_writer_commit(&j->dropped, err);
 }
@@ -218,15 +252,12 @@ static sa_status check_cut(const job *j, sa_error *err)
 static sa_status run_job(job *j, sa_run_options *run, const sa_run_kind *kind, sa_run_summary *summary,
                          sa_error *err)
 {
-    const sa_items_options reading = {
-        .images = run->images, .instances = run->instances, .split = run->split, .limit = (size_t)run->limit};
     SA_TRY(check_cut(j, err));
-    SA_TRY(sa_run_items(j->cli, run, kind, summary, err));
+    SA_TRY(sa_run_items(j->cli, run, kind, summary, &j->truths, err));
     if (run->dry_run) {
         return SA_OK;
     }
-    SA_TRY(sa_truths_open(&j->truths, run->input, &reading, err));
-    SA_TRY(write_lists(j, err));
+    SA_TRY(write_lists(j, summary, err));
     return report(j, summary, err);
 }
 
@@ -275,5 +306,5 @@ int sa_command_filter(int argc, char **argv)
     sa_truths_close(&j.truths);
     sa_scores_free(&j.judged);
     free(j.scores);
-    return sa_cli_end_items(&cli, status, &err, summary.quarantined);
+    return sa_cli_end_items(&cli, status, &err, summary.quarantined + j.skipped);
 }

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/file.h"
 #include "runtime/cli/run_record.h"
+#include "runtime/cli/score.h"
 
 /* ---- options ---- */
 
@@ -65,7 +67,7 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "who clicks: the agent's model, the simulated annotator (needs \"gt\"), or nobody in particular",
          "model", 0, 0},
     };
-    enum { SHARED = 12, WITH_STEPS = 15 };
+    enum { SHARED = 12, WITH_STEPS = 15 }; /* rows up to "dry-run", and up to "trace" */
     size_t count = kind->judges_only      ? SHARED
                    : kind->policy != NULL ? WITH_STEPS
                                           : sizeof all / sizeof all[0];
@@ -115,7 +117,11 @@ static sa_status check(const sa_run_options *o, const sa_run_kind *kind, const s
     if (!sa_search_exists(o->search)) {
         return sa_fail(err, SA_BAD_INPUT, agent->file, sa_search_list(), "\"%s\" is no search", o->search);
     }
-    if (by_model && !agent->judges && (kind->judges_only || sa_search_needs_scores(o->search))) {
+    if (kind->judges_only && !agent->judges) {
+        return sa_fail(err, SA_BAD_USAGE, "--agent", "use an agent with \"prm\"",
+                       "the agent %s does not judge masks", agent->name);
+    }
+    if (by_model && !agent->judges && sa_search_needs_scores(o->search)) {
         return sa_fail(err, SA_BAD_USAGE, "--score", "give --score segmenter, or an agent with \"prm\"",
                        "the agent %s does not judge masks", agent->name);
     }
@@ -130,7 +136,7 @@ static sa_status check(const sa_run_options *o, const sa_run_kind *kind, const s
 
 typedef struct {
     sa_cli *cli;
-    const sa_run_options *options;
+    sa_run_options *options;
     const sa_run_kind *kind;
     sa_agent agent;
     sa_items items;
@@ -267,12 +273,27 @@ static sa_status open_runner(job *j, sa_error *err)
     if (status != SA_OK && sa_cli_falls_back(j->cli, &j->device, &why)) {
         SA_TRY(sa_cli_choose_precision(j->cli, j->device, &precision, err));
         options = runner_options(j, precision);
-        return sa_runner_open(&j->runner, j->device, &options, err);
+        status = sa_runner_open(&j->runner, j->device, &options, &why);
     }
-    if (status != SA_OK && err != NULL) {
+    if (status != SA_OK) {
         *err = why;
+        return status;
     }
-    return status;
+    j->options->precision = sa_dtype_name(precision);
+    return SA_OK;
+}
+
+/* What was begun on one device may not go on in the precision of another. */
+static sa_status reopen_runner(job *j, sa_error *err)
+{
+    const char *begun = j->options->precision;
+    SA_TRY(open_runner(j, err));
+    if (strcmp(begun, j->options->precision) != 0) {
+        return sa_fail(
+            err, SA_NO_DEVICE, j->options->output, "free the GPU, or begin again in another directory",
+            "was begun in %s, and the device that is left computes in %s", begun, j->options->precision);
+    }
+    return SA_OK;
 }
 
 static sa_status finish(job *j, const sa_runner_counts *counts, double seconds, sa_error *err)
@@ -298,9 +319,10 @@ static sa_status run_all(job *j, sa_error *err)
         sa_log_message(&j->cli->log, SA_LOG_INFO, "%s: everything is done already", j->options->output);
         return finish(j, &counts, 0, err);
     }
-    SA_TRY(open_runner(j, err));
+    SA_TRY(j->runner == NULL ? reopen_runner(j, err) : SA_OK);
     j->progress = sa_progress_start(&j->cli->log, j->kind->command, sa_device_name(j->device),
                                     (long long)(end - first));
+    j->progress.before = (long long)j->done;
     sa_status status = put_bad_items(j, err);
     if (status == SA_OK) {
         status = sa_runner_run(j->runner, &client, &counts, err);
@@ -309,12 +331,19 @@ static sa_status run_all(job *j, sa_error *err)
     return status == SA_OK ? finish(j, &counts, sa_clock_seconds() - begun, err) : status;
 }
 
-static sa_status run_output(job *j, sa_run_summary *summary, sa_error *err)
+/*
+ * A new run opens the models first, so that its record tells the device and the precision that they are on;
+ * one that goes on, and may be done already, only when they are needed.
+ */
+static sa_status open_output(job *j, sa_error *err)
 {
     sa_output_options options = {
         .directory = j->options->output, .rows = j->items.count + j->items.bad_count, .sync_ms = -1};
+    char path[4096];
     json_t *run = NULL;
     SA_TRY(sa_shard_parse(j->options->shard, &options.shard, err));
+    SA_TRY(sa_file_join(path, sizeof path, j->options->output, "run.json", err));
+    SA_TRY(sa_file_exists(path) ? SA_OK : open_runner(j, err));
     sa_status status = sa_run_record(&run, j->cli, j->options, j->kind, &j->agent, &j->items,
                                      sa_device_name(j->device), err);
     options.run = run;
@@ -322,12 +351,57 @@ static sa_status run_output(job *j, sa_run_summary *summary, sa_error *err)
         status = sa_output_open(&j->output, &options, err);
     }
     json_decref(run);
-    SA_TRY(status);
-    status = run_all(j, err);
+    return status;
+}
+
+/* metrics.json, of items that have results and a truth. */
+static sa_status write_metrics(job *j, const sa_truths *truths, sa_run_summary *summary, sa_error *err)
+{
+    const sa_metrics_options options = {
+        .step = SA_METRICS_KEPT, .seed = (uint64_t)j->cli->common.seed, .resamples = SA_BOOTSTRAP_RESAMPLES};
+    sa_scored scored;
+    sa_pool *pool = NULL;
+    sa_metrics metrics;
+    sa_status status = sa_cli_score_results(j->cli, truths, j->options->output, &scored, err);
+    summary->skipped = scored.counts.skipped;
+    if (status == SA_OK) {
+        status = sa_pool_open(&pool, (int)j->cli->common.threads, err);
+    }
+    if (status == SA_OK) {
+        status = sa_cli_measure(&scored, &options, pool, &metrics, err);
+    }
+    if (status == SA_OK) {
+        status = sa_cli_write_metrics(j->options->output, &metrics, err);
+        sa_metrics_free(&metrics);
+    }
+    if (pool != NULL) {
+        sa_pool_close(pool);
+    }
+    sa_scores_free(&scored.scores);
+    return status;
+}
+
+static bool knows_truth(const sa_truths *truths)
+{
+    for (size_t i = 0; i < truths->items.count; i++) {
+        if (sa_mask_source_given(&truths->items.items[i].gt)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static sa_status run_output(job *j, sa_run_summary *summary, sa_truths *truths, sa_error *err)
+{
+    SA_TRY(open_output(j, err));
+    sa_status status = run_all(j, err);
     summary->items = sa_output_done(j->output);
     summary->quarantined = sa_output_quarantined(j->output);
     sa_output_close(j->output);
-    return status;
+    SA_TRY(status);
+    SA_TRY(sa_truths_take(truths, &j->items, err));
+    bool measured = knows_truth(truths) && summary->items > summary->quarantined;
+    return measured ? write_metrics(j, truths, summary, err) : SA_OK;
 }
 
 /* ---- a dry run ---- */
@@ -343,33 +417,67 @@ static bool is_bad(job *j, const sa_item *item)
     return bad;
 }
 
-static sa_status run_dry(job *j, sa_run_summary *summary, sa_error *err)
+static void tell_plan(const job *j, const sa_run_summary *summary)
 {
-    SA_TRY(open_runner(j, err));
     sa_runner_memory memory = sa_runner_get_memory(j->runner);
-    summary->items = j->items.count + j->items.bad_count;
-    summary->quarantined = j->items.bad_count;
-    for (size_t i = 0; i < j->items.bad_count; i++) {
-        sa_log_message(&j->cli->log, SA_LOG_ERROR, "%s: %s", j->items.bad[i].file, j->items.bad[i].reason);
+    if (j->cli->common.json) {
+        sa_json_writer w = sa_json_writer_on(stdout);
+        sa_json_begin_object(&w);
+        sa_json_key(&w, "format");
+        sa_json_string(&w, j->items.format);
+        sa_json_key(&w, "items");
+        sa_json_int(&w, (int64_t)summary->items);
+        sa_json_key(&w, "unusable");
+        sa_json_int(&w, (int64_t)summary->quarantined);
+        sa_json_key(&w, "device");
+        sa_json_string(&w, sa_device_name(j->device));
+        sa_json_key(&w, "segmenter_bytes");
+        sa_json_int(&w, (int64_t)memory.segmenter);
+        sa_json_key(&w, "policy_bytes");
+        sa_json_int(&w, (int64_t)memory.policy);
+        sa_json_key(&w, "batch");
+        sa_json_int(&w, j->options->batch);
+        sa_json_end_object(&w);
+        sa_json_end_line(&w);
+        return;
     }
-    sa_progress progress =
-        sa_progress_start(&j->cli->log, "check", sa_device_name(j->device), (long long)j->items.count);
-    for (size_t i = 0; i < j->items.count; i++) {
-        SA_TRY(sa_interrupt_check(err));
-        summary->quarantined += is_bad(j, &j->items.items[i]);
-        sa_progress_update(&progress, (long long)i + 1);
-    }
-    sa_progress_end(&progress, (long long)j->items.count);
     printf("%zu items (%s), %zu of them cannot be used\n", summary->items, j->items.format,
            summary->quarantined);
     printf("%s: segmenter %.1f MB, policy %.1f MB, for %lld items at a time\n", sa_device_name(j->device),
            (double)memory.segmenter / 1e6, (double)memory.policy / 1e6, (long long)j->options->batch);
+}
+
+static sa_status run_dry(job *j, sa_run_summary *summary, sa_error *err)
+{
+    sa_shard shard;
+    size_t first, end;
+    SA_TRY(sa_shard_parse(j->options->shard, &shard, err));
+    SA_TRY(open_runner(j, err));
+    sa_shard_range(shard, j->items.count + j->items.bad_count, &first, &end);
+    summary->items = end - first;
+    for (size_t i = 0; i < j->items.bad_count; i++) {
+        const sa_bad_item *bad = &j->items.bad[i];
+        if (bad->row >= first && bad->row < end) {
+            sa_log_message(&j->cli->log, SA_LOG_ERROR, "%s: %s", bad->file, bad->reason);
+            summary->quarantined++;
+        }
+    }
+    sa_progress progress =
+        sa_progress_start(&j->cli->log, "check", sa_device_name(j->device), (long long)(end - first));
+    for (size_t i = 0; i < j->items.count; i++) {
+        const sa_item *item = &j->items.items[i];
+        SA_TRY(sa_interrupt_check(err));
+        summary->quarantined += item->row >= first && item->row < end && is_bad(j, item);
+        sa_progress_update(&progress, item->row > first ? (long long)(item->row - first) : 0);
+    }
+    sa_progress_end(&progress, (long long)(end - first));
+    tell_plan(j, summary);
     return SA_OK;
 }
 
 /* ---- all of it ---- */
 
-static sa_status run_job(job *j, sa_run_options *o, sa_run_summary *summary, sa_error *err)
+static sa_status run_job(job *j, sa_run_options *o, sa_run_summary *summary, sa_truths *truths, sa_error *err)
 {
     const sa_items_options reading = {
         .images = o->images, .instances = o->instances, .split = o->split, .limit = (size_t)o->limit};
@@ -384,18 +492,20 @@ static sa_status run_job(job *j, sa_run_options *o, sa_run_summary *summary, sa_
     sa_dtype precision;
     SA_TRY(sa_cli_choose_precision(j->cli, j->device, &precision, err));
     o->precision = sa_dtype_name(precision);
-    return o->dry_run ? run_dry(j, summary, err) : run_output(j, summary, err);
+    return o->dry_run ? run_dry(j, summary, err) : run_output(j, summary, truths, err);
 }
 
 sa_status sa_run_items(sa_cli *cli, sa_run_options *options, const sa_run_kind *kind, sa_run_summary *summary,
-                       sa_error *err)
+                       sa_truths *truths, sa_error *err)
 {
     job j = {.cli = cli, .options = options, .kind = kind};
+    sa_truths own = {0};
     *summary = (sa_run_summary){0};
     sa_interrupt_install();
-    sa_status status = run_job(&j, options, summary, err);
+    sa_status status = run_job(&j, options, summary, truths != NULL ? truths : &own, err);
     sa_runner_close(j.runner);
     sa_device_close(j.device);
     sa_items_free(&j.items);
+    sa_truths_close(&own);
     return status;
 }

@@ -8,6 +8,7 @@
 
 #include "runtime/cli/cli.h"
 #include "runtime/data/output.h"
+#include "runtime/data/truth.h"
 #include "runtime/hlmat/runner.h"
 
 typedef struct {
@@ -40,10 +41,14 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
 
 typedef struct {
     size_t items, quarantined; /* of this shard, earlier runs in the same directory included */
+    size_t skipped;            /* rows that could not be scored */
 } sa_run_summary;
 
-/* Runs it, or goes on with it. */
+/*
+ * Runs it, or goes on with it; metrics.json is left where true masks are known. *truths, closed by the caller
+ * in every case, are then those of the input; NULL: not wanted.
+ */
 sa_status sa_run_items(sa_cli *cli, sa_run_options *options, const sa_run_kind *kind, sa_run_summary *summary,
-                       sa_error *err);
+                       sa_truths *truths, sa_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "runtime/cli/run_record.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,12 +13,13 @@ static sa_status no_memory(sa_error *err)
     return sa_fail(err, SA_NO_ROOM, "run.json", NULL, "no memory for the run's record");
 }
 
-/* {"seed","device","threads" and the like are no part of it: they stand beside it, or change nothing. */
+/* What results depend on. The seed and the device stand beside it; threads and batches change nothing. */
 static json_t *config_of(const sa_cli *cli, const sa_run_options *o, const sa_run_kind *kind)
 {
-    json_t *c = json_pack("{s:s?, s:s?, s:s?, s:I, s:s, s:s}", "images", o->images, "instances", o->instances,
-                          "split", o->split, "limit", (json_int_t)o->limit, "precision", o->precision,
-                          "numerics", cli->common.numerics);
+    json_t *c = json_pack("{s:s?, s:s?, s:s?, s:I, s:I, s:I, s:s, s:s}", "images", o->images, "instances",
+                          o->instances, "split", o->split, "limit", (json_int_t)o->limit, "max_pixels",
+                          (json_int_t)o->max_pixels, "max_side", (json_int_t)o->max_side, "precision",
+                          o->precision, "numerics", cli->common.numerics);
     if (c != NULL && kind->policy != NULL) { /* of the commands that know the truth */
         json_object_set_new(c, "start", json_string(o->start));
         json_object_set_new(c, "enough", json_real(o->enough));
@@ -90,33 +92,71 @@ static sa_status hash_agent(json_t *files, const sa_agent *agent, sa_error *err)
     return sa_file_exists(agent->template) ? add_hash(files, "template", agent->template, err) : SA_OK;
 }
 
-/* A folder has no hash of its own; neither has standard input. */
-static sa_status hash_input(const char *path, char hex[65], sa_error *err)
+/* Of what is no file that can be read again (a folder, a pipe): what its items are called, show and ask. */
+static sa_status hash_items(const sa_items *items, char hex[65], sa_error *err)
 {
-    hex[0] = '\0';
-    bool file = strcmp(path, "-") != 0 && !sa_file_is_directory(path);
-    return file ? sa_sha256_file(path, hex, err) : SA_OK;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (stream == NULL) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < items->count; i++) {
+        const sa_item *item = &items->items[i];
+        fprintf(stream, "%zu%c%s%c%s%c%s%c", item->row, 0, item->id, 0, item->image, 0, item->text, 0);
+    }
+    sa_status status = fclose(stream) == 0 ? sa_sha256(text, size, hex, err) : no_memory(err);
+    free(text);
+    return status;
+}
+
+static sa_status hash_input(const sa_run_options *o, const sa_items *items, char hex[65], sa_error *err)
+{
+    return sa_file_is_regular(o->input) ? sa_sha256_file(o->input, hex, err) : hash_items(items, hex, err);
+}
+
+static sa_status check_texts(const sa_run_options *o, sa_error *err)
+{
+    const char *const texts[] = {o->input, o->images, o->instances, o->split};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        json_t *json = texts[i] != NULL ? json_string(texts[i]) : json_null();
+        if (json == NULL) {
+            return sa_fail(err, SA_BAD_USAGE, texts[i], "give it another name", "the name is no UTF-8");
+        }
+        json_decref(json);
+    }
+    return SA_OK;
 }
 
 /* ---- the record ---- */
 
+static json_t *input_of(const sa_run_options *o, const sa_items *items, const char *sha256)
+{
+    return json_pack("{s:s, s:s, s:s, s:I}", "path", o->input, "format", items->format, "sha256", sha256,
+                     "items", (json_int_t)(items->count + items->bad_count));
+}
+
 sa_status sa_run_record(json_t **run, const sa_cli *cli, const sa_run_options *o, const sa_run_kind *kind,
                         const sa_agent *agent, const sa_items *items, const char *device, sa_error *err)
 {
-    char input[65];
-    SA_TRY(hash_input(o->input, input, err));
-    json_t *files = json_object(), *config = config_of(cli, o, kind);
-    sa_status status = files != NULL && config != NULL ? hash_agent(files, agent, err) : no_memory(err);
+    char sha256[65];
+    SA_TRY(check_texts(o, err));
+    SA_TRY(hash_input(o, items, sha256, err));
+    json_t *files = json_object(), *config = config_of(cli, o, kind), *input = input_of(o, items, sha256);
+    bool there = files != NULL && config != NULL && input != NULL;
+    sa_status status = there ? hash_agent(files, agent, err) : no_memory(err);
+    if (status == SA_OK && o->instances != NULL) {
+        status = add_hash(input, "instances_sha256", o->instances, err);
+    }
     if (status != SA_OK) {
         json_decref(files);
         json_decref(config);
+        json_decref(input);
         return status;
     }
-    *run = json_pack("{s:s, s:s, s:o, s:{s:s, s:o}, s:{s:s, s:s, s:s, s:I}, s:I, s:s}", "version",
-                     SEGAGENT_VERSION, "command", kind->command, "config", config, "agent", "name",
-                     agent->name, "files", files, "input", "path", o->input, "format", items->format,
-                     "sha256", input, "items", (json_int_t)(items->count + items->bad_count), "seed",
-                     (json_int_t)cli->common.seed, "device", device);
+    *run = json_pack("{s:s, s:s, s:o, s:{s:s, s:o}, s:o, s:I, s:s}", "version", SEGAGENT_VERSION, "command",
+                     kind->command, "config", config, "agent", "name", agent->name, "files", files, "input",
+                     input, "seed", (json_int_t)cli->common.seed, "device", device);
     return *run != NULL ? SA_OK : no_memory(err);
 }
 

@@ -157,14 +157,33 @@ static sa_status merge_lines(job *j, sa_lines *lines, const char *path, sa_error
     return SA_OK;
 }
 
-static sa_status merge_files(job *j, sa_error *err)
+/* A look at them, before a long run is begun that would end with what is wrong in them. */
+static sa_status check_lines(job *j, sa_lines *lines, const char *path, sa_error *err)
+{
+    (void)j;
+    for (bool found = true; found;) {
+        sa_lesson_row row;
+        const char *line;
+        size_t size;
+        SA_TRY(next_row(lines, path, &row, &line, &size, &found, err));
+        if (found) {
+            sa_lesson_row_free(&row);
+        }
+    }
+    return SA_OK;
+}
+
+typedef sa_status take_lines(job *j, sa_lines *lines, const char *path, sa_error *err);
+
+/* All files of --merge. */
+static sa_status visit_merged(job *j, take_lines *take, sa_error *err)
 {
     for (size_t i = 0; i < j->cli->arguments.use_count; i++) {
         const sa_option_use *use = &j->cli->arguments.uses[i];
         sa_file_map map;
         SA_TRY(sa_file_map_open(&map, use->value, err));
         sa_lines lines = {.text = (const char *)map.bytes, .size = map.size};
-        sa_status status = merge_lines(j, &lines, use->value, err);
+        sa_status status = take(j, &lines, use->value, err);
         if (status == SA_OK) {
             status = sa_file_map_check(&map, err);
         }
@@ -199,7 +218,8 @@ static sa_status write_chat_line(job *j, const sa_lesson_row *row, size_t number
                                  sa_json_writer *w, sa_error *err)
 {
     const sa_item *item = sa_truths_item(&j->truths, row->id);
-    if (item == NULL) { /* a lesson of another input */
+    bool same = item != NULL && strcmp(item->image, row->image) == 0 && strcmp(item->text, row->text) == 0;
+    if (!same) { /* a lesson of another input, which may have the same ids */
         j->left_out++;
         return SA_OK;
     }
@@ -277,18 +297,30 @@ static sa_status close_files(job *j, sa_error *err)
     return sa_file_writer_commit(&j->lessons, err);
 }
 
-static sa_status teach(job *j, sa_error *err)
+/* What the files beside the run need: found out before it. */
+static sa_status check_files(job *j, sa_error *err)
+{
+    sa_file_writer writer;
+    SA_TRY(visit_merged(j, check_lines, err));
+    if (j->options->segagent != NULL) {
+        SA_TRY(sa_file_writer_open(&writer, j->options->segagent, err));
+        sa_file_writer_abandon(&writer);
+    }
+    return j->options->chat != NULL ? sa_file_make_directory(j->options->chat, err) : SA_OK;
+}
+
+static sa_status teach(job *j, sa_run_summary *summary, sa_error *err)
 {
     const sa_run_options *run = &j->options->run;
-    const sa_items_options reading = {
-        .images = run->images, .instances = run->instances, .split = run->split, .limit = (size_t)run->limit};
     char lessons[4096];
-    sa_visit_counts counts;
+    sa_visit_counts counts = {0};
     SA_TRY(sa_agent_read(&j->agent, run->agent, err));
-    SA_TRY(sa_truths_open(&j->truths, run->input, &reading, err));
     SA_TRY(open_files(j, lessons, sizeof lessons, err));
-    SA_TRY(sa_cli_visit_results(j->cli, "lessons", run->output, take_result, j, &counts, err));
-    SA_TRY(merge_files(j, err));
+    if (summary->items > summary->quarantined) { /* a part of a run may have no results */
+        SA_TRY(sa_cli_visit_results(j->cli, "lessons", run->output, take_result, j, &counts, err));
+    }
+    summary->skipped = counts.skipped;
+    SA_TRY(visit_merged(j, merge_lines, err));
     SA_TRY(close_files(j, err));
     return j->options->chat != NULL ? write_chat(j, lessons, err) : SA_OK;
 }
@@ -335,9 +367,12 @@ int sa_teach(sa_cli *cli, sa_teach_options *options, const sa_run_kind *kind)
     job j = {.cli = cli, .options = options};
     sa_run_summary summary = {0};
     sa_error err = {0};
-    sa_status status = sa_run_items(cli, &options->run, kind, &summary, &err);
+    sa_status status = check_files(&j, &err);
+    if (status == SA_OK) {
+        status = sa_run_items(cli, &options->run, kind, &summary, &j.truths, &err);
+    }
     if (status == SA_OK && !options->run.dry_run) {
-        status = teach(&j, &err);
+        status = teach(&j, &summary, &err);
         if (status == SA_OK) {
             report(&j, &summary);
         }
@@ -350,5 +385,5 @@ int sa_teach(sa_cli *cli, sa_teach_options *options, const sa_run_kind *kind)
     }
     free(j.keys);
     sa_text_table_free(&j.seen);
-    return sa_cli_end_items(cli, status, &err, summary.quarantined);
+    return sa_cli_end_items(cli, status, &err, summary.quarantined + summary.skipped);
 }

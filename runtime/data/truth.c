@@ -29,6 +29,13 @@ sa_status sa_truths_open(sa_truths *truths, const char *input, const sa_items_op
     return index_items(truths, err);
 }
 
+sa_status sa_truths_take(sa_truths *truths, sa_items *items, sa_error *err)
+{
+    *truths = (sa_truths){.from_input = true, .items = *items};
+    *items = (sa_items){0};
+    return index_items(truths, err);
+}
+
 void sa_truths_close(sa_truths *truths)
 {
     if (truths->from_input) {

@@ -18,6 +18,8 @@ typedef struct {
 /* `input` NULL: rows bring their own. sa_truths_close in every case. */
 sa_status sa_truths_open(sa_truths *truths, const char *input, const sa_items_options *options,
                          sa_error *err);
+/* The same with items that were read already, and are taken over. */
+sa_status sa_truths_take(sa_truths *truths, sa_items *items, sa_error *err);
 void sa_truths_close(sa_truths *truths);
 
 /* The item of this id, or NULL. */

@@ -45,6 +45,9 @@ assert run["status"] == "done" and run["input"]["items"] == len(items) and run["
 assert run["counters"]["items"] == len(items) and run["counters"]["clicks"] == 2 * len(items)
 PYTHON
 
+works eval --results "$T/whole" --input "$T/set/manifest.jsonl" --json
+check "metrics.json is what eval says" cmp "$SCRATCH/out" "$T/whole/metrics.json"
+
 # ---- neither batch nor threads nor company change a row ----
 annotate batch --batch 3 --threads 3
 check "batch and threads change nothing" same "$T/whole" "$T/batch"
@@ -121,6 +124,31 @@ refuses 2 'threshold: .*is not said' filter --agent $AGENT --input "$T/set/manif
 refuses 2 'threshold: .*is said twice' filter --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/no" \
     --threshold 0.5 --quantile 0.5
 
+check "the lists keep what the manifest had" python3 - "$T" <<'PYTHON'
+import json, sys
+t = sys.argv[1]
+items = {i["id"]: i for i in map(json.loads, open(t + "/set/manifest.jsonl"))}
+for r in map(json.loads, open(t + "/judged/kept.jsonl")):
+    assert all(r[k] == items[r["id"]][k] for k in ("image", "text", "mask", "gt", "meta")) and 0 <= r["score"] <= 1
+PYTHON
+works filter --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/none" --threshold 0.5 --shard 0/9
+says '^0 kept, 0 dropped'
+works annotate --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/none-annotated" --shard 0/9
+mkdir "$T/blunt"
+python3 -c 'import json, sys; a = json.load(sys.stdin); a["prm"] = None; print(json.dumps(a))' <$AGENT/agent.json >"$T/blunt/agent.json"
+ln -s "$PWD/$AGENT/policy" "$PWD/$AGENT/segmenter" "$T/blunt/"
+refuses 2 'does not judge masks' filter --agent "$T/blunt" --input "$T/set/manifest.jsonl" --output "$T/no" --threshold 0.5
+
+# ---- standard input, and an input that is another one now ----
+"$SEGAGENT_BINARY" filter --agent $AGENT --input - --images "$T/set" --output "$T/piped" --threshold 0 --json --quiet \
+    <"$T/set/manifest.jsonl" >"$SCRATCH/out" 2>"$SCRATCH/err"
+check "a manifest from standard input" [ $? -eq 0 ]
+says '"kept":8,"dropped":0,'
+head -n 7 "$T/set/manifest.jsonl" | sed 1p | sed '1s/"id":"[^"]*"/"id":"new"/' |
+    "$SEGAGENT_BINARY" filter --agent $AGENT --input - --images "$T/set" --output "$T/piped" --threshold 0 --quiet \
+        >/dev/null 2>"$SCRATCH/err"
+check "other items are refused, though as many" grep -q 'input.sha256' "$SCRATCH/err"
+
 # ---- bad items are set aside, and the rest goes on ----
 python3 - "$T" <<'PYTHON'
 import json, sys, os
@@ -141,6 +169,7 @@ check "bad items: exit code 1, not $CODE" [ $CODE -eq 1 ]
 says '^8 items, 5 of them in quarantine'
 check "bad items: the others" [ "$(rows "$T/bad/results.jsonl")" -eq 3 ]
 check "bad items: reasons" [ "$(grep -cE '"reason":"[^"]+"' "$T/bad/quarantine.jsonl")" -eq 5 ]
+check "bad items: metrics.json counts them" grep -q '"items":3,"failed":5,' "$T/bad/metrics.json"
 run annotate --agent $AGENT --input "$T/set/bad.jsonl" --output "$T/bad" --steps 1
 check "bad items stay bad when it is resumed" [ $CODE -eq 1 ]
 run refine --agent $AGENT --input "$T/set/bad.jsonl" --output "$T/bad-refined" --steps 1
@@ -148,6 +177,8 @@ check "refine needs a mask" grep -q '"id":"steps-3-000000"' "$T/bad-refined/quar
 run annotate --agent $AGENT --input "$T/set/bad.jsonl" --dry-run
 check "dry run finds them: exit code 1, not $CODE" [ $CODE -eq 1 ]
 says '^8 items \(manifest\), 5 of them cannot be used'
+works annotate --agent $AGENT --input "$T/set/manifest.jsonl" --dry-run --shard 1/4 --json
+says '"items":2,"unusable":0,'
 works annotate --agent $AGENT --input "$T/set/manifest.jsonl" --dry-run
 says 'segmenter [0-9.]+ MB, policy [0-9.]+ MB'
 
@@ -159,6 +190,8 @@ refuses 2 'no/such/agent' annotate --agent no/such/agent --input "$T/set/manifes
 refuses 2 'none.jsonl' annotate --agent $AGENT --input "$T/none.jsonl" --output "$T/no"
 refuses 2 'search.*choose greedy' annotate --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/no" --search wide
 refuses 2 'shard' annotate --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/no" --shard 3/3
+refuses 2 'shard' annotate --agent $AGENT --input "$T/set/manifest.jsonl" --dry-run --shard 3/3
+refuses 2 'max_side' annotate --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/whole" --steps 2 --max-side 512
 refuses 2 'steps.*from 0 to' annotate --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/no" --steps -1
 refuses 2 'config.steps.*2 -> 3|steps: 2 -> 3' annotate --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/whole" --steps 3
 refuses 3 'No such file|cannot|Permission' annotate --agent $AGENT --input "$T/set/manifest.jsonl" --output /proc/no/such/place

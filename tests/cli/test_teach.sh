@@ -88,8 +88,28 @@ teach star merged --merge "$T/empty/lessons.jsonl" --merge "$T/empty/lessons.jso
 check "merged lessons come once" [ "$(sort "$T/merged/lessons.jsonl" | uniq -d | wc -l)" -eq 0 ]
 says "\"merged\":[1-9]"
 printf '{"id": "x"}\n' >"$T/broken.jsonl"
-refuses 2 'broken.jsonl:1' star --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/plus" --steps 4 \
+refuses 2 'broken.jsonl:1' star --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/never" --steps 4 \
     --quiet --merge "$T/broken.jsonl"
+refuses 2 'no/such' trajectories --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/never" --segagent "$T/no/such.json"
+check "what is wrong beside a run is found before it" [ ! -e "$T/never" ]
+sed -E 's/"text":"/"text":"not /' "$T/empty/lessons.jsonl" >"$T/foreign.jsonl"
+lines=$(wc -l <"$T/plus/lessons.jsonl")
+teach star plus --merge "$T/foreign.jsonl" --chat "$T/plus-chat"
+says 'lessons are about pictures of another input'
+check "a lesson with an id of ours about another text is no picture of ours" \
+    [ "$(wc -l <"$T/plus-chat/chat.jsonl")" -eq "$lines" ]
+
+# ---- a part without rows ----
+teach star nothing --shard 0/9 --json
+check "a part without rows" [ $CODE -eq 0 ]
+says '"items":0,.*"lessons":0'
+
+# ---- a results file that was tampered with: clicks outside of the picture ----
+cp -r "$T/plus" "$T/wild"
+sed -E -i 's/"row":[0-9]+/"row":2000000000/g' "$T/wild/results.jsonl"
+teach star wild
+check "a results file that was tampered with" [ $CODE -le 2 ]
+check "wild clicks are no lessons" [ "$(grep -c 2000000000 "$T/wild/lessons.jsonl")" -eq 0 ]
 
 # ---- the truth has to be known; a picture that goes away ends nothing ----
 sed -E 's/,"gt":\{[^}]*\}//' "$T/set/manifest.jsonl" >"$T/set/blind.jsonl"
