@@ -90,7 +90,7 @@ says "\"merged\":[1-9]"
 printf '{"id": "x"}\n' >"$T/broken.jsonl"
 refuses 2 'broken.jsonl:1' star --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/never" --steps 4 \
     --quiet --merge "$T/broken.jsonl"
-refuses 2 'no/such' trajectories --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/never" --segagent "$T/no/such.json"
+refuses 3 'no/such' trajectories --agent $AGENT --input "$T/set/manifest.jsonl" --output "$T/never" --segagent "$T/no/such.json"
 check "what is wrong beside a run is found before it" [ ! -e "$T/never" ]
 sed -E 's/"text":"/"text":"not /' "$T/empty/lessons.jsonl" >"$T/foreign.jsonl"
 lines=$(wc -l <"$T/plus/lessons.jsonl")
