@@ -61,7 +61,7 @@ sa_status sa_codec_check_memory(const sa_codec_source *source, uint64_t height, 
 {
     const sa_image_limits *limits = &source->limits;
     if (scratch > limits->max_memory || height * width > (limits->max_memory - scratch) / 3) {
-        return sa_fail(err, SA_NO_ROOM, source->name, "scale it down, or raise --max-memory",
+        return sa_fail(err, SA_NO_ROOM, source->name, "scale it down; click and ask also take --max-memory",
                        "decoding %llux%llu pixels would take more than %zu MiB of memory",
                        (unsigned long long)width, (unsigned long long)height, limits->max_memory >> 20);
     }
