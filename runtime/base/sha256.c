@@ -29,12 +29,16 @@ static void write_hex(const unsigned char digest[32], char hex[65])
     }
 }
 
+sa_status sa_sha256_bytes(const void *bytes, size_t size, unsigned char digest[32], sa_error *err)
+{
+    bool good = EVP_Digest(bytes, size, digest, NULL, EVP_sha256(), NULL) == 1;
+    return good ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "cannot take a SHA-256");
+}
+
 sa_status sa_sha256(const void *bytes, size_t size, char hex[65], sa_error *err)
 {
     unsigned char digest[32];
-    if (EVP_Digest(bytes, size, digest, NULL, EVP_sha256(), NULL) != 1) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "cannot take a SHA-256");
-    }
+    SA_TRY(sa_sha256_bytes(bytes, size, digest, err));
     write_hex(digest, hex);
     return SA_OK;
 }

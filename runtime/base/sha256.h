@@ -7,6 +7,7 @@
 
 #include "runtime/base/status.h"
 
+sa_status sa_sha256_bytes(const void *bytes, size_t size, unsigned char digest[32], sa_error *err);
 sa_status sa_sha256(const void *bytes, size_t size, char hex[65], sa_error *err);
 /* 64 hexadecimal digits and a zero byte. SA_BAD_INPUT for what is no file, SA_IO if it cannot be read. */
 sa_status sa_sha256_file(const char *path, char hex[65], sa_error *err);

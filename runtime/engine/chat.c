@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/sha256.h"
 #include "runtime/base/sizes.h"
 #include "runtime/models/config.h"
 #include "runtime/models/llava.h"
@@ -25,6 +26,7 @@ struct sa_chat {
     sa_llava *llava; /* NULL: text alone */
     sa_llama *llama; /* its decoder, or a model by itself */
     sa_generator *generator;
+    size_t seen; /* pictures */
 };
 
 sa_chat_options sa_chat_default_options(void)
@@ -232,11 +234,18 @@ sa_status sa_chat_write(const sa_chat *chat, const sa_message *messages, size_t 
 
 /* The prompts of one call, what their expanded tokens stand in, and all of their pictures. */
 typedef struct {
-    sa_generate_prompt *prompts; /* [count] */
-    int32_t **expanded;          /* [count], NULL where the request's own tokens do */
-    const sa_image **pictures;   /* [options.pictures], slot by slot */
-    size_t *slots;               /* 0, 1, 2, ... */
+    sa_chat *chat;
+    const sa_generate_watcher *watcher; /* the caller's */
+    sa_generate_prompt *prompts;        /* [count] */
+    int32_t **expanded;                 /* [count], NULL where the request's own tokens do */
+    size_t *first, *pictures_of;        /* [count] a prompt's first slot, and how many it has */
+    const sa_image **pictures;          /* [options.pictures], slot by slot; NULL: seen already */
+    sa_picture_name *names;             /* of these */
     size_t picture_count;
+    /* One look at several: [options.pictures] each */
+    const sa_image **looked;
+    size_t *slots;
+    double seconds; /* of all looks */
 } prepared;
 
 static void free_prepared(prepared *p, size_t count)
@@ -246,35 +255,93 @@ static void free_prepared(prepared *p, size_t count)
     }
     free(p->expanded);
     free(p->prompts);
+    free(p->first);
+    free(p->pictures_of);
     free(p->pictures);
+    free(p->names);
+    free(p->looked);
     free(p->slots);
 }
 
-static sa_status new_prepared(const sa_chat *chat, size_t count, prepared *p, sa_error *err)
+static sa_status new_prepared(sa_chat *chat, size_t count, const sa_generate_watcher *watcher, prepared *p,
+                              sa_error *err)
 {
     size_t pictures = chat->options.pictures;
-    *p = (prepared){.prompts = calloc(count, sizeof *p->prompts),
+    *p = (prepared){.chat = chat,
+                    .watcher = watcher,
+                    .prompts = calloc(count, sizeof *p->prompts),
                     .expanded = calloc(count, sizeof *p->expanded),
+                    .first = calloc(count, sizeof *p->first),
+                    .pictures_of = calloc(count, sizeof *p->pictures_of),
                     .pictures = calloc(pictures, sizeof *p->pictures),
+                    .names = calloc(pictures, sizeof *p->names),
+                    .looked = calloc(pictures, sizeof *p->looked),
                     .slots = calloc(pictures, sizeof *p->slots)};
-    bool there = p->prompts != NULL && p->expanded != NULL && p->pictures != NULL && p->slots != NULL;
+    bool there = p->prompts != NULL && p->expanded != NULL && p->first != NULL && p->pictures_of != NULL &&
+                 p->pictures != NULL && p->names != NULL && p->looked != NULL && p->slots != NULL;
     return there ? SA_OK
                  : sa_fail(err, SA_NO_ROOM, NULL, "use a smaller batch", "no memory for %zu prompts", count);
 }
 
+/* The same pixels, the same name. */
+static sa_status name_picture(const sa_image *picture, sa_picture_name *name, sa_error *err)
+{
+    unsigned char digest[32];
+    SA_TRY(sa_sha256_bytes(picture->pixels, picture->height * picture->width * 3, digest, err));
+    memcpy(name, digest, sizeof *name);
+    name->low ^= (uint64_t)picture->width; /* and their shape */
+    return SA_OK;
+}
+
 /* The request's pictures take the next slots; nothing is done if one of them cannot be seen. */
-static sa_status queue_pictures(const sa_chat *chat, const sa_chat_request *request, prepared *p,
+static sa_status queue_pictures(const sa_chat *chat, const sa_chat_request *request, prepared *p, size_t i,
                                 sa_error *err)
 {
     SA_ASSERT(request->picture_count <= chat->options.pictures - p->picture_count);
-    for (size_t i = 0; i < request->picture_count; i++) {
-        SA_TRY(sa_llava_check_picture(chat->llava, request->pictures[i], err));
+    for (size_t k = 0; k < request->picture_count; k++) {
+        SA_TRY(sa_llava_check_picture(chat->llava, request->pictures[k], err));
+        SA_TRY(name_picture(request->pictures[k], &p->names[p->picture_count + k], err));
     }
-    for (size_t i = 0; i < request->picture_count; i++) {
-        p->slots[p->picture_count] = p->picture_count;
-        p->pictures[p->picture_count++] = request->pictures[i];
+    p->first[i] = p->picture_count;
+    p->pictures_of[i] = request->picture_count;
+    for (size_t k = 0; k < request->picture_count; k++) {
+        p->pictures[p->picture_count++] = request->pictures[k];
     }
     return SA_OK;
+}
+
+/* sa_generate needs what these prompts show: once for each picture. */
+static sa_status see(void *context, const size_t *indexes, size_t count, sa_error *err)
+{
+    prepared *p = context;
+    size_t looked = 0;
+    double begun = sa_clock_seconds();
+    for (size_t i = 0; i < count; i++) {
+        size_t first = p->first[indexes[i]], end = first + p->pictures_of[indexes[i]];
+        for (size_t slot = first; slot < end; slot++) {
+            if (p->pictures[slot] != NULL) {
+                p->looked[looked] = p->pictures[slot];
+                p->slots[looked++] = slot;
+                p->pictures[slot] = NULL;
+            }
+        }
+    }
+    sa_status status = looked > 0 ? sa_llava_see(p->chat->llava, p->looked, p->slots, looked, err) : SA_OK;
+    p->chat->seen += looked;
+    p->seconds += sa_clock_seconds() - begun;
+    return status;
+}
+
+static void pass_text(void *context, size_t index, const char *bytes, size_t size)
+{
+    const prepared *p = context;
+    p->watcher->text(p->watcher->context, index, bytes, size);
+}
+
+static bool pass_interrupted(void *context)
+{
+    const prepared *p = context;
+    return p->watcher->interrupted(p->watcher->context);
 }
 
 static bool is_same(const sa_chat_request *a, const sa_chat_request *b)
@@ -293,10 +360,12 @@ static sa_status prepare_seeing(const sa_chat *chat, const sa_chat_request *requ
         return sa_fail(err, SA_NO_ROOM, NULL, "use a shorter text", "no memory for a prompt");
     }
     SA_TRY(sa_llava_expand(chat->llava, request->tokens, request->count, pictures, p->expanded[i], err));
-    SA_TRY(queue_pictures(chat, request, p, err));
+    SA_TRY(queue_pictures(chat, request, p, i, err));
     p->prompts[i].tokens = p->expanded[i];
     p->prompts[i].count = count;
     p->prompts[i].embeddings = pictures > 0 ? sa_llava_rows(chat->llava, first) : NULL;
+    p->prompts[i].pictures = &p->names[first];
+    p->prompts[i].picture_rows = sa_llava_picture_rows(chat->llava);
     return SA_OK;
 }
 
@@ -329,6 +398,8 @@ static sa_status prepare_again(const sa_chat_request *request, prepared *p, size
     p->prompts[i].candidate = request->candidate;
     p->prompts[i].grammar = request->grammar;
     p->prompts[i].greedy = request->greedy;
+    p->first[i] = p->first[i - 1];
+    p->pictures_of[i] = p->pictures_of[i - 1];
     return SA_OK;
 }
 
@@ -337,20 +408,26 @@ sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t 
                          sa_generate_answer *answers, double *vision_seconds, sa_error *err)
 {
     prepared p;
-    double begun = sa_clock_seconds();
-    sa_status status = new_prepared(chat, count, &p, err);
+    sa_status status = new_prepared(chat, count, watcher, &p, err);
     for (size_t i = 0; status == SA_OK && i < count; i++) {
         bool same = i > 0 && answers[i - 1].status == SA_OK && is_same(&requests[i - 1], &requests[i]);
         answers[i].status =
             same ? prepare_again(&requests[i], &p, i) : prepare(chat, &requests[i], &p, i, &answers[i].error);
     }
-    if (status == SA_OK && p.picture_count > 0) {
-        status = sa_llava_see(chat->llava, p.pictures, p.slots, p.picture_count, err);
-    }
-    *vision_seconds = sa_clock_seconds() - begun;
     if (status == SA_OK) {
-        status = sa_generate(chat->generator, p.prompts, count, options, watcher, answers, err);
+        const sa_generate_watcher own = {
+            .context = &p,
+            .see = see,
+            .text = watcher != NULL && watcher->text != NULL ? pass_text : NULL,
+            .interrupted = watcher != NULL && watcher->interrupted != NULL ? pass_interrupted : NULL};
+        status = sa_generate(chat->generator, p.prompts, count, options, &own, answers, err);
     }
+    *vision_seconds = p.seconds;
     free_prepared(&p, count);
     return status;
+}
+
+sa_chat_counts sa_chat_get_counts(const sa_chat *chat)
+{
+    return (sa_chat_counts){.seen = chat->seen, .text = sa_generator_get_counts(chat->generator)};
 }

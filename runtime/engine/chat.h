@@ -60,11 +60,20 @@ typedef struct {
 
 /*
  * Answers requests; as sa_generate(). A request whose pictures are too large, or do not fit its markers,
- * fails alone. Requests that follow each other with the same tokens and pictures (the same pointers) are seen
- * and prefilled once. *vision_seconds: how long the pictures took, all together.
+ * fails alone. A picture that stands behind the same text as one before, in this call or an earlier one whose
+ * pages are still kept, is not looked at again; requests that follow each other with the same tokens and
+ * pictures (the same pointers) are one request but for their keys. *vision_seconds: how long the pictures
+ * took, all together.
  */
 sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t count,
                          const sa_generate_options *options, const sa_generate_watcher *watcher,
                          sa_generate_answer *answers, double *vision_seconds, sa_error *err);
+
+/* Since the model was opened. */
+typedef struct {
+    size_t seen; /* pictures that went through the tower */
+    sa_generator_counts text;
+} sa_chat_counts;
+sa_chat_counts sa_chat_get_counts(const sa_chat *chat);
 
 #endif

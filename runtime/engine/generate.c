@@ -2,7 +2,10 @@
  * The scheduler of answers. One `run` is a prompt that holds a sequence; its history is the prompt's tokens
  * and the answer's, and `done` of them stand in the KV pages.
  *
- *   admit -> [ choose pieces (oldest first) -> forward -> sample -> take tokens ] until none is left
+ *   admit -> [ choose pieces (oldest first) -> see -> forward -> sample -> take tokens ] until none is left
+ *
+ * The oldest run gets on in every round (younger ones and the tree give their pages up for it), so that no
+ * run waits for ever, whatever else there is.
  */
 #include "runtime/engine/generate.h"
 
@@ -14,13 +17,14 @@
 #include "runtime/base/philox.h"
 #include "runtime/engine/constrain.h"
 #include "runtime/engine/kv.h"
+#include "runtime/engine/prefix.h"
 #include "runtime/text/stop.h"
 
 typedef struct {
-    size_t index;  /* of the prompt */
-    size_t leader; /* the first prompt that is the same as this one; its own index: none */
+    size_t index; /* of the prompt */
     sa_kv_sequence sequence;
     sa_tokens history;
+    uint64_t *keys;  /* of the prompt's tokens, for the tree */
     size_t done;     /* tokens of the history that stand in pages */
     size_t embedded; /* rows of embeddings among these */
     size_t emitted;  /* bytes of the text that the watcher has */
@@ -28,6 +32,7 @@ typedef struct {
     double begun, answered; /* clock at admission and at the first token; 0: none yet */
     int form;               /* state of the prompt's grammar */
     bool probing, over;     /* probing: the last token was one of the first stretch of probes */
+    bool failed;
 } run;
 
 struct sa_generator {
@@ -35,12 +40,14 @@ struct sa_generator {
     const sa_tokenizer *tokenizer;
     sa_llama_options options;
     sa_kv *kv;
+    sa_prefix *prefix;
+    sa_generator_counts counts;
     size_t most; /* runs at a time */
     run *runs;   /* [most]: `running` of them, the oldest first */
     size_t running;
     /* One forward: items, whose runs they are, and what comes back. [most] each */
     sa_llama_item *items;
-    size_t *owner;
+    size_t *owner, *unseen; /* unseen: prompts whose embeddings are needed */
     sa_sample_choice *choices;
     int32_t *tokens;
     float *logprobs;
@@ -70,10 +77,12 @@ void sa_generator_close(sa_generator *g)
     if (g == NULL) {
         return;
     }
+    sa_prefix_close(g->prefix);
     sa_kv_close(g->kv);
     free(g->runs);
     free(g->items);
     free(g->owner);
+    free(g->unseen);
     free(g->choices);
     free(g->tokens);
     free(g->logprobs);
@@ -99,15 +108,19 @@ sa_status sa_generator_open(sa_generator **out, sa_llama *llama, const sa_llama_
     g->runs = calloc(g->most, sizeof *g->runs);
     g->items = calloc(g->most, sizeof *g->items);
     g->owner = calloc(g->most, sizeof *g->owner);
+    g->unseen = calloc(g->most, sizeof *g->unseen);
     g->choices = calloc(g->most, sizeof *g->choices);
     g->tokens = calloc(g->most, sizeof *g->tokens);
     g->logprobs = calloc(g->most, sizeof *g->logprobs);
     g->row = calloc(sa_llama_get_config(llama)->vocabulary, sizeof *g->row);
     sa_status status =
-        g->runs == NULL || g->items == NULL || g->owner == NULL || g->choices == NULL || g->tokens == NULL ||
-                g->logprobs == NULL || g->row == NULL
+        g->runs == NULL || g->items == NULL || g->owner == NULL || g->unseen == NULL || g->choices == NULL ||
+                g->tokens == NULL || g->logprobs == NULL || g->row == NULL
             ? sa_fail(err, SA_NO_ROOM, NULL, "use a smaller batch", "no memory for %zu sequences", g->most)
             : sa_kv_open(&g->kv, sa_llama_pages(llama), g->most, sa_llama_context(llama), err);
+    if (status == SA_OK) {
+        status = sa_prefix_open(&g->prefix, g->kv, sa_llama_pages(llama), err);
+    }
     if (status != SA_OK) {
         sa_generator_close(g);
         return status;
@@ -158,7 +171,7 @@ static sa_status check_prompt(const job *j, size_t index, sa_error *err)
     }
     for (size_t i = 0; i < prompt->count; i++) {
         int32_t token = prompt->tokens[i];
-        SA_ASSERT(token != SA_LLAMA_EMBEDDING || prompt->embeddings != NULL);
+        SA_ASSERT(token != SA_LLAMA_EMBEDDING || (prompt->embeddings != NULL && prompt->pictures != NULL));
         if (token != SA_LLAMA_EMBEDDING && (token < 0 || (size_t)token >= vocabulary)) {
             return sa_fail(err, SA_BAD_INPUT, NULL, "use the tokenizer that belongs to this model",
                            "token %d at place %zu is outside of the vocabulary of %zu", (int)token, i,
@@ -168,55 +181,75 @@ static sa_status check_prompt(const job *j, size_t index, sa_error *err)
     return SA_OK;
 }
 
-static size_t find_leader(const job *j, size_t index)
+/*
+ * A key for each of the prompt's tokens: the token, or a picture's name and the row. Rows take the halves of
+ * a name by turns, so that wherever two of them are found, all of it was compared.
+ */
+static uint64_t *make_keys(const sa_generate_prompt *prompt)
 {
-    const sa_generate_prompt *p = j->prompts;
-    while (index > 0 && p[index - 1].tokens == p[index].tokens && p[index - 1].count == p[index].count &&
-           p[index - 1].embeddings == p[index].embeddings) {
-        index--;
+    uint64_t *keys = malloc(prompt->count * sizeof *keys);
+    size_t row = 0;
+    for (size_t i = 0; keys != NULL && i < prompt->count; i++) {
+        keys[i] = (uint64_t)prompt->tokens[i];
+        if (prompt->tokens[i] == SA_LLAMA_EMBEDDING) {
+            const sa_picture_name *name = &prompt->pictures[row / prompt->picture_rows];
+            size_t place = row++ % prompt->picture_rows;
+            keys[i] = (place % 2 == 0 ? name->low : name->high) + place;
+        }
     }
-    return index;
+    return keys;
 }
 
 static sa_status begin_run(job *j, size_t index, sa_error *err)
 {
     sa_generator *g = j->g;
-    run r = {.index = index, .leader = find_leader(j, index), .begun = sa_clock_seconds()};
     const sa_generate_prompt *prompt = &j->prompts[index];
+    run r = {.index = index, .keys = make_keys(prompt), .begun = sa_clock_seconds()};
     if (prompt->grammar != NULL && g->constrainer == NULL) {
         SA_TRY(sa_constrainer_open(&g->constrainer, g->tokenizer, err));
     }
     for (size_t i = 0; i < prompt->count; i++) {
         sa_tokens_append(&r.history, prompt->tokens[i]);
     }
-    sa_status status = r.history.failed ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a prompt")
-                                        : sa_detokenizer_open(&r.detokenizer, g->tokenizer, true, err);
+    sa_status status = r.history.failed || r.keys == NULL
+                           ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a prompt")
+                           : sa_detokenizer_open(&r.detokenizer, g->tokenizer, true, err);
     if (status == SA_OK) {
         status = sa_kv_create(g->kv, &r.sequence, err);
     }
     if (status != SA_OK) {
         sa_detokenizer_close(r.detokenizer);
         sa_tokens_free(&r.history);
+        free(r.keys);
         return status;
     }
+    g->counts.prompts++;
+    g->counts.prompt_tokens += prompt->count;
     g->runs[g->running++] = r;
     return SA_OK;
 }
 
-static void end_run(sa_generator *g, run *r)
+/* The prompt is kept for others, the part in the last page as well: nothing is written behind it any more. */
+static void end_run(job *j, run *r)
 {
+    sa_generator *g = j->g;
+    if (!r->failed) {
+        sa_prefix_keep(g->prefix, r->keys, least(r->done, prompt_count(j, r)), r->sequence);
+    }
+    free(r->keys);
     sa_kv_release(g->kv, r->sequence);
     sa_detokenizer_close(r->detokenizer);
     sa_tokens_free(&r->history);
 }
 
 /* Runs that are over make room; the others keep their order. */
-static void drop_ended(sa_generator *g)
+static void drop_ended(job *j)
 {
+    sa_generator *g = j->g;
     size_t kept = 0;
     for (size_t i = 0; i < g->running; i++) {
         if (g->runs[i].over) {
-            end_run(g, &g->runs[i]);
+            end_run(j, &g->runs[i]);
         } else {
             g->runs[kept++] = g->runs[i];
         }
@@ -228,7 +261,7 @@ static void fail_run(job *j, run *r, sa_status status, const sa_error *why)
 {
     j->answers[r->index].status = status;
     j->answers[r->index].error = *why;
-    r->over = true;
+    r->over = r->failed = true;
 }
 
 /* Prompts that cannot run at all are answered at once. */
@@ -257,43 +290,74 @@ static void give_up_pages(sa_generator *g, run *r)
 }
 
 /*
- * Places for run i's next `count` tokens. The youngest runs give up their pages for an older one, so that the
- * oldest always gets on. SA_NO_ROOM: not this time, or, if it is the oldest and alone with its pages, never.
+ * Places for run i's next `count` tokens. First the tree gives pages back, then the youngest runs give up
+ * theirs, so that the oldest always gets on. SA_NO_ROOM: not this time, or, if it is the oldest and alone
+ * with its pages, never.
  */
 static sa_status find_places(sa_generator *g, size_t i, size_t count, sa_kv_copy *copy, sa_error *err)
 {
     run *r = &g->runs[i];
     size_t youngest = g->running;
-    while (sa_kv_needed(g->kv, r->sequence, count) > sa_kv_free_pages(g->kv) && youngest > i + 1) {
+    while (!sa_prefix_give_back(g->prefix, sa_kv_needed(g->kv, r->sequence, count)) && youngest > i + 1) {
         give_up_pages(g, &g->runs[--youngest]);
     }
     return sa_kv_append(g->kv, r->sequence, count, copy, err);
 }
 
+static size_t common_keys(const job *j, const run *a, const run *b)
+{
+    size_t most = least(prompt_count(j, a), prompt_count(j, b)), same = 0;
+    while (same < most && a->keys[same] == b->keys[same]) {
+        same++;
+    }
+    return same;
+}
+
 /*
- * A run that has not begun yet, and whose prompt runs already, waits until that is prefilled, and begins as
- * its fork: all of the prompt but the last token, whose logits it needs. False: it waits.
+ * A run that has not begun begins with what the tree has of its prompt, but for the last token, whose logits
+ * it needs. It waits while an older run is about to bring more: a page more, or all of it. False: it waits.
  */
-static bool begin_as_fork(job *j, size_t i)
+static bool begin_with_kept(job *j, size_t i)
 {
     sa_generator *g = j->g;
-    run *r = &g->runs[i], *leader = NULL;
-    size_t prompt = prompt_count(j, r);
-    for (size_t k = 0; k < i && r->leader != r->index && r->done == 0; k++) {
-        leader = g->runs[k].index == r->leader && !g->runs[k].over ? &g->runs[k] : leader;
-    }
-    if (leader == NULL) {
+    run *r = &g->runs[i];
+    if (r->done > 0) {
         return true;
     }
-    if (leader->done < prompt) {
-        return false;
+    size_t wanted = prompt_count(j, r) - 1, there = sa_prefix_length(g->prefix, r->keys, wanted);
+    for (size_t k = 0; k < i && there < wanted; k++) {
+        const run *older = &g->runs[k];
+        if (!older->over && older->done < prompt_count(j, older)) {
+            size_t coming = least(common_keys(j, older, r), wanted);
+            if (coming >= there + SA_KV_PAGE || (coming == wanted && coming > there)) {
+                return false;
+            }
+        }
     }
-    sa_kv_share(g->kv, r->sequence, leader->sequence, prompt - 1);
-    r->done = prompt - 1;
+    r->done = sa_prefix_find(g->prefix, r->keys, wanted, r->sequence);
     for (size_t t = 0; t < r->done; t++) {
         r->embedded += r->history.ids[t] == SA_LLAMA_EMBEDDING;
     }
+    g->counts.reused += r->done;
     return true;
+}
+
+/*
+ * A prompt that is all there is kept at once: its full pages, and the rest if another one waits for it (the
+ * answer's first token then goes to a copy of that page).
+ */
+static void keep_prompt(job *j, size_t i)
+{
+    sa_generator *g = j->g;
+    const run *r = &g->runs[i];
+    size_t count = prompt_count(j, r), full = count - count % SA_KV_PAGE;
+    for (size_t k = i + 1; k < g->running && full < count; k++) {
+        const run *younger = &g->runs[k];
+        if (!younger->over && younger->done == 0 && common_keys(j, r, younger) + 1 >= count) {
+            full = count;
+        }
+    }
+    sa_prefix_keep(g->prefix, r->keys, full, r->sequence);
 }
 
 static void add_item(job *j, size_t i, size_t count)
@@ -324,7 +388,7 @@ static size_t choose_items(job *j)
     memset(g->items, 0, g->most * sizeof *g->items);
     for (size_t i = 0; i < g->running && rows > 0; i++) {
         run *r = &g->runs[i];
-        if (!begin_as_fork(j, i)) {
+        if (!begin_with_kept(j, i)) {
             continue;
         }
         size_t count = least(r->history.count - r->done, rows);
@@ -349,16 +413,38 @@ static size_t choose_items(job *j)
     return chosen;
 }
 
-/* Marks the items' tokens as written. */
-static void advance(sa_generator *g, size_t items)
+/* The embeddings that this forward reads. */
+static sa_status see(job *j, size_t items)
 {
+    sa_generator *g = j->g;
+    size_t count = 0;
+    for (size_t i = 0; i < items; i++) {
+        const sa_llama_item *item = &g->items[i];
+        for (size_t t = 0; t < item->count; t++) {
+            if (item->tokens[t] == SA_LLAMA_EMBEDDING) {
+                g->unseen[count++] = g->runs[g->owner[i]].index;
+                break;
+            }
+        }
+    }
+    bool asks = count > 0 && j->watcher != NULL && j->watcher->see != NULL;
+    return asks ? j->watcher->see(j->watcher->context, g->unseen, count, j->err) : SA_OK;
+}
+
+/* Marks the items' tokens as written. */
+static void advance(job *j, size_t items)
+{
+    sa_generator *g = j->g;
     for (size_t i = 0; i < items; i++) {
         run *r = &g->runs[g->owner[i]];
+        size_t prompt = prompt_count(j, r), before = r->done;
         for (size_t t = 0; t < g->items[i].count; t++) {
             r->embedded += g->items[i].tokens[t] == SA_LLAMA_EMBEDDING;
         }
         r->done += g->items[i].count;
+        g->counts.prefilled += least(r->done, prompt) - least(before, prompt);
     }
+    g->counts.forwards++;
 }
 
 /* ---- tokens to text ---- */
@@ -422,6 +508,7 @@ static sa_status take_token(job *j, run *r, int32_t token, float logprob, sa_err
         answer->prefill = r->answered - r->begun;
     }
     SA_TRY(keep_token(answer, token, logprob, err));
+    g->counts.decoded++;
     sa_tokens_append(&r->history, token);
     const sa_grammar *grammar = j->prompts[r->index].grammar;
     bool eos = ends_answer(g->tokenizer, token);
@@ -540,6 +627,9 @@ static void take_samples(job *j, size_t items, const sa_error *why)
         if (g->tokens[row] < 0) {
             fail_run(j, r, SA_BAD_INPUT, why);
         } else {
+            if (r->answered == 0) {
+                keep_prompt(j, g->owner[i]); /* now that it is known to be good */
+            }
             sa_status status = look_at_row(j, r, row, &own);
             if (status == SA_OK) {
                 status = take_token(j, r, g->tokens[row], g->logprobs[row], &own);
@@ -559,8 +649,9 @@ static sa_status step(job *j)
     if (items == 0) {
         return SA_OK; /* the only run has failed */
     }
+    SA_TRY(see(j, items));
     SA_TRY(sa_llama_forward(g->llama, g->items, items, j->err));
-    advance(g, items);
+    advance(j, items);
     if (choose_samples(j, items) == 0) {
         return SA_OK;
     }
@@ -595,7 +686,7 @@ static sa_status run_all(job *j, size_t count)
         }
         SA_TRY(check_interrupt(j));
         SA_TRY(step(j));
-        drop_ended(j->g);
+        drop_ended(j);
     }
 }
 
@@ -607,9 +698,20 @@ sa_status sa_generate(sa_generator *g, const sa_generate_prompt *prompts, size_t
     job j = {g, prompts, options, watcher, answers, err};
     sa_status status = run_all(&j, count);
     for (size_t i = 0; i < g->running; i++) {
-        end_run(g, &g->runs[i]);
+        g->runs[i].failed = status != SA_OK; /* who knows what stands in its pages */
+        end_run(&j, &g->runs[i]);
     }
     g->running = 0;
     sa_kv_check(g->kv);
+    sa_prefix_check(g->prefix);
     return status;
+}
+
+sa_generator_counts sa_generator_get_counts(const sa_generator *g)
+{
+    sa_prefix_counts kept = sa_prefix_get_counts(g->prefix);
+    sa_generator_counts counts = g->counts;
+    counts.pages_kept = kept.nodes;
+    counts.pages_given_back = kept.given_back;
+    return counts;
 }

@@ -7,8 +7,8 @@
  * free gives up its own and begins again later, with what it has said so far. None of this shows: an answer
  * is the same bit for bit alone and in any company. One prompt that fails does not end the others.
  *
- * Prompts that follow each other with the same tokens and embeddings (the same pointers) are prefilled once:
- * the later ones begin as forks of the first.
+ * What a prompt begins with is computed once: its pages are kept (prefix.h), for prompts that run already,
+ * that come later in the call, or in another one.
  */
 #ifndef SA_ENGINE_GENERATE_H
 #define SA_ENGINE_GENERATE_H
@@ -48,10 +48,17 @@ typedef struct {
 /* Greedy, 512 tokens, no stop texts. */
 sa_generate_options sa_generate_default_options(void);
 
+/* What a picture's embeddings are told from others by: 128 bits of a hash of all that they depend on. */
+typedef struct {
+    uint64_t low, high;
+} sa_picture_name;
+
 typedef struct {
     const int32_t *tokens; /* [count], >= 1; SA_LLAMA_EMBEDDING where a row of `embeddings` goes */
     size_t count;
-    const float *embeddings;   /* device memory [number of them, D], or NULL */
+    const float *embeddings;         /* device memory [number of them, D], or NULL */
+    const sa_picture_name *pictures; /* whose they are, each with `picture_rows` of them */
+    size_t picture_rows;
     uint64_t item;             /* with node, candidate and the options' seed: */
     uint32_t node, candidate;  /* the key of all that is random in the answer; candidate < 4096 */
     const sa_grammar *grammar; /* the answer has this form, and ends when it has; NULL: any */
@@ -75,9 +82,11 @@ typedef struct {
 
 void sa_generate_answer_free(sa_generate_answer *answer);
 
-/* Either may be NULL. */
+/* Each may be NULL. */
 typedef struct {
     void *context;
+    /* The embeddings of these prompts are needed from now on; a prompt may be asked for more than once. */
+    sa_status (*see)(void *context, const size_t *indexes, size_t count, sa_error *err);
     /* More of the answer to prompts[index], which will not be taken back. */
     void (*text)(void *context, size_t index, const char *bytes, size_t size);
     bool (*interrupted)(void *context); /* asked between forwards; true ends the call as SA_INTERRUPTED */
@@ -91,6 +100,15 @@ typedef struct {
 sa_status sa_generate(sa_generator *generator, const sa_generate_prompt *prompts, size_t count,
                       const sa_generate_options *options, const sa_generate_watcher *watcher,
                       sa_generate_answer *answers, sa_error *err);
+
+/* Since the generator was opened. */
+typedef struct {
+    size_t prompts, prompt_tokens; /* that were begun with */
+    size_t reused, prefilled; /* of these tokens: were there, were computed (again after pages ran out) */
+    size_t decoded, forwards; /* tokens of answers, and passes of the model */
+    size_t pages_kept, pages_given_back;
+} sa_generator_counts;
+sa_generator_counts sa_generator_get_counts(const sa_generator *generator);
 
 /*
  * The random number in [0, 1) that token number `token` (< 2^20) of an answer is drawn with. Nothing else

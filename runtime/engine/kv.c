@@ -18,7 +18,8 @@ typedef struct {
 struct sa_kv {
     size_t pages, sequences, context;
     size_t list_length; /* pages of one sequence at most */
-    uint32_t *owners;   /* [pages] sequences that hold the page */
+    uint32_t *owners;   /* [pages] sequences that hold the page, and other holds */
+    uint32_t *held;     /* [pages] the other ones */
     int32_t *free;      /* [pages] a stack; the last page given back is the next one taken */
     size_t free_count;
     sequence_state *state;  /* [sequences] */
@@ -48,14 +49,15 @@ static sa_status take_memory(sa_kv *kv, sa_error *err)
                        "page lists of %zu sequences do not fit", kv->sequences);
     }
     kv->owners = calloc(kv->pages, sizeof *kv->owners);
+    kv->held = calloc(kv->pages, sizeof *kv->held);
     kv->free = calloc(kv->pages, sizeof *kv->free);
     kv->counted = calloc(kv->pages, sizeof *kv->counted);
     kv->place = calloc(kv->pages, sizeof *kv->place);
     kv->state = calloc(kv->sequences, sizeof *kv->state);
     kv->unused = calloc(kv->sequences, sizeof *kv->unused);
     kv->lists = calloc(cells, sizeof *kv->lists);
-    bool all = kv->owners != NULL && kv->free != NULL && kv->counted != NULL && kv->place != NULL &&
-               kv->state != NULL && kv->unused != NULL && kv->lists != NULL;
+    bool all = kv->owners != NULL && kv->held != NULL && kv->free != NULL && kv->counted != NULL &&
+               kv->place != NULL && kv->state != NULL && kv->unused != NULL && kv->lists != NULL;
     return all ? SA_OK
                : sa_fail(err, SA_NO_ROOM, NULL, "use a shorter context or fewer sequences",
                          "no memory for the lists of %zu KV pages", kv->pages);
@@ -93,6 +95,7 @@ void sa_kv_close(sa_kv *kv)
         return;
     }
     free(kv->owners);
+    free(kv->held);
     free(kv->free);
     free(kv->counted);
     free(kv->place);
@@ -141,17 +144,23 @@ sa_status sa_kv_create(sa_kv *kv, sa_kv_sequence *sequence, sa_error *err)
     return SA_OK;
 }
 
-void sa_kv_share(sa_kv *kv, sa_kv_sequence sequence, sa_kv_sequence from, size_t length)
+void sa_kv_adopt(sa_kv *kv, sa_kv_sequence sequence, const int32_t *pages, size_t length)
 {
     sequence_state *to = state_of(kv, sequence);
-    SA_ASSERT(to->length == 0 && sequence != from && length <= state_of(kv, from)->length);
+    SA_ASSERT(to->length == 0 && length <= kv->context && sa_kv_pages_for(length) <= kv->list_length);
     int32_t *list = list_of(kv, sequence);
-    const int32_t *source = list_of(kv, from);
     for (size_t i = 0; i < sa_kv_pages_for(length); i++) {
-        list[i] = source[i];
+        SA_ASSERT(kv->owners[pages[i]] > 0);
+        list[i] = pages[i];
         kv->owners[list[i]]++;
     }
     to->length = length;
+}
+
+void sa_kv_share(sa_kv *kv, sa_kv_sequence sequence, sa_kv_sequence from, size_t length)
+{
+    SA_ASSERT(sequence != from && length <= state_of(kv, from)->length);
+    sa_kv_adopt(kv, sequence, list_of(kv, from), length);
 }
 
 sa_status sa_kv_fork(sa_kv *kv, sa_kv_sequence parent, sa_kv_sequence *child, sa_error *err)
@@ -215,6 +224,34 @@ void sa_kv_release(sa_kv *kv, sa_kv_sequence sequence)
     kv->unused[kv->unused_count++] = sequence;
 }
 
+/* -- Holds -- */
+
+static void check_page(const sa_kv *kv, int32_t page)
+{
+    SA_ASSERT(page >= 0 && (size_t)page < kv->pages && kv->owners[page] > 0);
+}
+
+void sa_kv_hold(sa_kv *kv, int32_t page)
+{
+    check_page(kv, page);
+    kv->owners[page]++;
+    kv->held[page]++;
+}
+
+void sa_kv_drop(sa_kv *kv, int32_t page)
+{
+    check_page(kv, page);
+    SA_ASSERT(kv->held[page] > 0);
+    kv->held[page]--;
+    drop_page(kv, page);
+}
+
+size_t sa_kv_owners(const sa_kv *kv, int32_t page)
+{
+    check_page(kv, page);
+    return kv->owners[page];
+}
+
 /* -- Asking -- */
 
 size_t sa_kv_length(const sa_kv *kv, sa_kv_sequence sequence)
@@ -259,7 +296,7 @@ static void count_list(const sa_kv *kv, sa_kv_sequence sequence)
     for (size_t i = 0; i < sa_kv_pages_for(state->length); i++) {
         SA_ASSERT(list[i] >= 0 && (size_t)list[i] < kv->pages);
         /* one place for all owners, so none names it twice */
-        SA_ASSERT(kv->counted[list[i]] == 0 || kv->place[list[i]] == i);
+        SA_ASSERT(kv->counted[list[i]] == kv->held[list[i]] || kv->place[list[i]] == i);
         kv->counted[list[i]]++;
         kv->place[list[i]] = i;
     }
@@ -294,7 +331,7 @@ static void check_unused(const sa_kv *kv, size_t used)
 void sa_kv_check(const sa_kv *kv)
 {
     size_t used = 0;
-    memset(kv->counted, 0, kv->pages * sizeof *kv->counted);
+    memcpy(kv->counted, kv->held, kv->pages * sizeof *kv->counted);
     for (size_t i = 0; i < kv->sequences; i++) {
         if (kv->state[i].used) {
             count_list(kv, (sa_kv_sequence)i);

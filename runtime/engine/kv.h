@@ -52,6 +52,18 @@ sa_status sa_kv_append(sa_kv *kv, sa_kv_sequence sequence, size_t count, sa_kv_c
 void sa_kv_truncate(sa_kv *kv, sa_kv_sequence sequence, size_t length);
 void sa_kv_release(sa_kv *kv, sa_kv_sequence sequence);
 
+/* ---- pages that are owned outside of sequences: prefix.h ---- */
+
+/* One more owner of a page that has some, and one less. */
+void sa_kv_hold(sa_kv *kv, int32_t page);
+void sa_kv_drop(sa_kv *kv, int32_t page);
+/* Sequences that hold it, and holds. */
+size_t sa_kv_owners(const sa_kv *kv, int32_t page);
+/* The empty `sequence` becomes the first `length` tokens of these pages, which are held. */
+void sa_kv_adopt(sa_kv *kv, sa_kv_sequence sequence, const int32_t *pages, size_t length);
+
+/* ---- asking ---- */
+
 size_t sa_kv_length(const sa_kv *kv, sa_kv_sequence sequence); /* tokens */
 /* The page list, of ceil(length / SA_KV_PAGE); valid until the sequence changes. */
 const int32_t *sa_kv_pages(const sa_kv *kv, sa_kv_sequence sequence);
@@ -63,9 +75,10 @@ size_t sa_kv_free_pages(const sa_kv *kv);
 size_t sa_kv_context(const sa_kv *kv);
 
 /*
- * Asserts every invariant: each page is owned as often as page lists name it, free pages stand in the free
- * list once and nowhere else, a list is as long as its sequence's tokens need and names no page twice, a page
- * with several owners stands at the same place of all their lists, unused sequences hold nothing.
+ * Asserts every invariant: each page is owned as often as page lists name it and holds are on it, free pages
+ * stand in the free list once and nowhere else, a list is as long as its sequence's tokens need and names no
+ * page twice, a page with several owners stands at the same place of all their lists, unused sequences hold
+ * nothing.
  */
 void sa_kv_check(const sa_kv *kv);
 
