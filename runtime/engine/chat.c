@@ -12,10 +12,11 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/sizes.h"
+#include "runtime/engine/draft.h"
 #include "runtime/models/config.h"
 #include "runtime/models/llava.h"
 
-enum { MOST_CONTEXT = 4096, USUAL_CONTEXT = 1024, PREFILL_ROWS = 512 };
+enum { MOST_CONTEXT = 4096, USUAL_CONTEXT = 1024, PREFILL_ROWS = 512, GUESS_BYTES = 64 << 20 };
 
 struct sa_chat {
     char path[512];
@@ -72,9 +73,9 @@ static sa_status find_kind(const char *path, bool *sees, sa_error *err)
 
 /*
  * Pages for a batch of conversations as long as they usually are, and for one as long as the context: a long
- * one among many waits for its turn.
+ * one among many waits for its turn. Logits for guesses at how answers go on, as far as that is cheap.
  */
-static sa_llama_options text_options(const sa_chat *chat, size_t positions)
+static sa_llama_options text_options(const sa_chat *chat, size_t positions, size_t vocabulary)
 {
     const sa_chat_options *o = &chat->options;
     size_t context = o->context != 0 ? o->context : sa_least(positions, MOST_CONTEXT);
@@ -84,7 +85,9 @@ static sa_llama_options text_options(const sa_chat *chat, size_t positions)
     text.pages =
         sa_most(o->batch * sa_kv_pages_for(sa_least(context, USUAL_CONTEXT)), sa_kv_pages_for(context));
     text.rows = sa_most(PREFILL_ROWS, o->batch);
-    text.items = text.logit_rows = o->batch;
+    text.items = o->batch;
+    text.logit_rows =
+        o->batch + sa_least(o->batch * SA_DRAFT_MOST, GUESS_BYTES / (vocabulary * sizeof(float)));
     return text;
 }
 
@@ -107,7 +110,7 @@ static sa_status open_seeing(sa_chat *chat, sa_llama_options *text, sa_error *er
     sa_llava_config config;
     SA_TRY(sa_llava_config_read(chat->path, chat->options.fit, &config, err));
     SA_TRY(check_vocabulary(chat, config.text.vocabulary, err));
-    *text = text_options(chat, config.text.positions);
+    *text = text_options(chat, config.text.positions, config.text.vocabulary);
     const sa_llava_options options = {.text = *text,
                                       .slots = chat->options.pictures,
                                       .max_pixels = chat->options.max_pixels,
@@ -123,7 +126,7 @@ static sa_status open_reading(sa_chat *chat, sa_llama_options *text, sa_error *e
     sa_llama_config config;
     SA_TRY(sa_llama_config_read(chat->path, &config, err));
     SA_TRY(check_vocabulary(chat, config.vocabulary, err));
-    *text = text_options(chat, config.positions);
+    *text = text_options(chat, config.positions, config.vocabulary);
     return sa_llama_open(&chat->llama, chat->device, chat->path, text, err);
 }
 

@@ -16,6 +16,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/philox.h"
 #include "runtime/engine/constrain.h"
+#include "runtime/engine/draft.h"
 #include "runtime/engine/kv.h"
 #include "runtime/engine/prefix.h"
 #include "runtime/text/stop.h"
@@ -27,6 +28,8 @@ typedef struct {
     uint64_t *keys;  /* of the prompt's tokens, for the tree */
     size_t done;     /* tokens of the history that stand in pages */
     size_t embedded; /* rows of embeddings among these */
+    size_t guessed;  /* tokens at the end of the history that are guesses */
+    size_t place;    /* in the form of the last answer (draft.h) */
     size_t emitted;  /* bytes of the text that the watcher has */
     sa_detokenizer *detokenizer;
     double begun, answered; /* clock at admission and at the first token; 0: none yet */
@@ -41,11 +44,12 @@ struct sa_generator {
     sa_llama_options options;
     sa_kv *kv;
     sa_prefix *prefix;
+    sa_draft draft;
     sa_generator_counts counts;
     size_t most; /* runs at a time */
     run *runs;   /* [most]: `running` of them, the oldest first */
     size_t running;
-    /* One forward: items, whose runs they are, and what comes back. [most] each */
+    /* One forward: items, whose runs they are, [most] each, and what comes back, [logit_rows] */
     sa_llama_item *items;
     size_t *owner, *unseen; /* unseen: prompts whose embeddings are needed */
     sa_sample_choice *choices;
@@ -87,6 +91,7 @@ void sa_generator_close(sa_generator *g)
     free(g->tokens);
     free(g->logprobs);
     free(g->row);
+    sa_draft_free(&g->draft);
     sa_constrainer_close(g->constrainer);
     free(g);
 }
@@ -109,9 +114,9 @@ sa_status sa_generator_open(sa_generator **out, sa_llama *llama, const sa_llama_
     g->items = calloc(g->most, sizeof *g->items);
     g->owner = calloc(g->most, sizeof *g->owner);
     g->unseen = calloc(g->most, sizeof *g->unseen);
-    g->choices = calloc(g->most, sizeof *g->choices);
-    g->tokens = calloc(g->most, sizeof *g->tokens);
-    g->logprobs = calloc(g->most, sizeof *g->logprobs);
+    g->choices = calloc(options->logit_rows, sizeof *g->choices);
+    g->tokens = calloc(options->logit_rows, sizeof *g->tokens);
+    g->logprobs = calloc(options->logit_rows, sizeof *g->logprobs);
     g->row = calloc(sa_llama_get_config(llama)->vocabulary, sizeof *g->row);
     sa_status status =
         g->runs == NULL || g->items == NULL || g->owner == NULL || g->unseen == NULL || g->choices == NULL ||
@@ -282,11 +287,18 @@ static sa_status admit(job *j, size_t *next, size_t count)
 
 /* ---- one forward ---- */
 
+static void drop_guess(run *r)
+{
+    r->history.count -= r->guessed;
+    r->guessed = 0;
+}
+
 /* Gives all pages back; the history stays and is prefilled again. */
 static void give_up_pages(sa_generator *g, run *r)
 {
     sa_kv_truncate(g->kv, r->sequence, 0);
     r->done = r->embedded = 0;
+    drop_guess(r);
 }
 
 /*
@@ -376,30 +388,63 @@ static void add_item(job *j, size_t i, size_t count)
         .tokens = r->history.ids + r->done,
         .embeddings = embeddings != NULL ? embeddings + r->embedded * width : NULL,
         .pages = sa_kv_pages(g->kv, r->sequence),
-        .logits = r->done + count == r->history.count,
+        .logits = r->done + count == r->history.count ? 1 + r->guessed : 0,
     };
+}
+
+/*
+ * How the answer goes on, as far as that can be guessed, at the end of the history: at most `most` tokens,
+ * within the context and the answer's length.
+ */
+static void guess(job *j, run *r, size_t most)
+{
+    sa_generator *g = j->g;
+    const sa_generate_prompt *prompt = &j->prompts[r->index];
+    size_t said = j->answers[r->index].tokens.count, context = sa_llama_context(g->llama);
+    int32_t tokens[SA_DRAFT_MOST];
+    SA_ASSERT(r->guessed == 0);
+    if (j->options->varying == NULL || prompt->grammar != NULL || r->history.count >= context) {
+        return;
+    }
+    most = least(least(most, SA_DRAFT_MOST),
+                 least(context - r->history.count, j->options->max_tokens - said - 1));
+    size_t count = sa_draft_guess(&g->draft, r->place, most, tokens);
+    for (size_t i = 0; i < count; i++) {
+        sa_tokens_append(&r->history, tokens[i]);
+    }
+    r->guessed = r->history.failed ? 0 : count;
+    g->counts.guessed += r->guessed;
 }
 
 /* The items of the next forward; their number. */
 static size_t choose_items(job *j)
 {
     sa_generator *g = j->g;
-    size_t rows = g->options.rows, chosen = 0;
+    size_t rows = g->options.rows, chosen = 0, spare = g->options.logit_rows - g->running;
     memset(g->items, 0, g->most * sizeof *g->items);
     for (size_t i = 0; i < g->running && rows > 0; i++) {
         run *r = &g->runs[i];
         if (!begin_with_kept(j, i)) {
             continue;
         }
+        if (r->history.count - r->done < rows) {
+            guess(j, r, least(spare, rows - (r->history.count - r->done)));
+        }
         size_t count = least(r->history.count - r->done, rows);
         sa_kv_copy copy = {-1, -1};
         sa_error why;
         sa_status status = find_places(g, i, count, &copy, &why);
+        if (status != SA_OK && r->guessed > 0) { /* perhaps there is room for what is certain */
+            drop_guess(r);
+            count = least(r->history.count - r->done, rows);
+            status = find_places(g, i, count, &copy, &why);
+        }
         if (status != SA_OK && chosen == 0) {
             fail_run(j, r, status, &why); /* all pages are its own, and they are not enough */
             sa_kv_truncate(g->kv, r->sequence, 0);
             continue;
         }
+        spare -= r->guessed;
         if (status != SA_OK) {
             continue; /* older ones get on, and will make room */
         }
@@ -469,6 +514,11 @@ static void end_answer(job *j, run *r, sa_stop_reason reason, size_t end)
     answer->stop = reason;
     answer->decode = sa_clock_seconds() - r->answered;
     r->over = true;
+    if (j->options->varying != NULL) {
+        size_t form = answer->tokens.count - (reason == SA_STOP_EOS);
+        sa_draft_learn(&j->g->draft, answer->tokens.ids, form, j->options->varying,
+                       j->options->varying_count);
+    }
 }
 
 static bool ends_answer(const sa_tokenizer *tokenizer, int32_t token)
@@ -504,10 +554,12 @@ static sa_status take_token(job *j, run *r, int32_t token, float logprob, sa_err
     sa_generator *g = j->g;
     sa_generate_answer *answer = &j->answers[r->index];
     if (r->answered == 0) {
+        keep_prompt(j, (size_t)(r - g->runs)); /* now that it is known to be good */
         r->answered = sa_clock_seconds();
         answer->prefill = r->answered - r->begun;
     }
     SA_TRY(keep_token(answer, token, logprob, err));
+    r->place = sa_draft_follow(&g->draft, r->place, token, j->options->varying, j->options->varying_count);
     g->counts.decoded++;
     sa_tokens_append(&r->history, token);
     const sa_grammar *grammar = j->prompts[r->index].grammar;
@@ -540,19 +592,18 @@ static size_t choose_samples(job *j, size_t items)
     sa_generator *g = j->g;
     size_t rows = 0;
     for (size_t i = 0; i < items; i++) {
-        if (g->items[i].logits == 0) {
-            continue;
-        }
         const run *r = &g->runs[g->owner[i]];
         const sa_generate_prompt *p = &j->prompts[r->index];
-        size_t token = r->history.count - prompt_count(j, r);
-        g->choices[rows++] = (sa_sample_choice){
-            .temperature = p->greedy ? 0.0f : j->options->temperature,
-            .top_p = j->options->top_p,
-            .min_p = j->options->min_p,
-            .top_k = j->options->top_k,
-            .u = sa_generate_unit(j->options->seed, p->item, p->node, p->candidate, token),
-        };
+        size_t token = r->history.count - r->guessed - prompt_count(j, r);
+        for (size_t k = 0; k < g->items[i].logits; k++) {
+            g->choices[rows++] = (sa_sample_choice){
+                .temperature = p->greedy ? 0.0f : j->options->temperature,
+                .top_p = j->options->top_p,
+                .min_p = j->options->min_p,
+                .top_k = j->options->top_k,
+                .u = sa_generate_unit(j->options->seed, p->item, p->node, p->candidate, token + k),
+            };
+        }
     }
     return rows;
 }
@@ -613,32 +664,56 @@ static sa_status look_at_row(job *j, run *r, size_t row, sa_error *err)
     return SA_OK;
 }
 
+/* What row `row` of the logits says is the next token. */
+static sa_status take_row(job *j, run *r, size_t row, const sa_error *why, sa_error *err)
+{
+    sa_generator *g = j->g;
+    if (g->tokens[row] < 0) { /* the logits are no numbers */
+        *err = *why;
+        return SA_BAD_INPUT;
+    }
+    SA_TRY(look_at_row(j, r, row, err));
+    return take_token(j, r, g->tokens[row], g->logprobs[row], err);
+}
+
+/*
+ * The rows of one run, from `row` on: one behind what was certain, and one behind each guess, which counts as
+ * long as the model has said what was guessed. What was written for wrong guesses is forgotten.
+ */
+static void take_rows(job *j, run *r, size_t row, const sa_error *why)
+{
+    sa_generator *g = j->g;
+    int32_t guesses[SA_DRAFT_MOST];
+    size_t guessed = r->guessed, right = 0, certain = r->history.count - guessed;
+    memcpy(guesses, r->history.ids + certain, guessed * sizeof *guesses);
+    drop_guess(r);
+    for (;;) {
+        sa_error own;
+        sa_status status = take_row(j, r, row + right, why, &own);
+        if (status != SA_OK) {
+            fail_run(j, r, status, &own);
+        }
+        if (r->over || right == guessed || r->history.ids[certain + right] != guesses[right]) {
+            break;
+        }
+        right++;
+    }
+    g->counts.right += right;
+    r->done = certain + right;
+    sa_kv_truncate(g->kv, r->sequence, r->done);
+}
+
 /* Rows whose logits were no numbers have the token -1; `why` tells of the first of them. */
 static void take_samples(job *j, size_t items, const sa_error *why)
 {
     sa_generator *g = j->g;
     size_t row = 0;
     for (size_t i = 0; i < items; i++) {
-        run *r = &g->runs[g->owner[i]];
-        if (g->items[i].logits == 0) {
-            continue;
+        size_t rows = g->items[i].logits;
+        if (rows > 0) {
+            take_rows(j, &g->runs[g->owner[i]], row, why);
         }
-        sa_error own;
-        if (g->tokens[row] < 0) {
-            fail_run(j, r, SA_BAD_INPUT, why);
-        } else {
-            if (r->answered == 0) {
-                keep_prompt(j, g->owner[i]); /* now that it is known to be good */
-            }
-            sa_status status = look_at_row(j, r, row, &own);
-            if (status == SA_OK) {
-                status = take_token(j, r, g->tokens[row], g->logprobs[row], &own);
-            }
-            if (status != SA_OK) {
-                fail_run(j, r, status, &own);
-            }
-        }
-        row++;
+        row += rows;
     }
 }
 

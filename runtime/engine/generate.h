@@ -43,6 +43,12 @@ typedef struct {
      */
     const int32_t *probes; /* [probe_count], or NULL */
     size_t probe_count;
+    /*
+     * Answers are like each other, but for these tokens (digits): how they go on is guessed (draft.h). No
+     * answer changes by it. NULL: nothing is guessed.
+     */
+    const int32_t *varying; /* [varying_count] */
+    size_t varying_count;
 } sa_generate_options;
 
 /* Greedy, 512 tokens, no stop texts. */
@@ -106,6 +112,7 @@ typedef struct {
     size_t prompts, prompt_tokens; /* that were begun with */
     size_t reused, prefilled; /* of these tokens: were there, were computed (again after pages ran out) */
     size_t decoded, forwards; /* tokens of answers, and passes of the model */
+    size_t guessed, right;    /* tokens that were guessed, and that the model said as well */
     size_t pages_kept, pages_given_back;
 } sa_generator_counts;
 sa_generator_counts sa_generator_get_counts(const sa_generator *generator);

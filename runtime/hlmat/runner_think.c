@@ -85,6 +85,8 @@ static sa_status ask_policy(sa_runner *r, size_t *count, sa_error *err)
     options.seed = r->options.episode.seed;
     options.probes = r->digits.ids;
     options.probe_count = r->digits.count;
+    options.varying = r->digits.ids;
+    options.varying_count = r->digits.count;
     sa_status status =
         sa_chat_answer(r->chat, r->requests, *count, &options, &watcher, r->answers, &vision, err);
     if (status != SA_OK && status != SA_INTERRUPTED) {

@@ -886,6 +886,56 @@ static void test_form_without_digits(void **state)
     sa_grammar_close(g);
 }
 
+/* -- Guesses -- */
+
+/* One prompt after the other, as they are and with guesses: right ones where answers repeat, wrong ones
+ * elsewhere. */
+static void test_guesses(void **state)
+{
+    static const float temperatures[] = {0.0f, 0.8f};
+    world *w = *state;
+    sa_generate_answer want[PROMPTS], got[PROMPTS];
+    sa_error err;
+    sa_llama_options room = wide();
+    room.logit_rows = 3 * PROMPTS;
+    for (size_t i = 0; i < 2; i++) {
+        answer_all(w, 0, PROMPTS, temperatures[i], want);
+        sa_generate_options options = some(temperatures[i]);
+        const int32_t varying[1] = {want[0].tokens.ids[3]};
+        options.varying = varying;
+        options.varying_count = 1;
+        open_generator(w, &room);
+        memset(got, 0, sizeof got);
+        must(sa_generate(w->generator, w->prompts, PROMPTS, &options, NULL, got, &err), &err);
+        for (size_t k = 0; k < PROMPTS; k++) {
+            expect_equal(&got[k], &want[k]);
+        }
+        free_all(got, PROMPTS);
+        for (size_t k = 0; k < 3; k++) { /* the first one thrice: now its form is known */
+            sa_generator_counts before = sa_generator_get_counts(w->generator), after;
+            must(sa_generate(w->generator, w->prompts, 1, &options, NULL, got, &err), &err);
+            after = sa_generator_get_counts(w->generator);
+            expect_equal(&got[0], &want[0]);
+            free_all(got, 1);
+            assert_true(k == 0 || after.right - before.right >= ANSWER / 2);
+            assert_true(k == 0 || after.forwards - before.forwards < ANSWER / 2);
+            assert_true(after.right <= after.guessed);
+        }
+        room.pages = 9; /* and where pages run out */
+        open_generator(w, &room);
+        must(sa_generate(w->generator, w->prompts, PROMPTS, &options, NULL, got, &err), &err);
+        for (size_t k = 0; k < PROMPTS; k++) {
+            expect_equal(&got[k], &want[k]);
+        }
+        free_all(got, PROMPTS);
+        free_all(want, PROMPTS);
+        room.pages = wide().pages;
+        open_generator(w, &room);
+    }
+    room = wide();
+    open_generator(w, &room);
+}
+
 static void test_seed_decides(void **state)
 {
     world *w = *state;
@@ -921,6 +971,7 @@ int main(void)
         cmocka_unit_test(test_form),
         cmocka_unit_test(test_form_ends),
         cmocka_unit_test(test_form_without_digits),
+        cmocka_unit_test(test_guesses),
         cmocka_unit_test(test_seed_decides),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
