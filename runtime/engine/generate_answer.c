@@ -1,0 +1,235 @@
+/* What comes out of a forward: tokens, their text, and where an answer ends. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/engine/generate_parts.h"
+#include "runtime/text/stop.h"
+
+/* ---- tokens to text ---- */
+
+static void show(sa_generator_job *j, sa_generator_run *r, size_t end)
+{
+    const sa_generate_answer *answer = &j->answers[r->index];
+    if (j->watcher != NULL && j->watcher->text != NULL && end > r->emitted) {
+        j->watcher->text(j->watcher->context, r->index, answer->text.bytes + r->emitted, end - r->emitted);
+    }
+    r->emitted = end;
+}
+
+static void end_answer(sa_generator_job *j, sa_generator_run *r, sa_stop_reason reason, size_t end)
+{
+    sa_generate_answer *answer = &j->answers[r->index];
+    show(j, r, end);
+    answer->text.size = end;
+    if (answer->text.bytes != NULL) {
+        answer->text.bytes[end] = '\0'; /* a stop text may stand there */
+    }
+    answer->stop = reason;
+    answer->decode = sa_clock_seconds() - r->answered;
+    r->over = true;
+    if (j->options->varying != NULL) {
+        size_t form = answer->tokens.count - (reason == SA_STOP_EOS);
+        sa_draft_learn(&j->g->draft, answer->tokens.ids, form, j->options->varying,
+                       j->options->varying_count);
+    }
+}
+
+static bool ends_answer(const sa_tokenizer *tokenizer, int32_t token)
+{
+    const sa_tokenizer_ids *special = sa_tokenizer_special(tokenizer);
+    for (size_t i = 0; i < special->eos_count; i++) {
+        if (special->eos[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Room for one more log-probability beside tokens.room tokens. */
+static sa_status keep_token(sa_generate_answer *answer, int32_t token, float logprob, sa_error *err)
+{
+    size_t room = answer->tokens.room;
+    sa_tokens_append(&answer->tokens, token);
+    if (!answer->tokens.failed && answer->tokens.room != room) {
+        float *more = realloc(answer->logprobs, answer->tokens.room * sizeof *more);
+        answer->tokens.failed = more == NULL;
+        answer->logprobs = more != NULL ? more : answer->logprobs;
+    }
+    if (answer->tokens.failed) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an answer");
+    }
+    answer->logprobs[answer->tokens.count - 1] = logprob;
+    return SA_OK;
+}
+
+static sa_status take_token(sa_generator_job *j, sa_generator_run *r, int32_t token, float logprob,
+                            sa_error *err)
+{
+    sa_generator *g = j->g;
+    sa_generate_answer *answer = &j->answers[r->index];
+    if (r->answered == 0) {
+        sa_generator_keep_prompt(j, (size_t)(r - g->runs)); /* now that it is known to be good */
+        r->answered = sa_clock_seconds();
+        answer->prefill = r->answered - r->begun;
+    }
+    SA_TRY(keep_token(answer, token, logprob, err));
+    r->place = sa_draft_follow(&g->draft, r->place, token, j->options->varying, j->options->varying_count);
+    g->counts.decoded++;
+    sa_tokens_append(&r->history, token);
+    const sa_grammar *grammar = j->prompts[r->index].grammar;
+    bool eos = ends_answer(g->tokenizer, token);
+    bool formed = grammar != NULL && sa_grammar_accepts(grammar, r->form);
+    bool full = answer->tokens.count >= j->options->max_tokens ||
+                r->history.count > sa_llama_context(g->llama) || answer->tokens.count >= 1u << 20;
+    SA_TRY(sa_detokenizer_push(r->detokenizer, token, &answer->text, err));
+    if (eos || full || formed) {
+        SA_TRY(sa_detokenizer_finish(r->detokenizer, &answer->text, err));
+    }
+    if (answer->text.failed || r->history.failed) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an answer");
+    }
+    sa_stop_scan scan = sa_stop_find(answer->text.bytes, answer->text.size, r->emitted, j->options->stops);
+    if (scan.found) {
+        end_answer(j, r, SA_STOP_TEXT, scan.end);
+    } else if (eos || full || formed) {
+        end_answer(j, r, eos ? SA_STOP_EOS : formed ? SA_STOP_TEXT : SA_STOP_LENGTH, answer->text.size);
+    } else {
+        show(j, r, scan.end);
+    }
+    return SA_OK;
+}
+
+/* ---- sampling ---- */
+
+size_t sa_generator_choose_samples(sa_generator_job *j, size_t items)
+{
+    sa_generator *g = j->g;
+    size_t rows = 0;
+    for (size_t i = 0; i < items; i++) {
+        const sa_generator_run *r = &g->runs[g->owner[i]];
+        const sa_generate_prompt *p = &j->prompts[r->index];
+        size_t token = r->history.count - r->guessed - sa_generator_prompt_count(j, r);
+        for (size_t k = 0; k < g->items[i].logits; k++) {
+            g->choices[rows++] = (sa_sample_choice){
+                .temperature = p->greedy ? 0.0f : j->options->temperature,
+                .top_p = j->options->top_p,
+                .min_p = j->options->min_p,
+                .top_k = j->options->top_k,
+                .u = sa_generate_unit(j->options->seed, p->item, p->node, p->candidate, token + k),
+            };
+        }
+    }
+    return rows;
+}
+
+/* Is the token one of those whose logits are wanted, in the first stretch of them? */
+static bool is_probed(const sa_generator_job *j, const sa_generator_run *r, const sa_generate_answer *answer,
+                      int32_t token)
+{
+    if (answer->probed > 0 && !r->probing) {
+        return false;
+    }
+    for (size_t i = 0; i < j->options->probe_count; i++) {
+        if (j->options->probes[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Keeps the probes' logits out of g->row. */
+static sa_status keep_probes(sa_generator_job *j, sa_generate_answer *answer, sa_error *err)
+{
+    size_t count = j->options->probe_count;
+    float *more = realloc(answer->probes, (answer->probed + 1) * count * sizeof *more);
+    if (more == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an answer");
+    }
+    answer->probes = more;
+    answer->probe_at = answer->probed == 0 ? answer->tokens.count : answer->probe_at;
+    for (size_t i = 0; i < count; i++) {
+        more[answer->probed * count + i] = j->g->row[j->options->probes[i]];
+    }
+    answer->probed++;
+    return SA_OK;
+}
+
+/*
+ * What the device has sampled for a row, looked at on the host where that is asked for: a token that fits the
+ * prompt's grammar in place of it; the probes' logits.
+ */
+static sa_status look_at_row(sa_generator_job *j, sa_generator_run *r, size_t row, sa_error *err)
+{
+    sa_generator *g = j->g;
+    const sa_generate_prompt *p = &j->prompts[r->index];
+    sa_generate_answer *answer = &j->answers[r->index];
+    if (p->grammar != NULL) {
+        const sa_sample_choice *choice = &g->choices[row];
+        SA_TRY(sa_llama_read_logits(g->llama, row, 1, g->row, err));
+        SA_TRY(sa_constrain_choose(g->constrainer, p->grammar, &r->form, g->row,
+                                   sa_llama_get_config(g->llama)->vocabulary, choice->temperature, choice->u,
+                                   &g->tokens[row], &g->logprobs[row], err));
+    }
+    bool probed = is_probed(j, r, answer, g->tokens[row]);
+    if (probed) {
+        SA_TRY(p->grammar != NULL ? SA_OK : sa_llama_read_logits(g->llama, row, 1, g->row, err));
+        SA_TRY(keep_probes(j, answer, err));
+    }
+    r->probing = probed;
+    return SA_OK;
+}
+
+/* What row `row` of the logits says is the next token. */
+static sa_status take_row(sa_generator_job *j, sa_generator_run *r, size_t row, const sa_error *why,
+                          sa_error *err)
+{
+    sa_generator *g = j->g;
+    if (g->tokens[row] < 0) { /* the logits are no numbers */
+        *err = *why;
+        return SA_BAD_INPUT;
+    }
+    SA_TRY(look_at_row(j, r, row, err));
+    return take_token(j, r, g->tokens[row], g->logprobs[row], err);
+}
+
+/*
+ * The rows of one run, from `row` on: one behind what was certain, and one behind each guess, which counts as
+ * long as the model has said what was guessed. What was written for wrong guesses is forgotten.
+ */
+static void take_rows(sa_generator_job *j, sa_generator_run *r, size_t row, const sa_error *why)
+{
+    sa_generator *g = j->g;
+    int32_t guesses[SA_DRAFT_MOST];
+    size_t guessed = r->guessed, right = 0, certain = r->history.count - guessed;
+    memcpy(guesses, r->history.ids + certain, guessed * sizeof *guesses);
+    sa_generator_drop_guess(r);
+    for (;;) {
+        sa_error own;
+        sa_status status = take_row(j, r, row + right, why, &own);
+        if (status != SA_OK) {
+            sa_generator_fail_run(j, r, status, &own);
+        }
+        if (r->over || right == guessed || r->history.ids[certain + right] != guesses[right]) {
+            break;
+        }
+        right++;
+    }
+    g->counts.right += right;
+    r->done = certain + right;
+    sa_kv_truncate(g->kv, r->sequence, r->done);
+}
+
+/* Rows whose logits were no numbers have the token -1; `why` tells of the first of them. */
+void sa_generator_take_samples(sa_generator_job *j, size_t items, const sa_error *why)
+{
+    sa_generator *g = j->g;
+    size_t row = 0;
+    for (size_t i = 0; i < items; i++) {
+        size_t rows = g->items[i].logits;
+        if (rows > 0) {
+            take_rows(j, &g->runs[g->owner[i]], row, why);
+        }
+        row += rows;
+    }
+}

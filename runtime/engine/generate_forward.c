@@ -1,0 +1,209 @@
+/* What goes into the next forward: places for tokens, beginnings that are there, guesses. */
+#include <string.h>
+
+#include "runtime/engine/generate_parts.h"
+
+void sa_generator_drop_guess(sa_generator_run *r)
+{
+    r->history.count -= r->guessed;
+    r->guessed = 0;
+}
+
+/* Gives all pages back; the history stays and is prefilled again. */
+static void give_up_pages(sa_generator *g, sa_generator_run *r)
+{
+    sa_kv_truncate(g->kv, r->sequence, 0);
+    r->done = r->embedded = 0;
+    sa_generator_drop_guess(r);
+}
+
+/*
+ * Places for run i's next `count` tokens. First the tree gives pages back, then the youngest runs give up
+ * theirs, so that the oldest always gets on. SA_NO_ROOM: not this time, or, if it is the oldest and alone
+ * with its pages, never.
+ */
+static sa_status find_places(sa_generator *g, size_t i, size_t count, sa_kv_copy *copy, sa_error *err)
+{
+    sa_generator_run *r = &g->runs[i];
+    size_t youngest = g->running;
+    while (!sa_prefix_give_back(g->prefix, sa_kv_needed(g->kv, r->sequence, count)) && youngest > i + 1) {
+        give_up_pages(g, &g->runs[--youngest]);
+    }
+    return sa_kv_append(g->kv, r->sequence, count, copy, err);
+}
+
+static size_t common_keys(const sa_generator_job *j, const sa_generator_run *a, const sa_generator_run *b)
+{
+    size_t most = sa_least(sa_generator_prompt_count(j, a), sa_generator_prompt_count(j, b)), same = 0;
+    while (same < most && a->keys[same] == b->keys[same]) {
+        same++;
+    }
+    return same;
+}
+
+/*
+ * A run that has not begun begins with what the tree has of its prompt, but for the last token, whose logits
+ * it needs. It waits while an older run is about to bring more: a page more, or all of it. False: it waits.
+ */
+static bool begin_with_kept(sa_generator_job *j, size_t i)
+{
+    sa_generator *g = j->g;
+    sa_generator_run *r = &g->runs[i];
+    if (r->done > 0) {
+        return true;
+    }
+    size_t wanted = sa_generator_prompt_count(j, r) - 1, there = sa_prefix_length(g->prefix, r->keys, wanted);
+    for (size_t k = 0; k < i && there < wanted; k++) {
+        const sa_generator_run *older = &g->runs[k];
+        if (!older->over && older->done < sa_generator_prompt_count(j, older)) {
+            size_t coming = sa_least(common_keys(j, older, r), wanted);
+            if (coming >= there + SA_KV_PAGE || (coming == wanted && coming > there)) {
+                return false;
+            }
+        }
+    }
+    r->done = sa_prefix_find(g->prefix, r->keys, wanted, r->sequence);
+    for (size_t t = 0; t < r->done; t++) {
+        r->embedded += r->history.ids[t] == SA_LLAMA_EMBEDDING;
+    }
+    g->counts.reused += r->done;
+    return true;
+}
+
+/*
+ * A prompt that is all there is kept at once: its full pages, and the rest if another one waits for it (the
+ * answer's first token then goes to a copy of that page).
+ */
+void sa_generator_keep_prompt(sa_generator_job *j, size_t i)
+{
+    sa_generator *g = j->g;
+    const sa_generator_run *r = &g->runs[i];
+    size_t count = sa_generator_prompt_count(j, r), full = count - count % SA_KV_PAGE;
+    for (size_t k = i + 1; k < g->running && full < count; k++) {
+        const sa_generator_run *younger = &g->runs[k];
+        if (!younger->over && younger->done == 0 && common_keys(j, r, younger) + 1 >= count) {
+            full = count;
+        }
+    }
+    sa_prefix_keep(g->prefix, r->keys, full, r->sequence);
+}
+
+static void add_item(sa_generator_job *j, size_t i, size_t count)
+{
+    sa_generator *g = j->g;
+    sa_generator_run *r = &g->runs[i];
+    size_t width = sa_llama_get_config(g->llama)->hidden, item = 0;
+    const float *embeddings = j->prompts[r->index].embeddings;
+    while (g->items[item].count != 0) {
+        item++;
+    }
+    g->owner[item] = i;
+    g->items[item] = (sa_llama_item){
+        .start = r->done,
+        .count = count,
+        .tokens = r->history.ids + r->done,
+        .embeddings = embeddings != NULL ? embeddings + r->embedded * width : NULL,
+        .pages = sa_kv_pages(g->kv, r->sequence),
+        .logits = r->done + count == r->history.count ? 1 + r->guessed : 0,
+    };
+}
+
+/*
+ * How the answer goes on, as far as that can be guessed, at the end of the history: at most `most` tokens,
+ * within the context and the answer's length.
+ */
+static void guess(sa_generator_job *j, sa_generator_run *r, size_t most)
+{
+    sa_generator *g = j->g;
+    const sa_generate_prompt *prompt = &j->prompts[r->index];
+    size_t said = j->answers[r->index].tokens.count, context = sa_llama_context(g->llama);
+    int32_t tokens[SA_DRAFT_MOST];
+    SA_ASSERT(r->guessed == 0);
+    if (j->options->varying == NULL || prompt->grammar != NULL || r->history.count >= context) {
+        return;
+    }
+    most = sa_least(sa_least(most, SA_DRAFT_MOST),
+                    sa_least(context - r->history.count, j->options->max_tokens - said - 1));
+    size_t count = sa_draft_guess(&g->draft, r->place, most, tokens);
+    for (size_t i = 0; i < count; i++) {
+        sa_tokens_append(&r->history, tokens[i]);
+    }
+    r->guessed = r->history.failed ? 0 : count;
+    g->counts.guessed += r->guessed;
+}
+
+/* The items of the next forward; their number. */
+size_t sa_generator_choose_items(sa_generator_job *j)
+{
+    sa_generator *g = j->g;
+    size_t rows = g->options.rows, chosen = 0, spare = g->options.logit_rows - g->running;
+    memset(g->items, 0, g->most * sizeof *g->items);
+    for (size_t i = 0; i < g->running && rows > 0; i++) {
+        sa_generator_run *r = &g->runs[i];
+        if (!begin_with_kept(j, i)) {
+            continue;
+        }
+        if (r->history.count - r->done < rows) {
+            guess(j, r, sa_least(spare, rows - (r->history.count - r->done)));
+        }
+        size_t count = sa_least(r->history.count - r->done, rows);
+        sa_kv_copy copy = {-1, -1};
+        sa_error why;
+        sa_status status = find_places(g, i, count, &copy, &why);
+        if (status != SA_OK && r->guessed > 0) { /* perhaps there is room for what is certain */
+            sa_generator_drop_guess(r);
+            count = sa_least(r->history.count - r->done, rows);
+            status = find_places(g, i, count, &copy, &why);
+        }
+        if (status != SA_OK && chosen == 0) {
+            sa_generator_fail_run(j, r, status, &why); /* all pages are its own, and they are not enough */
+            sa_kv_truncate(g->kv, r->sequence, 0);
+            continue;
+        }
+        spare -= r->guessed;
+        if (status != SA_OK) {
+            continue; /* older ones get on, and will make room */
+        }
+        if (copy.from >= 0) {
+            sa_llama_copy_page(g->llama, copy.from, copy.to);
+        }
+        add_item(j, i, count);
+        chosen++;
+        rows -= count;
+    }
+    return chosen;
+}
+
+/* The embeddings that this forward reads. */
+sa_status sa_generator_see(sa_generator_job *j, size_t items)
+{
+    sa_generator *g = j->g;
+    size_t count = 0;
+    for (size_t i = 0; i < items; i++) {
+        const sa_llama_item *item = &g->items[i];
+        for (size_t t = 0; t < item->count; t++) {
+            if (item->tokens[t] == SA_LLAMA_EMBEDDING) {
+                g->unseen[count++] = g->runs[g->owner[i]].index;
+                break;
+            }
+        }
+    }
+    bool asks = count > 0 && j->watcher != NULL && j->watcher->see != NULL;
+    return asks ? j->watcher->see(j->watcher->context, g->unseen, count, j->err) : SA_OK;
+}
+
+/* Marks the items' tokens as written. */
+void sa_generator_advance(sa_generator_job *j, size_t items)
+{
+    sa_generator *g = j->g;
+    for (size_t i = 0; i < items; i++) {
+        sa_generator_run *r = &g->runs[g->owner[i]];
+        size_t prompt = sa_generator_prompt_count(j, r), before = r->done;
+        for (size_t t = 0; t < g->items[i].count; t++) {
+            r->embedded += g->items[i].tokens[t] == SA_LLAMA_EMBEDDING;
+        }
+        r->done += g->items[i].count;
+        g->counts.prefilled += sa_least(r->done, prompt) - sa_least(before, prompt);
+    }
+    g->counts.forwards++;
+}
