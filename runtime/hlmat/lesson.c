@@ -39,12 +39,16 @@ void sa_trajectory_cut(sa_result *r, double least_gain)
 
 /* ---- rules ---- */
 
-/* The click that led from step k to the next; false if that was none. */
-static bool click_after(const sa_result *r, size_t k, sa_action *action)
+/* The click that led to step k; false if that was none, or beside the picture: rows come from files. */
+static bool click_before(const sa_result *r, size_t k, sa_action *action)
 {
-    const sa_result_step *next = &r->steps[k + 1];
-    *action = (sa_action){next->positive, (size_t)next->row, (size_t)next->col};
-    return next->has_action;
+    const sa_result_step *step = &r->steps[k];
+    if (!step->has_action || step->row < 0 || step->row >= (int64_t)r->height || step->col < 0 ||
+        step->col >= (int64_t)r->width) {
+        return false;
+    }
+    *action = (sa_action){step->positive, (size_t)step->row, (size_t)step->col};
+    return true;
 }
 
 /* F_sim's click in the state of step k. */
@@ -55,8 +59,9 @@ static sa_status correct(const sa_result *r, size_t k, const sa_mask *truth, sa_
     SA_TRY(sa_rle_decode(&r->steps[k].mask, &mask, err));
     sa_status status = sa_mask_new(&clicked, truth->height, truth->width, err);
     for (size_t i = 1; status == SA_OK && i <= k; i++) {
-        if (r->steps[i].has_action) {
-            sa_mask_set(&clicked, (size_t)r->steps[i].col, (size_t)r->steps[i].row, true);
+        sa_action action;
+        if (click_before(r, i, &action)) {
+            sa_mask_set(&clicked, action.col, action.row, true);
         }
     }
     if (status == SA_OK) {
@@ -73,7 +78,7 @@ static sa_status choose_plus(const sa_result *r, const sa_mask *truth, sa_annota
     for (size_t k = 0; k + 1 < r->step_count; k++) {
         sa_action own;
         sa_annotator_answer said;
-        if (click_after(r, k, &own) && r->steps[k + 1].iou > r->steps[k].iou) {
+        if (click_before(r, k + 1, &own) && r->steps[k + 1].iou > r->steps[k].iou) {
             lessons[(*count)++] = (sa_lesson){k, own, SA_LESSON_KEPT};
             counts->kept++;
             continue;
@@ -94,7 +99,7 @@ static void choose_until(const sa_result *r, size_t last, sa_lesson_source sourc
 {
     for (size_t k = 0; k + 1 < r->step_count; k++) {
         sa_action own;
-        bool taken = click_after(r, k, &own) && k < last;
+        bool taken = click_before(r, k + 1, &own) && k < last;
         if (taken) {
             lessons[(*count)++] = (sa_lesson){k, own, source};
         }

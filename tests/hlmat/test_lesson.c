@@ -128,6 +128,27 @@ static void test_plus(void **state)
     sa_result_free(&r);
 }
 
+/* Clicks beside the picture, which a file may hold: none of them is learned, nor looked up in a mask. */
+static void test_outside(void **state)
+{
+    (void)state;
+    const int columns[] = {0, 2, 3, 3};
+    static const int64_t places[][2] = {{SIDE, 0}, {0, SIDE}, {-1, 0}, {0, -1}, {INT32_MAX, INT32_MIN}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        sa_lesson lessons[STEPS];
+        sa_lesson_counts counts;
+        sa_result r = make_result(columns, 4);
+        r.steps[2].row = places[i][0];
+        r.steps[2].col = places[i][1];
+        assert_int_equal(choose(&r, SA_LESSONS_PLUS, 0, lessons, &counts), 3);
+        assert_int_equal(lessons[1].source, SA_LESSON_CORRECTED);
+        assert_true(lessons[1].action.row < SIDE && lessons[1].action.col < SIDE);
+        assert_int_equal(choose(&r, SA_LESSONS_EVERY, 0, lessons, &counts), 2);
+        assert_int_equal(counts.dropped, 1);
+        sa_result_free(&r);
+    }
+}
+
 static void test_plain(void **state)
 {
     (void)state;
@@ -208,8 +229,8 @@ static void test_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut),  cmocka_unit_test(test_plus),   cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_rows), cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_cut),   cmocka_unit_test(test_plus), cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_plain), cmocka_unit_test(test_rows), cmocka_unit_test(test_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
