@@ -162,7 +162,7 @@ static sa_status finish_item(sa_runner *r, sa_runner_place *p, sa_error *err)
     sa_error why = {0};
     sa_status status = sa_episode_result(p->episode, &result, &why);
     if (status != SA_OK) {
-        return sa_runner_fail_item(r, p, &why, err);
+        return sa_runner_fail_work(r, p, &why, err);
     }
     sa_episode_counts c = sa_episode_get_counts(p->episode), *all = &r->counts->of_episodes;
     all->thoughts += c.thoughts;
@@ -202,12 +202,8 @@ static sa_status step_item(sa_runner *r, sa_runner_place *p, sa_error *err)
     if (status == SA_OK && !has_open_work(p)) {
         status = sa_episode_step(p->episode, &why);
     }
-    if (status == SA_NO_DEVICE) {
-        sa_fail(err, status, why.file, why.hint, "%s", why.reason);
-        return sa_runner_name_items(status, p, 1, err);
-    }
     if (status != SA_OK) {
-        return sa_runner_fail_item(r, p, &why, err);
+        return sa_runner_fail_work(r, p, &why, err);
     }
     return sa_episode_done(p->episode) ? finish_item(r, p, err) : SA_OK;
 }

@@ -84,7 +84,7 @@ static sa_status click_of(sa_runner *r, sa_runner_place *p, size_t *count, sa_er
         sa_error why = {0};
         if (add_query(r, *count, p, w, &why) != SA_OK) {
             SA_TRY(ask_segmenter(r, count, err));
-            return p->item != NULL ? sa_runner_fail_item(r, p, &why, err) : SA_OK;
+            return p->item != NULL ? sa_runner_fail_work(r, p, &why, err) : SA_OK;
         }
         if (++*count == r->options.batch) {
             SA_TRY(ask_segmenter(r, count, err));

@@ -75,8 +75,14 @@ bool sa_runner_is_interrupted(void *client);
 
 void sa_runner_free_picture(sa_runner_picture *p);
 void sa_runner_free_place(sa_runner *r, sa_runner_place *p);
-/* Tells the client, and frees the place. */
+/*
+ * Tells the client, and frees the place. What is the machine's fault and no item's (the device, the disk)
+ * ends the run instead: the item may well do when the run is gone on with.
+ */
 sa_status sa_runner_fail_item(sa_runner *r, sa_runner_place *p, const sa_error *why, sa_error *err);
+/* The same of an item that was read. That there is no memory for it now ends the run, too; while it is read,
+ * that may mean a picture or a text that is too large. */
+sa_status sa_runner_fail_work(sa_runner *r, sa_runner_place *p, const sa_error *why, sa_error *err);
 sa_status sa_runner_fail_precision(const sa_runner_place *p, sa_error *err);
 /* Adds to the error of a device what it was working on. */
 sa_status sa_runner_name_items(sa_status status, const sa_runner_place *first, size_t count, sa_error *err);

@@ -62,12 +62,12 @@ static sa_status take_answer(sa_runner *r, size_t at, sa_error *err)
     if (p->item == NULL) {
         return SA_OK;
     }
-    sa_error why = answer->error;
-    sa_status status = answer->status;
-    if (status == SA_OK) {
-        status = sa_episode_answer(p->episode, r->work[at], answer, &r->digits, &why);
+    if (answer->status != SA_OK) {
+        return sa_runner_fail_item(r, p, &answer->error, err);
     }
-    return status == SA_OK ? SA_OK : sa_runner_fail_item(r, p, &why, err);
+    sa_error why;
+    sa_status status = sa_episode_answer(p->episode, r->work[at], answer, &r->digits, &why);
+    return status == SA_OK ? SA_OK : sa_runner_fail_work(r, p, &why, err);
 }
 
 /* Asks what was gathered. */
@@ -115,7 +115,7 @@ static sa_status think_of(sa_runner *r, sa_runner_place *p, size_t *count, sa_er
         bool same = *count > 0 && before == all[w].node;
         if (add_request(r, *count, p, w, &all[w], same, &why) != SA_OK) {
             SA_TRY(ask_policy(r, count, err)); /* the ones before it, which may be this item's */
-            return p->item != NULL ? sa_runner_fail_item(r, p, &why, err) : SA_OK;
+            return p->item != NULL ? sa_runner_fail_work(r, p, &why, err) : SA_OK;
         }
         before = all[w].node;
         if (++*count == r->options.batch) {
