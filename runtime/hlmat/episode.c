@@ -91,6 +91,8 @@ static sa_status open_parts(sa_episode *e, float *root_state, sa_error *err)
     const sa_image *picture = e->item.picture;
     sa_search_options options = e->options.options;
     options.keeps_root = e->item.mask != NULL;
+    options.judged = e->options.judged && e->options.agent->judges;
+    options.traced = e->options.trace;
     SA_TRY(open_tree(e, root_state, err));
     SA_TRY(copy_texts(e, err));
     e->key = sa_episode_key_of(e->item.id);
@@ -211,29 +213,49 @@ static bool scores_by_model(const sa_episode *e)
     return score == SA_SCORE_EXPECTED || score == SA_SCORE_PRINTED;
 }
 
-/* Has the model yet to say what it thinks of the node's mask? */
-static bool wants_judgement(const sa_episode *e, sa_node_id node)
+/* Is the model to say what it thinks of masks? */
+static bool asks_judgement(const sa_episode *e)
 {
-    bool asked = e->options.agent->judges && (scores_by_model(e) || e->options.judged);
-    return asked && isnan(e->tree.nodes[node].expected);
+    return e->options.agent->judges && (scores_by_model(e) || e->options.judged);
 }
 
-/*
- * Candidate 0 is the policy's likeliest click, the others are samples. Where clicks are not the model's, it
- * is asked for its judgement alone, and the answer's click is not used.
- */
+/* Candidate 0 is the policy's likeliest click, the others are samples. */
 static sa_status think(sa_episode *e, const sa_want *want, sa_error *err)
 {
-    bool model = e->options.policy == SA_POLICY_MODEL;
-    if (!model && wants_judgement(e, want->node)) {
-        SA_TRY(add_work(e, (sa_work){.kind = SA_WORK_THINK, .node = want->node, .greedy = true}, err));
-    }
     for (size_t i = e->tree.nodes[want->node].candidate_count; i < want->count; i++) {
-        uint32_t candidate = (uint32_t)i;
-        SA_TRY(model ? add_work(e, (sa_work){SA_WORK_THINK, want->node, candidate, i == 0, false, true}, err)
-                     : add_own_candidate(e, want->node, candidate, err));
+        const sa_work work = {.kind = SA_WORK_THINK,
+                              .node = want->node,
+                              .candidate = (uint32_t)i,
+                              .greedy = i == 0,
+                              .judgement = want->judgement && asks_judgement(e)};
+        SA_TRY(add_work(e, work, err));
     }
     return SA_OK;
+}
+
+/* Where clicks are not the model's, it is asked once for its judgement alone. */
+static sa_status think_apart(sa_episode *e, const sa_want *want, sa_error *err)
+{
+    size_t first = e->tree.nodes[want->node].candidate_count;
+    if (first == 0 && asks_judgement(e)) {
+        const sa_work work = {.kind = SA_WORK_THINK, .node = want->node, .greedy = true, .judgement = true};
+        SA_TRY(add_work(e, work, err));
+    }
+    for (size_t i = first; i < want->count; i++) {
+        SA_TRY(want->judgement
+                   ? sa_tree_add_candidate(&e->tree, want->node, "", &(sa_answer){0}, SA_PARSE_OK, err)
+                   : add_own_candidate(e, want->node, (uint32_t)i, err));
+    }
+    return SA_OK;
+}
+
+static sa_status take_want(sa_episode *e, const sa_want *want, sa_error *err)
+{
+    if (want->kind == SA_WANT_CLICK) {
+        const sa_work click = {.kind = SA_WORK_CLICK, .node = want->node, .candidate = want->candidate};
+        return add_work(e, click, err);
+    }
+    return e->options.policy == SA_POLICY_MODEL ? think(e, want, err) : think_apart(e, want, err);
 }
 
 static sa_status take_wants(sa_episode *e, sa_error *err)
@@ -241,8 +263,7 @@ static sa_status take_wants(sa_episode *e, sa_error *err)
     size_t count;
     const sa_want *wants = sa_search_wants(e->search, &count);
     for (size_t i = 0; i < count; i++) {
-        const sa_work click = {.kind = SA_WORK_CLICK, .node = wants[i].node, .candidate = wants[i].candidate};
-        SA_TRY(wants[i].kind == SA_WANT_THOUGHT ? think(e, &wants[i], err) : add_work(e, click, err));
+        SA_TRY(take_want(e, &wants[i], err));
     }
     return SA_OK;
 }
@@ -362,7 +383,7 @@ sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answe
     sa_work *work = &e->works[index];
     const char *text = answer->text.bytes != NULL ? answer->text.bytes : "";
     sa_answer read = sa_answer_parse(e->options.agent, text, e->item.picture->height, e->item.picture->width);
-    bool model = e->options.policy == SA_POLICY_MODEL, useful = model ? read.has_action : read.has_iou;
+    bool useful = work->judgement ? read.has_iou : read.has_action;
     SA_ASSERT(work->kind == SA_WORK_THINK && work->open);
     if (!useful && !work->forced) {
         work->forced = true;
@@ -374,7 +395,7 @@ sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answe
     }
     work->open = false;
     e->counts.thoughts++;
-    e->counts.clamped += model && read.has_action && read.clamped;
+    e->counts.clamped += !work->judgement && read.has_action && read.clamped;
     e->counts.retried += work->forced && useful;
     e->counts.failed += !useful;
     e->outcomes[index] = (outcome){
@@ -433,20 +454,27 @@ void sa_episode_click(sa_episode *e, size_t index, sa_mask *mask, float *state, 
 
 /* ---- the result ---- */
 
+/* What the policy thinks of the mask, else what the search went by; the truth is nobody's prediction. */
+static double predicted_iou(const sa_episode *e, sa_node_id node)
+{
+    double expected = e->tree.nodes[node].expected;
+    bool oracle = e->options.options.score == SA_SCORE_TRUTH;
+    return !isnan(expected) ? expected : oracle ? NAN : sa_search_score(e->search, node);
+}
+
 static sa_status write_step(const sa_episode *e, sa_node_id node, sa_result_step *step, sa_error *err)
 {
     const sa_node *n = &e->tree.nodes[node];
     const sa_candidate *came =
         n->parent != SA_NO_NODE ? &e->tree.nodes[n->parent].candidates[n->candidate] : NULL;
-    *step =
-        (sa_result_step){.has_action = came != NULL,
-                         .predicted_iou = isnan(n->expected) ? sa_search_score(e->search, node) : n->expected,
-                         .segmenter_score = n->segmenter_score,
-                         .parse = came != NULL ? came->parse : SA_PARSE_OK,
-                         .has_iou = !isnan(n->iou),
-                         .iou = n->iou,
-                         .node = node,
-                         .parent = n->parent};
+    *step = (sa_result_step){.has_action = came != NULL,
+                             .predicted_iou = predicted_iou(e, node),
+                             .segmenter_score = n->segmenter_score,
+                             .parse = came != NULL ? came->parse : SA_PARSE_OK,
+                             .has_iou = !isnan(n->iou),
+                             .iou = n->iou,
+                             .node = node,
+                             .parent = n->parent};
     if (came != NULL) {
         step->positive = came->action.positive;
         step->row = (int64_t)came->action.row;

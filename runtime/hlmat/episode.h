@@ -30,7 +30,7 @@ typedef struct {
     sa_policy policy;
     const char *search; /* a name of search.h */
     sa_search_options options;
-    bool judged; /* the policy's IoU is wanted of every state that is told, whatever the scores are */
+    bool judged; /* the policy's IoU is wanted of all states that are told, if the agent judges */
     uint64_t seed;
     bool trace; /* the result tells the whole tree */
 } sa_episode_options;
@@ -54,9 +54,10 @@ typedef struct {
     sa_work_kind kind;
     sa_node_id node;
     uint32_t candidate;
-    bool greedy; /* THINK: the likeliest answer; else a sample */
-    bool forced; /* THINK: in the agent's form, since an answer was none that we read */
-    bool open;   /* not answered yet */
+    bool greedy;    /* THINK: the likeliest answer; else a sample */
+    bool judgement; /* THINK: the IoU is all that is wanted of it */
+    bool forced;    /* THINK: in the agent's form, since an answer was none that we read */
+    bool open;      /* not answered yet */
 } sa_work;
 
 /* When no work is open: goes on until there is some, or it is done. */

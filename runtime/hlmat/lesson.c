@@ -33,7 +33,7 @@ void sa_trajectory_cut(sa_result *r, double least_gain)
             r->mask = mask;
         }
         r->step = count - 1;
-        r->score = last->iou;
+        r->score = last->predicted_iou;
     }
 }
 

@@ -81,7 +81,7 @@ static sa_status advance(sa_search *s, sa_error *err)
         SA_TRY(step(s, &ended, err));
     }
     sa_node_id best = sa_search_best(s, 0, true);
-    return sa_search_end(s, best, best);
+    return sa_search_end(s, best, best, err);
 }
 
 const sa_search_kind sa_search_beam = {"beam", true, true, advance};

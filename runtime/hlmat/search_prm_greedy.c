@@ -41,7 +41,7 @@ static sa_status advance(sa_search *s, sa_error *err)
         size_t patience = s->options.patience;
         if (next == SA_NO_NODE || (patience > 0 && sa_search_idle_steps(s, next) >= patience)) {
             sa_node_id last = next != SA_NO_NODE ? next : s->current;
-            return sa_search_end(s, sa_search_best(s, last, false), last);
+            return sa_search_end(s, sa_search_best(s, last, false), last, err);
         }
         s->current = next;
     }

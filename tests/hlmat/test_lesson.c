@@ -55,6 +55,7 @@ static sa_result make_result(const int *columns, size_t count)
                                       .col = (int64_t)k,
                                       .text = strdup("said"),
                                       .mask = columns_rle(width),
+                                      .predicted_iou = (double)k / 10,
                                       .has_iou = true,
                                       .iou = iou_of(width)};
     }
@@ -71,6 +72,7 @@ static void test_cut(void **state)
     sa_trajectory_cut(&r, 0);
     assert_int_equal(r.step_count, 3); /* the click that gains nothing is dropped, and what follows it */
     assert_int_equal(r.step, 2);
+    assert_true(r.score == 0.2); /* the prediction, as everywhere */
     sa_rle three = columns_rle(3);
     assert_true(sa_rle_equal(&r.mask, &three));
     sa_rle_free(&three);
