@@ -268,13 +268,16 @@ static sa_status take_wants(sa_episode *e, sa_error *err)
     return SA_OK;
 }
 
-/* The first answer that comes with a judgement counts: candidate 0's. */
+/* The first answer that comes with a judgement counts. */
 static sa_status take_thought(sa_episode *e, const sa_work *work, const outcome *o, sa_error *err)
 {
     sa_node *n = &e->tree.nodes[work->node];
-    if (e->options.agent->judges && isnan(n->expected)) {
-        n->printed = o->read.has_iou ? o->read.iou : 0;
+    if (o->read.has_iou && isnan(n->expected)) {
+        n->printed = o->read.iou;
         n->expected = o->expected;
+    }
+    if (work->judgement) {
+        n->judgement = o->parse;
     }
     return e->options.policy == SA_POLICY_MODEL
                ? sa_tree_add_candidate(&e->tree, work->node, o->text, &o->read, o->parse, err)
@@ -366,15 +369,22 @@ uint64_t sa_episode_key(const sa_episode *e)
 
 /* ---- answers ---- */
 
-/* 0 where the answer says nothing of the mask. */
+/* Of an answer that says something of the mask. */
 static double expected_iou(const sa_episode *e, const sa_answer *read, const sa_generate_answer *answer,
                            const sa_answer_digits *digits)
 {
-    return !read->has_iou        ? 0
-           : answer->probed == 0 ? read->iou
-                                 : sa_answer_expected_iou(e->options.agent, read, answer->text.bytes, digits,
-                                                          answer->tokens.ids + answer->probe_at,
-                                                          answer->probes, answer->probed);
+    return answer->probed == 0 || !read->has_iou
+               ? read->iou
+               : sa_answer_expected_iou(e->options.agent, read, answer->text.bytes, digits,
+                                        answer->tokens.ids + answer->probe_at, answer->probes,
+                                        answer->probed);
+}
+
+/* Is it all that was asked for? The mask is judged with the first candidate. */
+static bool is_complete(const sa_episode *e, const sa_work *work, const sa_answer *read)
+{
+    bool judges = work->judgement || (work->candidate == 0 && asks_judgement(e));
+    return (read->has_iou || !judges) && (read->has_action || work->judgement);
 }
 
 sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answer *answer,
@@ -385,7 +395,7 @@ sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answe
     sa_answer read = sa_answer_parse(e->options.agent, text, e->item.picture->height, e->item.picture->width);
     bool useful = work->judgement ? read.has_iou : read.has_action;
     SA_ASSERT(work->kind == SA_WORK_THINK && work->open);
-    if (!useful && !work->forced) {
+    if (!work->forced && !is_complete(e, work, &read)) {
         work->forced = true;
         return SA_OK;
     }
@@ -470,7 +480,7 @@ static sa_status write_step(const sa_episode *e, sa_node_id node, sa_result_step
     *step = (sa_result_step){.has_action = came != NULL,
                              .predicted_iou = predicted_iou(e, node),
                              .segmenter_score = n->segmenter_score,
-                             .parse = came != NULL ? came->parse : SA_PARSE_OK,
+                             .parse = came != NULL ? came->parse : n->judgement,
                              .has_iou = !isnan(n->iou),
                              .iou = n->iou,
                              .node = node,
@@ -487,12 +497,22 @@ static sa_status write_step(const sa_episode *e, sa_node_id node, sa_result_step
     return sa_rle_encode(&step->mask, &n->mask, err);
 }
 
-/* The policy's last word, where it was no click: one more step, with the mask as it was. */
+/* A click was wanted behind the node, and nothing that the policy said is one. */
+static bool found_no_click(const sa_episode *e, sa_node_id node)
+{
+    const sa_node *n = &e->tree.nodes[node];
+    bool failed = sa_search_may_click(e->search, node) && n->candidate_count > 0 &&
+                  n->candidates[0].parse == SA_PARSE_FAILED;
+    for (size_t i = 0; i < n->candidate_count; i++) {
+        failed = failed && !n->candidates[i].has_action;
+    }
+    return failed;
+}
+
+/* The policy's last words, where they were no click: one more step, with the mask as it was. */
 static sa_status write_failure(const sa_episode *e, sa_node_id last, sa_result *r, sa_error *err)
 {
-    const sa_node *n = &e->tree.nodes[last];
-    const sa_candidate *said = n->candidate_count > 0 ? &n->candidates[0] : NULL;
-    if (said == NULL || said->parse != SA_PARSE_FAILED) {
+    if (!found_no_click(e, last)) {
         return SA_OK;
     }
     sa_result_step *step = &r->steps[r->step_count++];
@@ -500,7 +520,7 @@ static sa_status write_failure(const sa_episode *e, sa_node_id last, sa_result *
     free(step->text);
     step->has_action = false;
     step->parse = SA_PARSE_FAILED;
-    step->text = strdup(said->text);
+    step->text = strdup(e->tree.nodes[last].candidates[0].text);
     return step->text != NULL ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
 }
 

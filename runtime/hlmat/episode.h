@@ -76,9 +76,10 @@ uint64_t sa_episode_key(const sa_episode *episode);
 uint64_t sa_episode_key_of(const char *id);
 
 /*
- * The answer to work number `index`, a THINK. An answer that is no click (no IoU, where that is all that is
- * wanted) leaves the work open, forced from now on, once; then it is recorded as failed. Works may be
- * answered in any order: what they say is taken in theirs at the next step.
+ * The answer to work number `index`, a THINK. An answer that lacks what is wanted (the click, the IoU with
+ * the first candidate, or the IoU alone) leaves the work open, forced from now on, once; then one without a
+ * click (without an IoU, where that is all that is wanted) is recorded as failed. Works may be answered in
+ * any order: what they say is taken in theirs at the next step.
  */
 sa_status sa_episode_answer(sa_episode *episode, size_t index, const sa_generate_answer *answer,
                             const sa_answer_digits *digits, sa_error *err);
@@ -94,7 +95,7 @@ sa_status sa_episode_result(const sa_episode *episode, sa_result *result, sa_err
 
 typedef struct {
     size_t thoughts, clicks; /* works of models */
-    size_t retried, failed;  /* answers that were no click: then one in the agent's form, or still none */
+    size_t retried, failed;  /* answers that lacked something: then in the agent's form, or still none */
     size_t clamped;          /* clicks outside of the picture */
     size_t nodes, merged;
 } sa_episode_counts;

@@ -302,6 +302,27 @@ static void test_never_a_click(void **state)
     }
 }
 
+/* No failure is told where another candidate was a click, though it led to no other mask. */
+static void test_one_click(void **state)
+{
+    world *w = *state;
+    start_over(w, "prm-greedy", 3, 2);
+    sa_episode *e = begin(w, NULL);
+    say(e, 0, "no");
+    say(e, 0, "no");
+    say(e, 1, "Current IOU: 5, Negative point: (1, 1)"); /* of an empty mask */
+    go_on(e);
+    segment(e, w, 0);
+    go_on(e);
+    assert_true(sa_episode_done(e));
+    sa_result r;
+    sa_error err;
+    must(sa_episode_result(e, &r, &err), &err);
+    assert_true(r.step_count == 1 && r.steps[0].predicted_iou == 0.05);
+    sa_result_free(&r);
+    sa_episode_close(e);
+}
+
 static void test_clamped(void **state)
 {
     world *w = *state;
@@ -502,6 +523,71 @@ static void test_annotator(void **state)
             sa_answer read = sa_answer_parse(&w->agent, step->text, HEIGHT, WIDTH);
             assert_true(read.has_action && read.action.row == want[i].row && read.action.col == want[i].col);
         }
+        sa_result_free(&r);
+        sa_episode_close(e);
+    }
+}
+
+/* A click without an IoU is asked for once more, of the first candidate; the first IoU that is said counts.
+ */
+static void test_unjudged(void **state)
+{
+    world *w = *state;
+    size_t count;
+    start_over(w, "prm-greedy", 1, 3);
+    sa_episode *e = begin(w, NULL);
+    const sa_work *works = sa_episode_works(e, &count);
+    for (uint32_t i = 0; i < 3; i++) {
+        say(e, i, "Positive point: (100, 100)");
+        assert_true(works[i].open == (i == 0) && works[i].forced == (i == 0));
+    }
+    say(e, 0, "Positive point: (200, 200)"); /* it does as a click */
+    assert_false(works[0].open);
+    go_on(e);
+    play(e, w, 0);
+    sa_result r;
+    sa_error err;
+    must(sa_episode_result(e, &r, &err), &err);
+    assert_true(r.steps[0].predicted_iou == 0 && r.steps[0].parse == SA_PARSE_OK);
+    assert_true(r.tree[1].parse == SA_PARSE_RETRIED && r.tree[1].row == 6);
+    sa_result_free(&r);
+    sa_episode_close(e);
+    e = begin(w, NULL);
+    say(e, 0, "Positive point: (100, 100)");
+    say(e, 0, "Positive point: (100, 100)");
+    say(e, 1, "Current IOU: 77, Positive point: (200, 200)");
+    say(e, 2, "Current IOU: 33, Positive point: (300, 300)");
+    go_on(e);
+    play(e, w, 0);
+    must(sa_episode_result(e, &r, &err), &err);
+    assert_true(r.steps[0].predicted_iou == 0.77);
+    sa_result_free(&r);
+    sa_episode_close(e);
+}
+
+/* Masks that are only judged: one that nothing was said of is told from one that was found worth nothing. */
+static void test_unreadable(void **state)
+{
+    static const char *const texts[3][2] = {
+        {"Current IOU: 0", ""}, {"hm", "Current IOU: 0"}, {"hm", "Positive point: (1, 1)"}};
+    static const sa_parse_outcome want[3] = {SA_PARSE_OK, SA_PARSE_RETRIED, SA_PARSE_FAILED};
+    world *w = *state;
+    for (int i = 0; i < 6; i++) {
+        start_over(w, "greedy", 0, 1);
+        w->options.policy = i / 3 == 0 ? SA_POLICY_RANDOM : SA_POLICY_MODEL;
+        w->item.mask = &w->mask;
+        sa_episode *e = begin(w, NULL);
+        say(e, 0, texts[i % 3][0]);
+        if (i % 3 > 0) {
+            say(e, 0, texts[i % 3][1]);
+        }
+        go_on(e);
+        assert_true(sa_episode_done(e));
+        sa_result r;
+        sa_error err;
+        must(sa_episode_result(e, &r, &err), &err);
+        assert_true(r.step_count == 1 && r.score == 0);
+        assert_int_equal(r.steps[0].parse, want[i % 3]);
         sa_result_free(&r);
         sa_episode_close(e);
     }
@@ -782,7 +868,7 @@ static void test_close(void **state)
     sa_episode_close(e);
     e = begin(w, NULL);
     for (size_t i = 0; i < 3; i++) {
-        say(e, i, i == 0 ? "Positive point: (1, 1)" : "Positive point: (900, 900)");
+        say(e, i, "Current IOU: 1, Positive point: (900, 900)");
     }
     go_on(e);
     segment(e, w, 0);
@@ -793,14 +879,25 @@ static void test_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forced),    cmocka_unit_test(test_never_a_click),
-        cmocka_unit_test(test_clamped),   cmocka_unit_test(test_expected),
-        cmocka_unit_test(test_any_order), cmocka_unit_test(test_candidate_order),
-        cmocka_unit_test(test_prompts),   cmocka_unit_test(test_annotator),
-        cmocka_unit_test(test_judged),    cmocka_unit_test(test_told),
-        cmocka_unit_test(test_not_told),  cmocka_unit_test(test_last_judgement),
-        cmocka_unit_test(test_no_prm),    cmocka_unit_test(test_random),
-        cmocka_unit_test(test_stop),      cmocka_unit_test(test_given_mask),
+        cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_never_a_click),
+        cmocka_unit_test(test_one_click),
+        cmocka_unit_test(test_clamped),
+        cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_candidate_order),
+        cmocka_unit_test(test_prompts),
+        cmocka_unit_test(test_annotator),
+        cmocka_unit_test(test_judged),
+        cmocka_unit_test(test_told),
+        cmocka_unit_test(test_not_told),
+        cmocka_unit_test(test_last_judgement),
+        cmocka_unit_test(test_no_prm),
+        cmocka_unit_test(test_unjudged),
+        cmocka_unit_test(test_unreadable),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_given_mask),
         cmocka_unit_test(test_close),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
