@@ -51,6 +51,29 @@ static sa_status open_segmenter(sa_runner *r, sa_error *err)
     return SA_OK;
 }
 
+/* The template's, and, where no clicks are the policy's, what they begin with: the IoU stands before it. */
+static sa_status find_stops(sa_runner *r, sa_error *err)
+{
+    const char *const *stops = sa_template_stops(sa_chat_template(r->chat));
+    const sa_agent *agent = r->options.episode.agent;
+    size_t count = 0;
+    while (stops[count] != NULL) {
+        count++;
+    }
+    r->stops = calloc(count + 3, sizeof *r->stops);
+    if (r->stops == NULL) {
+        return sa_fail(err, SA_NO_ROOM, agent->policy, NULL, "no memory for a policy");
+    }
+    for (size_t i = 0; i < count; i++) {
+        r->stops[i] = stops[i];
+    }
+    if (r->options.episode.policy != SA_POLICY_MODEL) {
+        r->stops[count] = agent->action.positive;
+        r->stops[count + 1] = agent->action.negative;
+    }
+    return SA_OK;
+}
+
 static sa_status open_policy(sa_runner *r, sa_error *err)
 {
     const sa_runner_options *o = &r->options;
@@ -66,24 +89,26 @@ static sa_status open_policy(sa_runner *r, sa_error *err)
         return sa_fail(err, SA_BAD_INPUT, agent->policy, "name a model that sees, such as a LLaVA",
                        "the policy reads text alone");
     }
-    SA_TRY(sa_answer_find_digits(sa_chat_tokenizer(r->chat), &r->digits, err));
+    SA_TRY(find_stops(r, err));
+    SA_TRY(agent->judges ? sa_answer_find_digits(sa_chat_tokenizer(r->chat), &r->digits, err) : SA_OK);
     return sa_answer_grammar(agent, &r->grammar, err);
 }
 
 static sa_status take_memory(sa_runner *r, sa_error *err)
 {
-    size_t batch = r->options.batch;
+    size_t batch = r->options.batch, candidates = r->options.episode.options.candidates;
+    r->most = batch > candidates ? batch : candidates;
     r->pictures = calloc(batch, sizeof *r->pictures);
     r->places = calloc(batch, sizeof *r->places);
-    r->painted = calloc(batch, sizeof *r->painted);
-    r->requests = calloc(batch, sizeof *r->requests);
-    r->answers = calloc(batch, sizeof *r->answers);
+    r->painted = calloc(r->most, sizeof *r->painted);
+    r->requests = calloc(r->most, sizeof *r->requests);
+    r->answers = calloc(r->most, sizeof *r->answers);
     r->queries = calloc(batch, sizeof *r->queries);
     r->segmented = calloc(batch, sizeof *r->segmented);
     r->clicks = calloc(batch * sa_runner_most_clicks(&r->options), sizeof *r->clicks);
     r->masks = calloc(batch, sizeof *r->masks);
-    r->owner = calloc(batch, sizeof *r->owner);
-    r->work = calloc(batch, sizeof *r->work);
+    r->owner = calloc(r->most, sizeof *r->owner);
+    r->work = calloc(r->most, sizeof *r->work);
     bool there = r->pictures != NULL && r->places != NULL && r->painted != NULL && r->requests != NULL &&
                  r->answers != NULL && r->queries != NULL && r->segmented != NULL && r->clicks != NULL &&
                  r->masks != NULL && r->owner != NULL && r->work != NULL;
@@ -129,6 +154,7 @@ void sa_runner_close(sa_runner *r)
     sa_segmenter_close(r->segmenter);
     sa_grammar_close(r->grammar);
     sa_answer_digits_free(&r->digits);
+    free(r->stops);
     free(r->pictures);
     free(r->places);
     free(r->painted);

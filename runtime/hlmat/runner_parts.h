@@ -42,10 +42,12 @@ struct sa_runner {
     sa_segmenter *segmenter;
     sa_chat *chat; /* NULL: the policy is not asked */
     sa_grammar *grammar;
+    const char **stops; /* texts that end an answer; the last is NULL */
     sa_answer_digits digits;
     sa_runner_picture *pictures; /* [batch] */
     sa_runner_place *places;     /* [batch] */
-    /* One call of the policy, [batch]: */
+    /* One call of the policy, [most]: as many as a batch has, or a state has candidates. */
+    size_t most;
     sa_runner_painted *painted;
     sa_chat_request *requests;
     sa_generate_answer *answers;
@@ -54,7 +56,7 @@ struct sa_runner {
     sa_segmenter_answer *segmented;
     sa_click *clicks; /* [batch, steps] */
     sa_mask *masks;
-    /* Whose these are, [batch]: */
+    /* Whose these are, [most]: */
     sa_runner_place **owner;
     size_t *work;
     const sa_runner_client *client; /* of the run at hand */
