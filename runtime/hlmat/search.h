@@ -11,7 +11,8 @@
  *
  *   greedy      the policy's click, `steps` times; keeps the last mask
  *   prm-stop    the same; keeps the mask with the best score (the paper's "PRM as stop signal")
- *   prm-greedy  `candidates` clicks in each state, goes on from the best (the paper's Algorithm 2)
+ *   prm-greedy  `candidates` clicks in each state, goes on from the best of the masks that were not found
+ *               before (the paper's Algorithm 2)
  *   beam        goes on from the best `beam` states of each depth
  *   best-first  goes on from the best state that it has not gone on from yet, wherever that is
  *   mcts        goes on by UCT (Kocsis and Szepesvari 2006): mean score below a state, and how seldom it was
