@@ -148,25 +148,20 @@ void sa_episode_close(sa_episode *e)
 
 /* ---- policies without a model ---- */
 
-static sa_answer annotator_answer(const sa_annotator_answer *said)
-{
-    return (sa_answer){.has_action = said->needed,
-                       .action = {.positive = said->positive, .row = said->y, .col = said->x}};
-}
-
-/* F_sim: the deepest error, at no pixel that was clicked on the way to the state. */
+/* F_sim: the deepest error, at no pixel that was clicked on the way to the state, or before the root. */
 static sa_status ask_annotator(sa_episode *e, sa_node_id node, sa_answer *answer, sa_error *err)
 {
-    sa_annotator_answer said;
     sa_mask_fill(&e->clicked, false);
+    for (size_t i = 0; i < e->item.begun.click_count; i++) {
+        const sa_click *click = &e->item.begun.clicks[i];
+        sa_mask_set(&e->clicked, (size_t)click->x, (size_t)click->y, true);
+    }
     for (sa_node_id n = node; sa_tree_action(&e->tree, n) != NULL; n = e->tree.nodes[n].parent) {
         const sa_action *action = sa_tree_action(&e->tree, n);
         sa_mask_set(&e->clicked, action->col, action->row, true);
     }
-    SA_TRY(sa_annotator_click(&e->annotator, &e->tree.nodes[node].mask, e->item.truth, NULL, &e->clicked,
-                              &said, err));
-    *answer = annotator_answer(&said);
-    return SA_OK;
+    return sa_annotator_act(&e->annotator, &e->tree.nodes[node].mask, e->item.truth, &e->clicked, answer,
+                            err);
 }
 
 /* Candidate number `candidate` where no model is asked. The annotator has one thing to say. */

@@ -593,6 +593,29 @@ static void test_unreadable(void **state)
     }
 }
 
+/* What was clicked to make the first mask is not clicked again. */
+static void test_annotator_begun(void **state)
+{
+    world *w = *state;
+    sa_prompt prompts[2];
+    const float *before;
+    sa_error err;
+    start_over(w, "greedy", 1, 1);
+    w->options.policy = SA_POLICY_ANNOTATOR;
+    w->options.options.score = SA_SCORE_TRUTH;
+    sa_episode *e = begin(w, NULL);
+    must(sa_episode_prompt(e, 0, &prompts[0], &before, &err), &err);
+    sa_click first = prompts[0].clicks[0];
+    w->item.begun = (sa_prompt){.clicks = &first, .click_count = 1};
+    sa_episode *again = begin(w, NULL);
+    must(sa_episode_prompt(again, 0, &prompts[1], &before, &err), &err);
+    assert_int_equal(prompts[1].click_count, 2);
+    assert_true(prompts[1].clicks[0].x == first.x && prompts[1].clicks[0].y == first.y);
+    assert_true(prompts[1].clicks[1].x != first.x || prompts[1].clicks[1].y != first.y);
+    sa_episode_close(again);
+    sa_episode_close(e);
+}
+
 /* Others click, the model judges: asked once for each state, for its IoU alone. */
 static void test_judged(void **state)
 {
@@ -888,6 +911,7 @@ int main(void)
         cmocka_unit_test(test_candidate_order),
         cmocka_unit_test(test_prompts),
         cmocka_unit_test(test_annotator),
+        cmocka_unit_test(test_annotator_begun),
         cmocka_unit_test(test_judged),
         cmocka_unit_test(test_told),
         cmocka_unit_test(test_not_told),

@@ -69,7 +69,7 @@ static void test_cut(void **state)
     (void)state;
     const int rises[] = {0, 1, 3, 3, 4};
     sa_result r = make_result(rises, 5);
-    sa_trajectory_cut(&r, 0);
+    assert_int_equal(sa_trajectory_cut(&r, 0, NULL), SA_OK);
     assert_int_equal(r.step_count, 3); /* the click that gains nothing is dropped, and what follows it */
     assert_int_equal(r.step, 2);
     assert_true(r.score == 0.2); /* the prediction, as everywhere */
@@ -78,7 +78,7 @@ static void test_cut(void **state)
     sa_rle_free(&three);
     sa_result_free(&r);
     r = make_result(rises, 5);
-    sa_trajectory_cut(&r, 0.3); /* the first click gains a quarter */
+    assert_int_equal(sa_trajectory_cut(&r, 0.3, NULL), SA_OK); /* the first click gains a quarter */
     assert_int_equal(r.step_count, 1);
     sa_result_free(&r);
 }
@@ -203,6 +203,13 @@ static void test_rows(void **state)
         json_object_del(less, keys[i]);
         assert_int_equal(sa_lesson_parse(&row, less, "line", NULL), SA_BAD_INPUT);
         json_decref(less);
+    }
+    static const double ious[] = {-0.01, 1.01, 1e300};
+    for (size_t i = 0; i < 3; i++) { /* no IoU is this */
+        json_t *other = json_copy(value);
+        json_object_set_new(other, "iou", json_real(ious[i]));
+        assert_int_equal(sa_lesson_parse(&row, other, "line", NULL), SA_BAD_INPUT);
+        json_decref(other);
     }
     json_object_set_new(json_object_get(value, "action"), "row", json_integer(SIDE)); /* outside */
     assert_int_equal(sa_lesson_parse(&row, value, "line", NULL), SA_BAD_INPUT);
