@@ -1,39 +1,8 @@
-#include "runtime/hlmat/episode.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/philox.h"
-
-/* What a work was answered with, until all are. */
-typedef struct {
-    char *text; /* THINK; owned */
-    sa_answer read;
-    sa_parse_outcome parse;
-    double expected;
-    sa_mask mask; /* CLICK; owned, as is state */
-    float *state;
-    double score;
-} outcome;
-
-struct sa_episode {
-    sa_episode_options options;
-    sa_episode_item item;
-    char *texts; /* id, image and text, copied one behind the other */
-    uint64_t key;
-    sa_tree tree;
-    sa_search *search;
-    sa_work *works;
-    size_t work_count, work_room;
-    outcome *outcomes; /* [work_count] */
-    size_t outcome_room;
-    sa_annotator annotator;
-    sa_mask clicked; /* pixels that were clicked at on the way to a state */
-    sa_click *clicks;
-    size_t click_room;
-    sa_episode_counts counts;
-};
+#include "runtime/hlmat/episode_parts.h"
 
 /* ---- opening ---- */
 
@@ -146,58 +115,20 @@ void sa_episode_close(sa_episode *e)
     free(e);
 }
 
-/* ---- policies without a model ---- */
-
-/* F_sim: the deepest error, at no pixel that was clicked on the way to the state, or before the root. */
-static sa_status ask_annotator(sa_episode *e, sa_node_id node, sa_answer *answer, sa_error *err)
-{
-    sa_mask_fill(&e->clicked, false);
-    for (size_t i = 0; i < e->item.begun.click_count; i++) {
-        const sa_click *click = &e->item.begun.clicks[i];
-        sa_mask_set(&e->clicked, (size_t)click->x, (size_t)click->y, true);
-    }
-    for (sa_node_id n = node; sa_tree_action(&e->tree, n) != NULL; n = e->tree.nodes[n].parent) {
-        const sa_action *action = sa_tree_action(&e->tree, n);
-        sa_mask_set(&e->clicked, action->col, action->row, true);
-    }
-    return sa_annotator_act(&e->annotator, &e->tree.nodes[node].mask, e->item.truth, &e->clicked, answer,
-                            err);
-}
-
-/* Candidate number `candidate` where no model is asked. The annotator has one thing to say. */
-static sa_status add_own_candidate(sa_episode *e, sa_node_id node, uint32_t candidate, sa_error *err)
-{
-    char text[512] = "";
-    sa_answer answer = {0};
-    size_t height = e->item.picture->height, width = e->item.picture->width;
-    if (e->options.policy == SA_POLICY_RANDOM) {
-        sa_philox r = sa_philox_block(e->options.seed, e->key, (uint64_t)(uint32_t)node << 32 | candidate);
-        answer = (sa_answer){.has_action = true,
-                             .action = {.positive = r.word[0] & 1,
-                                        .row = (size_t)((uint64_t)r.word[1] * height >> 32),
-                                        .col = (size_t)((uint64_t)r.word[2] * width >> 32)}};
-    } else if (candidate == 0) {
-        SA_TRY(ask_annotator(e, node, &answer, err));
-    }
-    if (answer.has_action) {
-        sa_answer_write_action(e->options.agent, &answer.action, height, width, text, sizeof text);
-    }
-    return sa_tree_add_candidate(&e->tree, node, text, &answer, SA_PARSE_OK, err);
-}
-
 /* ---- works ---- */
 
 static sa_status add_work(sa_episode *e, sa_work work, sa_error *err)
 {
     sa_work *works = sa_grow(e->works, &e->work_room, e->work_count + 1, sizeof *works);
     e->works = works != NULL ? works : e->works;
-    outcome *outcomes = sa_grow(e->outcomes, &e->outcome_room, e->work_count + 1, sizeof *outcomes);
+    sa_episode_outcome *outcomes =
+        sa_grow(e->outcomes, &e->outcome_room, e->work_count + 1, sizeof *outcomes);
     e->outcomes = outcomes != NULL ? outcomes : e->outcomes;
     if (works == NULL || outcomes == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, "ask for fewer candidates", "no memory for an item");
     }
     work.open = true;
-    outcomes[e->work_count] = (outcome){0};
+    outcomes[e->work_count] = (sa_episode_outcome){0};
     works[e->work_count++] = work;
     return SA_OK;
 }
@@ -239,7 +170,7 @@ static sa_status think_apart(sa_episode *e, const sa_want *want, sa_error *err)
     for (size_t i = first; i < want->count; i++) {
         SA_TRY(want->judgement
                    ? sa_tree_add_candidate(&e->tree, want->node, "", &(sa_answer){0}, SA_PARSE_OK, err)
-                   : add_own_candidate(e, want->node, (uint32_t)i, err));
+                   : sa_episode_add_own_candidate(e, want->node, (uint32_t)i, err));
     }
     return SA_OK;
 }
@@ -264,7 +195,7 @@ static sa_status take_wants(sa_episode *e, sa_error *err)
 }
 
 /* The first answer that comes with a judgement counts. */
-static sa_status take_thought(sa_episode *e, const sa_work *work, const outcome *o, sa_error *err)
+static sa_status take_thought(sa_episode *e, const sa_work *work, const sa_episode_outcome *o, sa_error *err)
 {
     sa_node *n = &e->tree.nodes[work->node];
     if (o->read.has_iou && isnan(n->expected)) {
@@ -279,7 +210,7 @@ static sa_status take_thought(sa_episode *e, const sa_work *work, const outcome 
                : SA_OK;
 }
 
-static sa_status take_click(sa_episode *e, const sa_work *work, outcome *o, sa_error *err)
+static sa_status take_click(sa_episode *e, const sa_work *work, sa_episode_outcome *o, sa_error *err)
 {
     size_t before = e->tree.count;
     float *state = o->state;
@@ -291,14 +222,14 @@ static sa_status take_click(sa_episode *e, const sa_work *work, outcome *o, sa_e
     return SA_OK;
 }
 
-static bool all_answered(const sa_episode *e)
+bool sa_episode_waits(const sa_episode *e)
 {
     for (size_t i = 0; i < e->work_count; i++) {
         if (e->works[i].open) {
-            return false;
+            return true;
         }
     }
-    return true;
+    return false;
 }
 
 /* The tree takes over what the works were answered with, in their order, whatever order they came in. */
@@ -307,7 +238,7 @@ static sa_status take_outcomes(sa_episode *e, sa_error *err)
     sa_status status = SA_OK;
     for (size_t i = 0; i < e->work_count; i++) {
         const sa_work *work = &e->works[i];
-        outcome *o = &e->outcomes[i];
+        sa_episode_outcome *o = &e->outcomes[i];
         if (status == SA_OK) {
             status =
                 work->kind == SA_WORK_THINK ? take_thought(e, work, o, err) : take_click(e, work, o, err);
@@ -322,7 +253,7 @@ static sa_status take_outcomes(sa_episode *e, sa_error *err)
 
 sa_status sa_episode_step(sa_episode *e, sa_error *err)
 {
-    SA_ASSERT(all_answered(e));
+    SA_ASSERT(!sa_episode_waits(e));
     SA_TRY(take_outcomes(e, err));
     while (e->work_count == 0 && !sa_search_done(e->search)) {
         SA_TRY(sa_search_advance(e->search, err));
@@ -333,7 +264,7 @@ sa_status sa_episode_step(sa_episode *e, sa_error *err)
 
 bool sa_episode_done(const sa_episode *e)
 {
-    return sa_search_done(e->search) && all_answered(e);
+    return sa_search_done(e->search) && !sa_episode_waits(e);
 }
 
 const sa_work *sa_episode_works(const sa_episode *e, size_t *count)
@@ -350,11 +281,6 @@ void sa_episode_stop(sa_episode *e)
 const sa_mask *sa_episode_mask(const sa_episode *e, sa_node_id node)
 {
     return &e->tree.nodes[node].mask;
-}
-
-const sa_episode_item *sa_episode_get_item(const sa_episode *e)
-{
-    return &e->item;
 }
 
 uint64_t sa_episode_key(const sa_episode *e)
@@ -403,7 +329,7 @@ sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answe
     e->counts.clamped += !work->judgement && read.has_action && read.clamped;
     e->counts.retried += work->forced && useful;
     e->counts.failed += !useful;
-    e->outcomes[index] = (outcome){
+    e->outcomes[index] = (sa_episode_outcome){
         .text = copy,
         .read = read,
         .parse = !useful        ? SA_PARSE_FAILED
@@ -453,130 +379,8 @@ void sa_episode_click(sa_episode *e, size_t index, sa_mask *mask, float *state, 
     SA_ASSERT(work->kind == SA_WORK_CLICK && work->open);
     work->open = false;
     e->counts.clicks++;
-    e->outcomes[index] = (outcome){.mask = *mask, .state = state, .score = score};
+    e->outcomes[index] = (sa_episode_outcome){.mask = *mask, .state = state, .score = score};
     *mask = (sa_mask){0};
-}
-
-/* ---- the result ---- */
-
-/* What the policy thinks of the mask, else what the search went by; the truth is nobody's prediction. */
-static double predicted_iou(const sa_episode *e, sa_node_id node)
-{
-    double expected = e->tree.nodes[node].expected;
-    bool oracle = e->options.options.score == SA_SCORE_TRUTH;
-    return !isnan(expected) ? expected : oracle ? NAN : sa_search_score(e->search, node);
-}
-
-static sa_status write_step(const sa_episode *e, sa_node_id node, sa_result_step *step, sa_error *err)
-{
-    const sa_node *n = &e->tree.nodes[node];
-    const sa_candidate *came =
-        n->parent != SA_NO_NODE ? &e->tree.nodes[n->parent].candidates[n->candidate] : NULL;
-    *step = (sa_result_step){.has_action = came != NULL,
-                             .predicted_iou = predicted_iou(e, node),
-                             .segmenter_score = n->segmenter_score,
-                             .parse = came != NULL ? came->parse : n->judgement,
-                             .has_iou = !isnan(n->iou),
-                             .iou = n->iou,
-                             .node = node,
-                             .parent = n->parent};
-    if (came != NULL) {
-        step->positive = came->action.positive;
-        step->row = (int64_t)came->action.row;
-        step->col = (int64_t)came->action.col;
-    }
-    step->text = strdup(came != NULL ? came->text : "");
-    if (step->text == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
-    }
-    return sa_rle_encode(&step->mask, &n->mask, err);
-}
-
-/* A click was wanted behind the node, and nothing that the policy said is one. */
-static bool found_no_click(const sa_episode *e, sa_node_id node)
-{
-    const sa_node *n = &e->tree.nodes[node];
-    bool failed = sa_search_may_click(e->search, node) && n->candidate_count > 0 &&
-                  n->candidates[0].parse == SA_PARSE_FAILED;
-    for (size_t i = 0; i < n->candidate_count; i++) {
-        failed = failed && !n->candidates[i].has_action;
-    }
-    return failed;
-}
-
-/* The policy's last words, where they were no click: one more step, with the mask as it was. */
-static sa_status write_failure(const sa_episode *e, sa_node_id last, sa_result *r, sa_error *err)
-{
-    if (!found_no_click(e, last)) {
-        return SA_OK;
-    }
-    sa_result_step *step = &r->steps[r->step_count++];
-    SA_TRY(write_step(e, last, step, err));
-    free(step->text);
-    step->has_action = false;
-    step->parse = SA_PARSE_FAILED;
-    step->text = strdup(e->tree.nodes[last].candidates[0].text);
-    return step->text != NULL ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
-}
-
-static sa_status write_steps(const sa_episode *e, sa_result *r, sa_error *err)
-{
-    sa_node_id last = sa_search_last(e->search);
-    size_t depth = e->tree.nodes[last].depth;
-    r->steps = calloc(depth + 2, sizeof *r->steps);
-    if (r->steps == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
-    }
-    r->step_count = depth + 1;
-    for (sa_node_id n = last; n != SA_NO_NODE; n = e->tree.nodes[n].parent) {
-        SA_TRY(write_step(e, n, &r->steps[e->tree.nodes[n].depth], err));
-    }
-    return write_failure(e, last, r, err);
-}
-
-static sa_status write_tree(const sa_episode *e, sa_result *r, sa_error *err)
-{
-    r->tree = calloc(e->tree.count, sizeof *r->tree);
-    if (r->tree == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, "leave --trace out", "no memory for a result");
-    }
-    for (; r->tree_count < e->tree.count; r->tree_count++) {
-        SA_TRY(write_step(e, (sa_node_id)r->tree_count, &r->tree[r->tree_count], err));
-    }
-    return SA_OK;
-}
-
-static sa_status write_texts(const sa_episode *e, sa_result *r, sa_error *err)
-{
-    r->id = strdup(e->item.id);
-    r->image = strdup(e->item.image);
-    r->text = strdup(e->item.text);
-    return r->id != NULL && r->image != NULL && r->text != NULL
-               ? SA_OK
-               : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
-}
-
-sa_status sa_episode_result(const sa_episode *e, sa_result *r, sa_error *err)
-{
-    sa_node_id kept = sa_search_kept(e->search);
-    *r = (sa_result){.height = e->item.picture->height, .width = e->item.picture->width};
-    sa_status status = write_texts(e, r, err);
-    if (status == SA_OK) {
-        status = sa_rle_encode(&r->mask, &e->tree.nodes[kept].mask, err);
-    }
-    if (status == SA_OK) {
-        status = write_steps(e, r, err);
-    }
-    if (status == SA_OK && e->options.trace) {
-        status = write_tree(e, r, err);
-    }
-    if (status != SA_OK) {
-        sa_result_free(r);
-        return status;
-    }
-    r->step = e->tree.nodes[kept].depth;
-    r->score = r->steps[r->step].predicted_iou;
-    return SA_OK;
 }
 
 sa_episode_counts sa_episode_get_counts(const sa_episode *e)

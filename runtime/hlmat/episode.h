@@ -63,6 +63,7 @@ typedef struct {
 /* When no work is open: goes on until there is some, or it is done. */
 sa_status sa_episode_step(sa_episode *episode, sa_error *err);
 bool sa_episode_done(const sa_episode *episode);
+bool sa_episode_waits(const sa_episode *episode); /* some work is open */
 /* Works of one node follow each other. Valid until the next step. */
 const sa_work *sa_episode_works(const sa_episode *episode, size_t *count);
 /* Time is up: no more clicks. */
@@ -70,7 +71,6 @@ void sa_episode_stop(sa_episode *episode);
 
 /* What a THINK is about: the mask that is painted on the picture; the key of what is random. */
 const sa_mask *sa_episode_mask(const sa_episode *episode, sa_node_id node);
-const sa_episode_item *sa_episode_get_item(const sa_episode *episode);
 uint64_t sa_episode_key(const sa_episode *episode);
 /* The same for an id: whatever else there is, and in whatever order. */
 uint64_t sa_episode_key_of(const char *id);

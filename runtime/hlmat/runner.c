@@ -28,6 +28,13 @@ bool sa_runner_feeds_back(const sa_runner *r)
            (r->options.start == SA_START_GIVEN || r->options.episode.agent->previous_mask);
 }
 
+sa_status sa_runner_new_state(const sa_runner *r, const sa_item *item, float **state, sa_error *err)
+{
+    *state = malloc(sa_segmenter_state_size(r->segmenter) * sizeof **state);
+    return *state != NULL ? SA_OK
+                          : sa_fail(err, SA_NO_ROOM, item->path, "lower --batch", "no memory for a state");
+}
+
 size_t sa_runner_most_clicks(const sa_runner_options *o)
 {
     return o->episode.options.steps + SA_START_MOST_CLICKS;
@@ -205,18 +212,6 @@ static sa_status finish_item(sa_runner *r, sa_runner_place *p, sa_error *err)
     return status;
 }
 
-static bool has_open_work(const sa_runner_place *p)
-{
-    size_t count;
-    const sa_work *works = sa_episode_works(p->episode, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (works[i].open) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Goes on with an item whose works are all answered. */
 static sa_status step_item(sa_runner *r, sa_runner_place *p, sa_error *err)
 {
@@ -225,7 +220,7 @@ static sa_status step_item(sa_runner *r, sa_runner_place *p, sa_error *err)
     if (status == SA_OK && r->options.seconds > 0 && sa_clock_seconds() - p->since > r->options.seconds) {
         sa_episode_stop(p->episode);
     }
-    if (status == SA_OK && !has_open_work(p)) {
+    if (status == SA_OK && !sa_episode_waits(p->episode)) {
         status = sa_episode_step(p->episode, &why);
     }
     if (status != SA_OK) {

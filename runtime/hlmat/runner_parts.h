@@ -54,7 +54,7 @@ struct sa_runner {
     /* One call of the segmenter, [batch]: */
     sa_segmenter_query *queries;
     sa_segmenter_answer *segmented;
-    sa_click *clicks; /* [batch, steps] */
+    sa_click *clicks; /* [batch, sa_runner_most_clicks] */
     sa_mask *masks;
     /* Whose these are, [most]: */
     sa_runner_place **owner;
@@ -68,6 +68,8 @@ struct sa_runner {
 bool sa_runner_starts_by_prompt(const sa_runner_options *o);
 /* States are fed back where the agent wants it, and where a given mask would be forgotten without. */
 bool sa_runner_feeds_back(const sa_runner *r);
+/* Room for one; the caller frees it. SA_NO_ROOM. */
+sa_status sa_runner_new_state(const sa_runner *r, const sa_item *item, float **state, sa_error *err);
 /* Of one prompt. */
 size_t sa_runner_most_clicks(const sa_runner_options *o);
 /* `client` is the sa_runner_client of the run: what sa_generate_watcher asks. */
