@@ -1,6 +1,4 @@
 /* The mask that an episode begins with: none, a given one, or what the segmenter makes of the truth. */
-#include <stdlib.h>
-
 #include "runtime/base/philox.h"
 #include "runtime/hlmat/runner_parts.h"
 

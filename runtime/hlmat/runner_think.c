@@ -27,7 +27,7 @@ static sa_status paint(const sa_agent *agent, const sa_image *image, const sa_ma
     return status;
 }
 
-/* One more request for a THINK, the `same`th of its node. */
+/* One more request for a THINK; `same`: of the same node as the one before it. */
 static sa_status add_request(sa_runner *r, size_t at, sa_runner_place *p, size_t index, const sa_work *work,
                              bool same, sa_error *err)
 {
@@ -65,7 +65,7 @@ static sa_status take_answer(sa_runner *r, size_t at, sa_error *err)
     if (answer->status != SA_OK) {
         return sa_runner_fail_item(r, p, &answer->error, err);
     }
-    sa_error why;
+    sa_error why = {0};
     sa_status status = sa_episode_answer(p->episode, r->work[at], answer, &r->digits, &why);
     return status == SA_OK ? SA_OK : sa_runner_fail_work(r, p, &why, err);
 }
@@ -126,7 +126,7 @@ static sa_status think_of_node(sa_runner *r, sa_runner_place *p, const sa_work *
     begun = *count;
     SA_ASSERT(begun + open <= r->most);
     for (size_t w = first; w < works && p->item != NULL; w++) {
-        sa_error why;
+        sa_error why = {0};
         if (is_asked(&all[w], node) && add_request(r, *count, p, w, &all[w], *count > begun, &why) != SA_OK) {
             SA_TRY(ask_policy(r, count, err)); /* the ones before it, which may be this item's */
             return p->item != NULL ? sa_runner_fail_work(r, p, &why, err) : SA_OK;
