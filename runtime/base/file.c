@@ -28,7 +28,8 @@ typedef struct {
 static sa_status fail_to_open(const char *path, sa_error *err)
 {
     int number = errno;
-    if (number == ENOENT || number == ENOTDIR || number == ELOOP || number == ENAMETOOLONG) {
+    if (number == ENOENT || number == ENOTDIR || number == ELOOP || number == ENAMETOOLONG ||
+        number == EACCES) {
         return sa_fail(err, SA_BAD_INPUT, path, "check the path", "cannot open: %s", strerror(number));
     }
     return sa_fail_errno(err, path, "cannot open");

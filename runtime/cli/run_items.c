@@ -177,11 +177,9 @@ static sa_status write_result(void *context, size_t index, sa_result *result, sa
     if (stream == NULL) {
         return sa_fail(err, SA_NO_ROOM, result->id, "lower --batch", "no memory for a result");
     }
-    if (j->kind->edit != NULL) {
-        j->kind->edit(j->options, result);
-    }
     sa_json_writer w = sa_json_writer_on(stream);
-    sa_status status = sa_result_write(result, &w, err);
+    sa_status status = j->kind->edit != NULL ? j->kind->edit(j->options, result, err) : SA_OK;
+    status = status == SA_OK ? sa_result_write(result, &w, err) : status;
     if (fclose(stream) != 0 && status == SA_OK) {
         status = sa_fail(err, SA_NO_ROOM, result->id, "lower --batch", "no memory for a result");
     }

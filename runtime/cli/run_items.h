@@ -32,7 +32,8 @@ typedef struct {
     bool judges_only;    /* no clicks: the given mask's score is the result */
     bool needs_truth;    /* items have to have it */
     const char *policy;  /* if it is not to be chosen; goes with one search, greedy, scored by the truth */
-    void (*edit)(const sa_run_options *options, sa_result *result); /* before a row is written; or NULL */
+    /* Before a row is written; or NULL. */
+    sa_status (*edit)(const sa_run_options *options, sa_result *result, sa_error *err);
 } sa_run_kind;
 
 /* The options that all of them have, for a command's table; the first `count` places of it. */

@@ -1,9 +1,9 @@
 /* segagent trajectories: the simulated annotator's clicks on known masks, to train a policy with. */
 #include "runtime/cli/teach.h"
 
-static void cut(const sa_run_options *o, sa_result *result)
+static sa_status cut(const sa_run_options *o, sa_result *result, sa_error *err)
 {
-    sa_trajectory_cut(result, o->min_gain);
+    return sa_trajectory_cut(result, o->min_gain, err);
 }
 
 int sa_command_trajectories(int argc, char **argv)

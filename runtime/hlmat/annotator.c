@@ -28,21 +28,33 @@ void sa_annotator_close(sa_annotator *annotator)
     annotator->distance = NULL;
 }
 
+/* Pixels of `clicked` have no depth; there are few, so words without any are passed over. */
+static void forget_clicked(sa_annotator *a, const sa_mask *clicked)
+{
+    for (size_t y = 0; y < clicked->height; y++) {
+        const uint64_t *row = clicked->bits + y * clicked->stride_words;
+        for (size_t word = 0; word < clicked->stride_words; word++) {
+            for (uint64_t left = row[word]; left != 0; left &= left - 1) {
+                a->distance[y * clicked->width + word * 64 + (size_t)__builtin_ctzll(left)] = 0;
+            }
+        }
+    }
+}
+
 /* The deepest pixel of `region` and not `without`, less what is ignored or was clicked. */
 static sa_status find_deepest(sa_annotator *a, const sa_mask *region, const sa_mask *without,
                               const sa_mask *ignored, const sa_mask *clicked, sa_distance_peak *peak,
                               sa_error *err)
 {
-    size_t width = a->error.width, count = a->error.height * width;
     sa_mask_combine(&a->error, region, without, SA_MASK_AND_NOT);
     if (ignored != NULL) {
         sa_mask_combine(&a->error, &a->error, ignored, SA_MASK_AND_NOT);
     }
     SA_TRY(sa_distance_squared(&a->error, true, a->distance, err));
-    for (size_t i = 0; clicked != NULL && i < count; i++) {
-        a->distance[i] = sa_mask_get(clicked, i % width, i / width) ? 0 : a->distance[i];
+    if (clicked != NULL) {
+        forget_clicked(a, clicked);
     }
-    *peak = sa_distance_first_peak(a->distance, count);
+    *peak = sa_distance_first_peak(a->distance, a->error.height * a->error.width);
     return SA_OK;
 }
 
@@ -59,5 +71,15 @@ sa_status sa_annotator_click(sa_annotator *annotator, const sa_mask *mask, const
                                     .y = index / width,
                                     .positive = positive,
                                     .needed = missing.squared > 0 || wrong.squared > 0};
+    return SA_OK;
+}
+
+sa_status sa_annotator_act(sa_annotator *annotator, const sa_mask *mask, const sa_mask *target,
+                           const sa_mask *clicked, sa_answer *answer, sa_error *err)
+{
+    sa_annotator_answer said;
+    SA_TRY(sa_annotator_click(annotator, mask, target, NULL, clicked, &said, err));
+    *answer = (sa_answer){.has_action = said.needed,
+                          .action = {.positive = said.positive, .row = said.y, .col = said.x}};
     return SA_OK;
 }

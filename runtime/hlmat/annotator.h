@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "runtime/base/status.h"
+#include "runtime/hlmat/answer.h"
 #include "runtime/image/mask.h"
 
 /* Memory for pictures of one size; all owned. */
@@ -41,5 +42,9 @@ void sa_annotator_close(sa_annotator *annotator); /* fine for a zeroed one */
 sa_status sa_annotator_click(sa_annotator *annotator, const sa_mask *mask, const sa_mask *target,
                              const sa_mask *ignored, const sa_mask *clicked, sa_annotator_answer *answer,
                              sa_error *err);
+
+/* The same as a policy's answer: without a click where no pixel is left to correct, and without an IoU. */
+sa_status sa_annotator_act(sa_annotator *annotator, const sa_mask *mask, const sa_mask *target,
+                           const sa_mask *clicked, sa_answer *answer, sa_error *err);
 
 #endif

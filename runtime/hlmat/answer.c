@@ -145,7 +145,10 @@ sa_answer sa_answer_parse(const sa_agent *agent, const char *text, size_t height
 
 /* ---- writing ---- */
 
-/* The middle of a pixel, as the number whose reading is that pixel again. */
+/*
+ * A number that is read as this pixel again, where numbers are as fine as pixels: the nearest to the pixel
+ * itself where readings are rounded, the one below the pixel's middle where they are cut.
+ */
 static int to_number(const sa_agent *agent, size_t pixel, size_t side)
 {
     double scale = agent->action.scale, number;

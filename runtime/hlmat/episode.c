@@ -1,39 +1,8 @@
-#include "runtime/hlmat/episode.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/philox.h"
-
-/* What a work was answered with, until all are. */
-typedef struct {
-    char *text; /* THINK; owned */
-    sa_answer read;
-    sa_parse_outcome parse;
-    double expected;
-    sa_mask mask; /* CLICK; owned, as is state */
-    float *state;
-    double score;
-} outcome;
-
-struct sa_episode {
-    sa_episode_options options;
-    sa_episode_item item;
-    char *texts; /* id, image and text, copied one behind the other */
-    uint64_t key;
-    sa_tree tree;
-    sa_search *search;
-    sa_work *works;
-    size_t work_count, work_room;
-    outcome *outcomes; /* [work_count] */
-    size_t outcome_room;
-    sa_annotator annotator;
-    sa_mask clicked; /* pixels that were clicked at on the way to a state */
-    sa_click *clicks;
-    size_t click_room;
-    sa_episode_counts counts;
-};
+#include "runtime/hlmat/episode_parts.h"
 
 /* ---- opening ---- */
 
@@ -91,6 +60,8 @@ static sa_status open_parts(sa_episode *e, float *root_state, sa_error *err)
     const sa_image *picture = e->item.picture;
     sa_search_options options = e->options.options;
     options.keeps_root = e->item.mask != NULL;
+    options.judged = e->options.judged && e->options.agent->judges;
+    options.traced = e->options.trace;
     SA_TRY(open_tree(e, root_state, err));
     SA_TRY(copy_texts(e, err));
     e->key = sa_episode_key_of(e->item.id);
@@ -144,63 +115,20 @@ void sa_episode_close(sa_episode *e)
     free(e);
 }
 
-/* ---- policies without a model ---- */
-
-static sa_answer annotator_answer(const sa_annotator_answer *said)
-{
-    return (sa_answer){.has_action = said->needed,
-                       .action = {.positive = said->positive, .row = said->y, .col = said->x}};
-}
-
-/* F_sim: the deepest error, at no pixel that was clicked on the way to the state. */
-static sa_status ask_annotator(sa_episode *e, sa_node_id node, sa_answer *answer, sa_error *err)
-{
-    sa_annotator_answer said;
-    sa_mask_fill(&e->clicked, false);
-    for (sa_node_id n = node; sa_tree_action(&e->tree, n) != NULL; n = e->tree.nodes[n].parent) {
-        const sa_action *action = sa_tree_action(&e->tree, n);
-        sa_mask_set(&e->clicked, action->col, action->row, true);
-    }
-    SA_TRY(sa_annotator_click(&e->annotator, &e->tree.nodes[node].mask, e->item.truth, NULL, &e->clicked,
-                              &said, err));
-    *answer = annotator_answer(&said);
-    return SA_OK;
-}
-
-/* Candidate number `candidate` where no model is asked. The annotator has one thing to say. */
-static sa_status add_own_candidate(sa_episode *e, sa_node_id node, uint32_t candidate, sa_error *err)
-{
-    char text[512] = "";
-    sa_answer answer = {0};
-    size_t height = e->item.picture->height, width = e->item.picture->width;
-    if (e->options.policy == SA_POLICY_RANDOM) {
-        sa_philox r = sa_philox_block(e->options.seed, e->key, (uint64_t)(uint32_t)node << 32 | candidate);
-        answer = (sa_answer){.has_action = true,
-                             .action = {.positive = r.word[0] & 1,
-                                        .row = (size_t)((uint64_t)r.word[1] * height >> 32),
-                                        .col = (size_t)((uint64_t)r.word[2] * width >> 32)}};
-    } else if (candidate == 0) {
-        SA_TRY(ask_annotator(e, node, &answer, err));
-    }
-    if (answer.has_action) {
-        sa_answer_write_action(e->options.agent, &answer.action, height, width, text, sizeof text);
-    }
-    return sa_tree_add_candidate(&e->tree, node, text, &answer, SA_PARSE_OK, err);
-}
-
 /* ---- works ---- */
 
 static sa_status add_work(sa_episode *e, sa_work work, sa_error *err)
 {
     sa_work *works = sa_grow(e->works, &e->work_room, e->work_count + 1, sizeof *works);
     e->works = works != NULL ? works : e->works;
-    outcome *outcomes = sa_grow(e->outcomes, &e->outcome_room, e->work_count + 1, sizeof *outcomes);
+    sa_episode_outcome *outcomes =
+        sa_grow(e->outcomes, &e->outcome_room, e->work_count + 1, sizeof *outcomes);
     e->outcomes = outcomes != NULL ? outcomes : e->outcomes;
     if (works == NULL || outcomes == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, "ask for fewer candidates", "no memory for an item");
     }
     work.open = true;
-    outcomes[e->work_count] = (outcome){0};
+    outcomes[e->work_count] = (sa_episode_outcome){0};
     works[e->work_count++] = work;
     return SA_OK;
 }
@@ -211,29 +139,49 @@ static bool scores_by_model(const sa_episode *e)
     return score == SA_SCORE_EXPECTED || score == SA_SCORE_PRINTED;
 }
 
-/* Has the model yet to say what it thinks of the node's mask? */
-static bool wants_judgement(const sa_episode *e, sa_node_id node)
+/* Is the model to say what it thinks of masks? */
+static bool asks_judgement(const sa_episode *e)
 {
-    bool asked = e->options.agent->judges && (scores_by_model(e) || e->options.judged);
-    return asked && isnan(e->tree.nodes[node].expected);
+    return e->options.agent->judges && (scores_by_model(e) || e->options.judged);
 }
 
-/*
- * Candidate 0 is the policy's likeliest click, the others are samples. Where clicks are not the model's, it
- * is asked for its judgement alone, and the answer's click is not used.
- */
+/* Candidate 0 is the policy's likeliest click, the others are samples. */
 static sa_status think(sa_episode *e, const sa_want *want, sa_error *err)
 {
-    bool model = e->options.policy == SA_POLICY_MODEL;
-    if (!model && wants_judgement(e, want->node)) {
-        SA_TRY(add_work(e, (sa_work){.kind = SA_WORK_THINK, .node = want->node, .greedy = true}, err));
-    }
     for (size_t i = e->tree.nodes[want->node].candidate_count; i < want->count; i++) {
-        uint32_t candidate = (uint32_t)i;
-        SA_TRY(model ? add_work(e, (sa_work){SA_WORK_THINK, want->node, candidate, i == 0, false, true}, err)
-                     : add_own_candidate(e, want->node, candidate, err));
+        const sa_work work = {.kind = SA_WORK_THINK,
+                              .node = want->node,
+                              .candidate = (uint32_t)i,
+                              .greedy = i == 0,
+                              .judgement = want->judgement && asks_judgement(e)};
+        SA_TRY(add_work(e, work, err));
     }
     return SA_OK;
+}
+
+/* Where clicks are not the model's, it is asked once for its judgement alone. */
+static sa_status think_apart(sa_episode *e, const sa_want *want, sa_error *err)
+{
+    size_t first = e->tree.nodes[want->node].candidate_count;
+    if (first == 0 && asks_judgement(e)) {
+        const sa_work work = {.kind = SA_WORK_THINK, .node = want->node, .greedy = true, .judgement = true};
+        SA_TRY(add_work(e, work, err));
+    }
+    for (size_t i = first; i < want->count; i++) {
+        SA_TRY(want->judgement
+                   ? sa_tree_add_candidate(&e->tree, want->node, "", &(sa_answer){0}, SA_PARSE_OK, err)
+                   : sa_episode_add_own_candidate(e, want->node, (uint32_t)i, err));
+    }
+    return SA_OK;
+}
+
+static sa_status take_want(sa_episode *e, const sa_want *want, sa_error *err)
+{
+    if (want->kind == SA_WANT_CLICK) {
+        const sa_work click = {.kind = SA_WORK_CLICK, .node = want->node, .candidate = want->candidate};
+        return add_work(e, click, err);
+    }
+    return e->options.policy == SA_POLICY_MODEL ? think(e, want, err) : think_apart(e, want, err);
 }
 
 static sa_status take_wants(sa_episode *e, sa_error *err)
@@ -241,26 +189,28 @@ static sa_status take_wants(sa_episode *e, sa_error *err)
     size_t count;
     const sa_want *wants = sa_search_wants(e->search, &count);
     for (size_t i = 0; i < count; i++) {
-        const sa_work click = {.kind = SA_WORK_CLICK, .node = wants[i].node, .candidate = wants[i].candidate};
-        SA_TRY(wants[i].kind == SA_WANT_THOUGHT ? think(e, &wants[i], err) : add_work(e, click, err));
+        SA_TRY(take_want(e, &wants[i], err));
     }
     return SA_OK;
 }
 
-/* The first answer that comes with a judgement counts: candidate 0's. */
-static sa_status take_thought(sa_episode *e, const sa_work *work, const outcome *o, sa_error *err)
+/* The first answer that comes with a judgement counts. */
+static sa_status take_thought(sa_episode *e, const sa_work *work, const sa_episode_outcome *o, sa_error *err)
 {
     sa_node *n = &e->tree.nodes[work->node];
-    if (e->options.agent->judges && isnan(n->expected)) {
-        n->printed = o->read.has_iou ? o->read.iou : 0;
+    if (o->read.has_iou && isnan(n->expected)) {
+        n->printed = o->read.iou;
         n->expected = o->expected;
+    }
+    if (work->judgement) {
+        n->judgement = o->parse;
     }
     return e->options.policy == SA_POLICY_MODEL
                ? sa_tree_add_candidate(&e->tree, work->node, o->text, &o->read, o->parse, err)
                : SA_OK;
 }
 
-static sa_status take_click(sa_episode *e, const sa_work *work, outcome *o, sa_error *err)
+static sa_status take_click(sa_episode *e, const sa_work *work, sa_episode_outcome *o, sa_error *err)
 {
     size_t before = e->tree.count;
     float *state = o->state;
@@ -272,14 +222,14 @@ static sa_status take_click(sa_episode *e, const sa_work *work, outcome *o, sa_e
     return SA_OK;
 }
 
-static bool all_answered(const sa_episode *e)
+bool sa_episode_waits(const sa_episode *e)
 {
     for (size_t i = 0; i < e->work_count; i++) {
         if (e->works[i].open) {
-            return false;
+            return true;
         }
     }
-    return true;
+    return false;
 }
 
 /* The tree takes over what the works were answered with, in their order, whatever order they came in. */
@@ -288,7 +238,7 @@ static sa_status take_outcomes(sa_episode *e, sa_error *err)
     sa_status status = SA_OK;
     for (size_t i = 0; i < e->work_count; i++) {
         const sa_work *work = &e->works[i];
-        outcome *o = &e->outcomes[i];
+        sa_episode_outcome *o = &e->outcomes[i];
         if (status == SA_OK) {
             status =
                 work->kind == SA_WORK_THINK ? take_thought(e, work, o, err) : take_click(e, work, o, err);
@@ -303,7 +253,7 @@ static sa_status take_outcomes(sa_episode *e, sa_error *err)
 
 sa_status sa_episode_step(sa_episode *e, sa_error *err)
 {
-    SA_ASSERT(all_answered(e));
+    SA_ASSERT(!sa_episode_waits(e));
     SA_TRY(take_outcomes(e, err));
     while (e->work_count == 0 && !sa_search_done(e->search)) {
         SA_TRY(sa_search_advance(e->search, err));
@@ -314,7 +264,7 @@ sa_status sa_episode_step(sa_episode *e, sa_error *err)
 
 bool sa_episode_done(const sa_episode *e)
 {
-    return sa_search_done(e->search) && all_answered(e);
+    return sa_search_done(e->search) && !sa_episode_waits(e);
 }
 
 const sa_work *sa_episode_works(const sa_episode *e, size_t *count)
@@ -333,11 +283,6 @@ const sa_mask *sa_episode_mask(const sa_episode *e, sa_node_id node)
     return &e->tree.nodes[node].mask;
 }
 
-const sa_episode_item *sa_episode_get_item(const sa_episode *e)
-{
-    return &e->item;
-}
-
 uint64_t sa_episode_key(const sa_episode *e)
 {
     return e->key;
@@ -345,15 +290,22 @@ uint64_t sa_episode_key(const sa_episode *e)
 
 /* ---- answers ---- */
 
-/* 0 where the answer says nothing of the mask. */
+/* Of an answer that says something of the mask. */
 static double expected_iou(const sa_episode *e, const sa_answer *read, const sa_generate_answer *answer,
                            const sa_answer_digits *digits)
 {
-    return !read->has_iou        ? 0
-           : answer->probed == 0 ? read->iou
-                                 : sa_answer_expected_iou(e->options.agent, read, answer->text.bytes, digits,
-                                                          answer->tokens.ids + answer->probe_at,
-                                                          answer->probes, answer->probed);
+    return answer->probed == 0 || !read->has_iou
+               ? read->iou
+               : sa_answer_expected_iou(e->options.agent, read, answer->text.bytes, digits,
+                                        answer->tokens.ids + answer->probe_at, answer->probes,
+                                        answer->probed);
+}
+
+/* Is it all that was asked for? The mask is judged with the first candidate. */
+static bool is_complete(const sa_episode *e, const sa_work *work, const sa_answer *read)
+{
+    bool judges = work->judgement || (work->candidate == 0 && asks_judgement(e));
+    return (read->has_iou || !judges) && (read->has_action || work->judgement);
 }
 
 sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answer *answer,
@@ -362,9 +314,9 @@ sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answe
     sa_work *work = &e->works[index];
     const char *text = answer->text.bytes != NULL ? answer->text.bytes : "";
     sa_answer read = sa_answer_parse(e->options.agent, text, e->item.picture->height, e->item.picture->width);
-    bool model = e->options.policy == SA_POLICY_MODEL, useful = model ? read.has_action : read.has_iou;
+    bool useful = work->judgement ? read.has_iou : read.has_action;
     SA_ASSERT(work->kind == SA_WORK_THINK && work->open);
-    if (!useful && !work->forced) {
+    if (!work->forced && !is_complete(e, work, &read)) {
         work->forced = true;
         return SA_OK;
     }
@@ -374,10 +326,10 @@ sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answe
     }
     work->open = false;
     e->counts.thoughts++;
-    e->counts.clamped += model && read.has_action && read.clamped;
+    e->counts.clamped += !work->judgement && read.has_action && read.clamped;
     e->counts.retried += work->forced && useful;
     e->counts.failed += !useful;
-    e->outcomes[index] = (outcome){
+    e->outcomes[index] = (sa_episode_outcome){
         .text = copy,
         .read = read,
         .parse = !useful        ? SA_PARSE_FAILED
@@ -427,113 +379,8 @@ void sa_episode_click(sa_episode *e, size_t index, sa_mask *mask, float *state, 
     SA_ASSERT(work->kind == SA_WORK_CLICK && work->open);
     work->open = false;
     e->counts.clicks++;
-    e->outcomes[index] = (outcome){.mask = *mask, .state = state, .score = score};
+    e->outcomes[index] = (sa_episode_outcome){.mask = *mask, .state = state, .score = score};
     *mask = (sa_mask){0};
-}
-
-/* ---- the result ---- */
-
-static sa_status write_step(const sa_episode *e, sa_node_id node, sa_result_step *step, sa_error *err)
-{
-    const sa_node *n = &e->tree.nodes[node];
-    const sa_candidate *came =
-        n->parent != SA_NO_NODE ? &e->tree.nodes[n->parent].candidates[n->candidate] : NULL;
-    *step =
-        (sa_result_step){.has_action = came != NULL,
-                         .predicted_iou = isnan(n->expected) ? sa_search_score(e->search, node) : n->expected,
-                         .segmenter_score = n->segmenter_score,
-                         .parse = came != NULL ? came->parse : SA_PARSE_OK,
-                         .has_iou = !isnan(n->iou),
-                         .iou = n->iou,
-                         .node = node,
-                         .parent = n->parent};
-    if (came != NULL) {
-        step->positive = came->action.positive;
-        step->row = (int64_t)came->action.row;
-        step->col = (int64_t)came->action.col;
-    }
-    step->text = strdup(came != NULL ? came->text : "");
-    if (step->text == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
-    }
-    return sa_rle_encode(&step->mask, &n->mask, err);
-}
-
-/* The policy's last word, where it was no click: one more step, with the mask as it was. */
-static sa_status write_failure(const sa_episode *e, sa_node_id last, sa_result *r, sa_error *err)
-{
-    const sa_node *n = &e->tree.nodes[last];
-    const sa_candidate *said = n->candidate_count > 0 ? &n->candidates[0] : NULL;
-    if (said == NULL || said->parse != SA_PARSE_FAILED) {
-        return SA_OK;
-    }
-    sa_result_step *step = &r->steps[r->step_count++];
-    SA_TRY(write_step(e, last, step, err));
-    free(step->text);
-    step->has_action = false;
-    step->parse = SA_PARSE_FAILED;
-    step->text = strdup(said->text);
-    return step->text != NULL ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
-}
-
-static sa_status write_steps(const sa_episode *e, sa_result *r, sa_error *err)
-{
-    sa_node_id last = sa_search_last(e->search);
-    size_t depth = e->tree.nodes[last].depth;
-    r->steps = calloc(depth + 2, sizeof *r->steps);
-    if (r->steps == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
-    }
-    r->step_count = depth + 1;
-    for (sa_node_id n = last; n != SA_NO_NODE; n = e->tree.nodes[n].parent) {
-        SA_TRY(write_step(e, n, &r->steps[e->tree.nodes[n].depth], err));
-    }
-    return write_failure(e, last, r, err);
-}
-
-static sa_status write_tree(const sa_episode *e, sa_result *r, sa_error *err)
-{
-    r->tree = calloc(e->tree.count, sizeof *r->tree);
-    if (r->tree == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, "leave --trace out", "no memory for a result");
-    }
-    for (; r->tree_count < e->tree.count; r->tree_count++) {
-        SA_TRY(write_step(e, (sa_node_id)r->tree_count, &r->tree[r->tree_count], err));
-    }
-    return SA_OK;
-}
-
-static sa_status write_texts(const sa_episode *e, sa_result *r, sa_error *err)
-{
-    r->id = strdup(e->item.id);
-    r->image = strdup(e->item.image);
-    r->text = strdup(e->item.text);
-    return r->id != NULL && r->image != NULL && r->text != NULL
-               ? SA_OK
-               : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a result");
-}
-
-sa_status sa_episode_result(const sa_episode *e, sa_result *r, sa_error *err)
-{
-    sa_node_id kept = sa_search_kept(e->search);
-    *r = (sa_result){.height = e->item.picture->height, .width = e->item.picture->width};
-    sa_status status = write_texts(e, r, err);
-    if (status == SA_OK) {
-        status = sa_rle_encode(&r->mask, &e->tree.nodes[kept].mask, err);
-    }
-    if (status == SA_OK) {
-        status = write_steps(e, r, err);
-    }
-    if (status == SA_OK && e->options.trace) {
-        status = write_tree(e, r, err);
-    }
-    if (status != SA_OK) {
-        sa_result_free(r);
-        return status;
-    }
-    r->step = e->tree.nodes[kept].depth;
-    r->score = r->steps[r->step].predicted_iou;
-    return SA_OK;
 }
 
 sa_episode_counts sa_episode_get_counts(const sa_episode *e)

@@ -30,7 +30,7 @@ typedef struct {
     sa_policy policy;
     const char *search; /* a name of search.h */
     sa_search_options options;
-    bool judged; /* the policy's IoU is wanted of every state that is told, whatever the scores are */
+    bool judged; /* the policy's IoU is wanted of all states that are told, if the agent judges */
     uint64_t seed;
     bool trace; /* the result tells the whole tree */
 } sa_episode_options;
@@ -54,14 +54,16 @@ typedef struct {
     sa_work_kind kind;
     sa_node_id node;
     uint32_t candidate;
-    bool greedy; /* THINK: the likeliest answer; else a sample */
-    bool forced; /* THINK: in the agent's form, since an answer was none that we read */
-    bool open;   /* not answered yet */
+    bool greedy;    /* THINK: the likeliest answer; else a sample */
+    bool judgement; /* THINK: the IoU is all that is wanted of it */
+    bool forced;    /* THINK: in the agent's form, since an answer was none that we read */
+    bool open;      /* not answered yet */
 } sa_work;
 
 /* When no work is open: goes on until there is some, or it is done. */
 sa_status sa_episode_step(sa_episode *episode, sa_error *err);
 bool sa_episode_done(const sa_episode *episode);
+bool sa_episode_waits(const sa_episode *episode); /* some work is open */
 /* Works of one node follow each other. Valid until the next step. */
 const sa_work *sa_episode_works(const sa_episode *episode, size_t *count);
 /* Time is up: no more clicks. */
@@ -69,15 +71,15 @@ void sa_episode_stop(sa_episode *episode);
 
 /* What a THINK is about: the mask that is painted on the picture; the key of what is random. */
 const sa_mask *sa_episode_mask(const sa_episode *episode, sa_node_id node);
-const sa_episode_item *sa_episode_get_item(const sa_episode *episode);
 uint64_t sa_episode_key(const sa_episode *episode);
 /* The same for an id: whatever else there is, and in whatever order. */
 uint64_t sa_episode_key_of(const char *id);
 
 /*
- * The answer to work number `index`, a THINK. An answer that is no click (no IoU, where that is all that is
- * wanted) leaves the work open, forced from now on, once; then it is recorded as failed. Works may be
- * answered in any order: what they say is taken in theirs at the next step.
+ * The answer to work number `index`, a THINK. An answer that lacks what is wanted (the click, the IoU with
+ * the first candidate, or the IoU alone) leaves the work open, forced from now on, once; then one without a
+ * click (without an IoU, where that is all that is wanted) is recorded as failed. Works may be answered in
+ * any order: what they say is taken in theirs at the next step.
  */
 sa_status sa_episode_answer(sa_episode *episode, size_t index, const sa_generate_answer *answer,
                             const sa_answer_digits *digits, sa_error *err);
@@ -93,7 +95,7 @@ sa_status sa_episode_result(const sa_episode *episode, sa_result *result, sa_err
 
 typedef struct {
     size_t thoughts, clicks; /* works of models */
-    size_t retried, failed;  /* answers that were no click: then one in the agent's form, or still none */
+    size_t retried, failed;  /* answers that lacked something: then in the agent's form, or still none */
     size_t clamped;          /* clicks outside of the picture */
     size_t nodes, merged;
 } sa_episode_counts;

@@ -14,53 +14,66 @@ static void free_step(sa_result_step *step)
     sa_rle_free(&step->mask);
 }
 
-void sa_trajectory_cut(sa_result *r, double least_gain)
+/* How many steps there are until the guards end it. */
+static size_t guarded_steps(const sa_result *r, double least_gain)
 {
-    size_t count = r->step_count > 0 ? 1 : 0;
+    size_t count = 1;
     while (count < r->step_count && r->steps[count].iou > r->steps[count - 1].iou &&
            r->steps[count].iou - r->steps[count - 1].iou >= least_gain) {
         count++;
     }
+    return count;
+}
+
+sa_status sa_trajectory_cut(sa_result *r, double least_gain, sa_error *err)
+{
+    sa_rle mask = {0};
+    if (r->step_count == 0) {
+        return SA_OK;
+    }
+    size_t count = guarded_steps(r, least_gain);
+    const sa_result_step *last = &r->steps[count - 1];
+    SA_TRY(sa_rle_merge(&mask, &last->mask, 1, false, err)); /* of one: a copy */
+    sa_rle_free(&r->mask);
+    r->mask = mask;
+    r->step = count - 1;
+    r->score = last->predicted_iou;
     for (size_t i = count; i < r->step_count; i++) {
         free_step(&r->steps[i]);
     }
     r->step_count = count;
-    if (count > 0) {
-        sa_rle mask = {0};
-        const sa_result_step *last = &r->steps[count - 1];
-        if (sa_rle_merge(&mask, &last->mask, 1, false, NULL) == SA_OK) { /* of one: a copy */
-            sa_rle_free(&r->mask);
-            r->mask = mask;
-        }
-        r->step = count - 1;
-        r->score = last->iou;
-    }
+    return SA_OK;
 }
 
 /* ---- rules ---- */
 
-/* The click that led from step k to the next; false if that was none. */
-static bool click_after(const sa_result *r, size_t k, sa_action *action)
+/* The click that led to step k; false if that was none, or beside the picture: rows come from files. */
+static bool click_before(const sa_result *r, size_t k, sa_action *action)
 {
-    const sa_result_step *next = &r->steps[k + 1];
-    *action = (sa_action){next->positive, (size_t)next->row, (size_t)next->col};
-    return next->has_action;
+    const sa_result_step *step = &r->steps[k];
+    if (!step->has_action || step->row < 0 || step->row >= (int64_t)r->height || step->col < 0 ||
+        step->col >= (int64_t)r->width) {
+        return false;
+    }
+    *action = (sa_action){step->positive, (size_t)step->row, (size_t)step->col};
+    return true;
 }
 
 /* F_sim's click in the state of step k. */
 static sa_status correct(const sa_result *r, size_t k, const sa_mask *truth, sa_annotator *annotator,
-                         sa_annotator_answer *answer, sa_error *err)
+                         sa_answer *answer, sa_error *err)
 {
     sa_mask mask, clicked;
     SA_TRY(sa_rle_decode(&r->steps[k].mask, &mask, err));
     sa_status status = sa_mask_new(&clicked, truth->height, truth->width, err);
     for (size_t i = 1; status == SA_OK && i <= k; i++) {
-        if (r->steps[i].has_action) {
-            sa_mask_set(&clicked, (size_t)r->steps[i].col, (size_t)r->steps[i].row, true);
+        sa_action action;
+        if (click_before(r, i, &action)) {
+            sa_mask_set(&clicked, action.col, action.row, true);
         }
     }
     if (status == SA_OK) {
-        status = sa_annotator_click(annotator, &mask, truth, NULL, &clicked, answer, err);
+        status = sa_annotator_act(annotator, &mask, truth, &clicked, answer, err);
     }
     sa_mask_free(&clicked);
     sa_mask_free(&mask);
@@ -72,18 +85,17 @@ static sa_status choose_plus(const sa_result *r, const sa_mask *truth, sa_annota
 {
     for (size_t k = 0; k + 1 < r->step_count; k++) {
         sa_action own;
-        sa_annotator_answer said;
-        if (click_after(r, k, &own) && r->steps[k + 1].iou > r->steps[k].iou) {
+        sa_answer said;
+        if (click_before(r, k + 1, &own) && r->steps[k + 1].iou > r->steps[k].iou) {
             lessons[(*count)++] = (sa_lesson){k, own, SA_LESSON_KEPT};
             counts->kept++;
             continue;
         }
         SA_TRY(correct(r, k, truth, annotator, &said, err));
-        if (said.needed) {
-            lessons[(*count)++] = (sa_lesson){
-                k, {.positive = said.positive, .row = said.y, .col = said.x}, SA_LESSON_CORRECTED};
+        if (said.has_action) {
+            lessons[(*count)++] = (sa_lesson){k, said.action, SA_LESSON_CORRECTED};
         }
-        *(said.needed ? &counts->corrected : &counts->dropped) += 1;
+        *(said.has_action ? &counts->corrected : &counts->dropped) += 1;
     }
     return SA_OK;
 }
@@ -94,7 +106,7 @@ static void choose_until(const sa_result *r, size_t last, sa_lesson_source sourc
 {
     for (size_t k = 0; k + 1 < r->step_count; k++) {
         sa_action own;
-        bool taken = click_after(r, k, &own) && k < last;
+        bool taken = click_before(r, k + 1, &own) && k < last;
         if (taken) {
             lessons[(*count)++] = (sa_lesson){k, own, source};
         }

@@ -14,9 +14,9 @@
 
 /*
  * F_sim's guards on a trajectory (MODEL_SPECS 8): it ends before the first click after which the IoU is not
- * larger by `least_gain`, or not larger at all. Kept is the last state then.
+ * larger by `least_gain`, or not larger at all. Kept is the last state then. SA_NO_ROOM: nothing is changed.
  */
-void sa_trajectory_cut(sa_result *result, double least_gain);
+sa_status sa_trajectory_cut(sa_result *result, double least_gain, sa_error *err);
 
 typedef enum {
     SA_LESSON_ANNOTATOR, /* a click of F_sim's own trajectory */

@@ -88,6 +88,9 @@ static sa_status parse_row(sa_lesson_row *row, const json_t *value, const char *
     SA_TRY(take_text(value, name, "source", &row->source, err));
     SA_TRY(sa_rle_from_json(&row->mask, json_object_get(value, "mask"), name, 0, 0, err));
     SA_TRY(sa_json_get_real(value, name, "iou", true, &row->iou, err));
+    if (!(row->iou >= 0 && row->iou <= 1)) {
+        return sa_fail(err, SA_BAD_INPUT, name, NULL, "key \"iou\" is not between 0 and 1");
+    }
     return take_action(value, name, row, err);
 }
 

@@ -28,6 +28,13 @@ bool sa_runner_feeds_back(const sa_runner *r)
            (r->options.start == SA_START_GIVEN || r->options.episode.agent->previous_mask);
 }
 
+sa_status sa_runner_new_state(const sa_runner *r, const sa_item *item, float **state, sa_error *err)
+{
+    *state = malloc(sa_segmenter_state_size(r->segmenter) * sizeof **state);
+    return *state != NULL ? SA_OK
+                          : sa_fail(err, SA_NO_ROOM, item->path, "lower --batch", "no memory for a state");
+}
+
 size_t sa_runner_most_clicks(const sa_runner_options *o)
 {
     return o->episode.options.steps + SA_START_MOST_CLICKS;
@@ -51,6 +58,29 @@ static sa_status open_segmenter(sa_runner *r, sa_error *err)
     return SA_OK;
 }
 
+/* The template's, and, where no clicks are the policy's, what they begin with: the IoU stands before it. */
+static sa_status find_stops(sa_runner *r, sa_error *err)
+{
+    const char *const *stops = sa_template_stops(sa_chat_template(r->chat));
+    const sa_agent *agent = r->options.episode.agent;
+    size_t count = 0;
+    while (stops[count] != NULL) {
+        count++;
+    }
+    r->stops = calloc(count + 3, sizeof *r->stops);
+    if (r->stops == NULL) {
+        return sa_fail(err, SA_NO_ROOM, agent->policy, NULL, "no memory for a policy");
+    }
+    for (size_t i = 0; i < count; i++) {
+        r->stops[i] = stops[i];
+    }
+    if (r->options.episode.policy != SA_POLICY_MODEL) {
+        r->stops[count] = agent->action.positive;
+        r->stops[count + 1] = agent->action.negative;
+    }
+    return SA_OK;
+}
+
 static sa_status open_policy(sa_runner *r, sa_error *err)
 {
     const sa_runner_options *o = &r->options;
@@ -66,24 +96,26 @@ static sa_status open_policy(sa_runner *r, sa_error *err)
         return sa_fail(err, SA_BAD_INPUT, agent->policy, "name a model that sees, such as a LLaVA",
                        "the policy reads text alone");
     }
-    SA_TRY(sa_answer_find_digits(sa_chat_tokenizer(r->chat), &r->digits, err));
+    SA_TRY(find_stops(r, err));
+    SA_TRY(agent->judges ? sa_answer_find_digits(sa_chat_tokenizer(r->chat), &r->digits, err) : SA_OK);
     return sa_answer_grammar(agent, &r->grammar, err);
 }
 
 static sa_status take_memory(sa_runner *r, sa_error *err)
 {
-    size_t batch = r->options.batch;
+    size_t batch = r->options.batch, candidates = r->options.episode.options.candidates;
+    r->most = batch > candidates ? batch : candidates;
     r->pictures = calloc(batch, sizeof *r->pictures);
     r->places = calloc(batch, sizeof *r->places);
-    r->painted = calloc(batch, sizeof *r->painted);
-    r->requests = calloc(batch, sizeof *r->requests);
-    r->answers = calloc(batch, sizeof *r->answers);
+    r->painted = calloc(r->most, sizeof *r->painted);
+    r->requests = calloc(r->most, sizeof *r->requests);
+    r->answers = calloc(r->most, sizeof *r->answers);
     r->queries = calloc(batch, sizeof *r->queries);
     r->segmented = calloc(batch, sizeof *r->segmented);
     r->clicks = calloc(batch * sa_runner_most_clicks(&r->options), sizeof *r->clicks);
     r->masks = calloc(batch, sizeof *r->masks);
-    r->owner = calloc(batch, sizeof *r->owner);
-    r->work = calloc(batch, sizeof *r->work);
+    r->owner = calloc(r->most, sizeof *r->owner);
+    r->work = calloc(r->most, sizeof *r->work);
     bool there = r->pictures != NULL && r->places != NULL && r->painted != NULL && r->requests != NULL &&
                  r->answers != NULL && r->queries != NULL && r->segmented != NULL && r->clicks != NULL &&
                  r->masks != NULL && r->owner != NULL && r->work != NULL;
@@ -129,6 +161,7 @@ void sa_runner_close(sa_runner *r)
     sa_segmenter_close(r->segmenter);
     sa_grammar_close(r->grammar);
     sa_answer_digits_free(&r->digits);
+    free(r->stops);
     free(r->pictures);
     free(r->places);
     free(r->painted);
@@ -162,7 +195,7 @@ static sa_status finish_item(sa_runner *r, sa_runner_place *p, sa_error *err)
     sa_error why = {0};
     sa_status status = sa_episode_result(p->episode, &result, &why);
     if (status != SA_OK) {
-        return sa_runner_fail_item(r, p, &why, err);
+        return sa_runner_fail_work(r, p, &why, err);
     }
     sa_episode_counts c = sa_episode_get_counts(p->episode), *all = &r->counts->of_episodes;
     all->thoughts += c.thoughts;
@@ -179,18 +212,6 @@ static sa_status finish_item(sa_runner *r, sa_runner_place *p, sa_error *err)
     return status;
 }
 
-static bool has_open_work(const sa_runner_place *p)
-{
-    size_t count;
-    const sa_work *works = sa_episode_works(p->episode, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (works[i].open) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Goes on with an item whose works are all answered. */
 static sa_status step_item(sa_runner *r, sa_runner_place *p, sa_error *err)
 {
@@ -199,15 +220,11 @@ static sa_status step_item(sa_runner *r, sa_runner_place *p, sa_error *err)
     if (status == SA_OK && r->options.seconds > 0 && sa_clock_seconds() - p->since > r->options.seconds) {
         sa_episode_stop(p->episode);
     }
-    if (status == SA_OK && !has_open_work(p)) {
+    if (status == SA_OK && !sa_episode_waits(p->episode)) {
         status = sa_episode_step(p->episode, &why);
     }
-    if (status == SA_NO_DEVICE) {
-        sa_fail(err, status, why.file, why.hint, "%s", why.reason);
-        return sa_runner_name_items(status, p, 1, err);
-    }
     if (status != SA_OK) {
-        return sa_runner_fail_item(r, p, &why, err);
+        return sa_runner_fail_work(r, p, &why, err);
     }
     return sa_episode_done(p->episode) ? finish_item(r, p, err) : SA_OK;
 }

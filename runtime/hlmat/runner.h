@@ -5,7 +5,7 @@
  *   items -> [ picture -> encode -> episode: ( think together -> click together ) ... ] -> results
  *
  * What becomes of an item does not depend on the others, nor on how many run at a time. An item that fails
- * (its picture, its text) ends alone; a device that fails ends all.
+ * (its picture, its text) ends alone; a device that fails, a disk, or memory that is used up ends all.
  */
 #ifndef SA_HLMAT_RUNNER_H
 #define SA_HLMAT_RUNNER_H

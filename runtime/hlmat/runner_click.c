@@ -28,14 +28,12 @@ static sa_status add_query(sa_runner *r, size_t at, sa_runner_place *p, size_t i
     r->work[at] = index;
     SA_TRY(sa_mask_new(&r->masks[at], image->height, image->width, err));
     r->segmented[at].best_mask = &r->masks[at];
-    if (sa_runner_feeds_back(r)) {
-        r->segmented[at].best_state = malloc(sa_segmenter_state_size(r->segmenter) * sizeof(float));
-        if (r->segmented[at].best_state == NULL) {
-            sa_mask_free(&r->masks[at]);
-            return sa_fail(err, SA_NO_ROOM, p->item->id, "lower --batch", "no memory for a state");
-        }
+    sa_status status =
+        sa_runner_feeds_back(r) ? sa_runner_new_state(r, p->item, &r->segmented[at].best_state, err) : SA_OK;
+    if (status != SA_OK) {
+        sa_mask_free(&r->masks[at]);
     }
-    return SA_OK;
+    return status;
 }
 
 static sa_status take_mask(sa_runner *r, size_t at, sa_error *err)
@@ -84,7 +82,7 @@ static sa_status click_of(sa_runner *r, sa_runner_place *p, size_t *count, sa_er
         sa_error why = {0};
         if (add_query(r, *count, p, w, &why) != SA_OK) {
             SA_TRY(ask_segmenter(r, count, err));
-            return p->item != NULL ? sa_runner_fail_item(r, p, &why, err) : SA_OK;
+            return p->item != NULL ? sa_runner_fail_work(r, p, &why, err) : SA_OK;
         }
         if (++*count == r->options.batch) {
             SA_TRY(ask_segmenter(r, count, err));

@@ -32,12 +32,42 @@ sa_status sa_runner_fail_precision(const sa_runner_place *p, sa_error *err)
                    "the segmenter's numbers for this picture do not fit in the precision");
 }
 
+/* Adds to the error of a device what it was working on. */
+sa_status sa_runner_name_items(sa_status status, const sa_runner_place *first, size_t count, sa_error *err)
+{
+    if (status != SA_OK && err != NULL && first->item != NULL) {
+        sa_error why = *err;
+        return sa_fail(err, status, why.file, why.hint, "%.800s, with %zu item%s from %.80s on", why.reason,
+                       count, count == 1 ? "" : "s", first->item->id);
+    }
+    return status;
+}
+
+static sa_status end_run(const sa_runner_place *p, const sa_error *why, sa_error *err)
+{
+    if (err != NULL) {
+        *err = *why;
+    }
+    return sa_runner_name_items(why->status, p, 1, err);
+}
+
 sa_status sa_runner_fail_item(sa_runner *r, sa_runner_place *p, const sa_error *why, sa_error *err)
 {
+    if (why->status == SA_NO_DEVICE || why->status == SA_IO) {
+        return end_run(p, why, err);
+    }
     size_t index = p->index;
+    sa_error told;
+    sa_fail(&told, why->status, why->file[0] != '\0' ? why->file : p->item->path, why->hint, "%s",
+            why->reason);
     sa_runner_free_place(r, p);
     r->counts->failed++;
-    return r->client->failed(r->client->context, index, why, err);
+    return r->client->failed(r->client->context, index, &told, err);
+}
+
+sa_status sa_runner_fail_work(sa_runner *r, sa_runner_place *p, const sa_error *why, sa_error *err)
+{
+    return why->status == SA_NO_ROOM ? end_run(p, why, err) : sa_runner_fail_item(r, p, why, err);
 }
 
 static sa_image_limits picture_limits(const sa_runner *r)
@@ -177,17 +207,6 @@ sa_status sa_runner_fill_places(sa_runner *r, bool *more, size_t *full, sa_error
         *full += p->item != NULL;
     }
     return SA_OK;
-}
-
-/* Adds to the error of a device what it was working on. */
-sa_status sa_runner_name_items(sa_status status, const sa_runner_place *first, size_t count, sa_error *err)
-{
-    if (status != SA_OK && err != NULL && first->item != NULL) {
-        sa_error why = *err;
-        return sa_fail(err, status, why.file, why.hint, "%.800s, with %zu item%s from %.80s on", why.reason,
-                       count, count == 1 ? "" : "s", first->item->id);
-    }
-    return status;
 }
 
 /* Pictures that came in are encoded together. */

@@ -1,6 +1,4 @@
 /* The mask that an episode begins with: none, a given one, or what the segmenter makes of the truth. */
-#include <stdlib.h>
-
 #include "runtime/base/philox.h"
 #include "runtime/hlmat/runner_parts.h"
 
@@ -54,10 +52,7 @@ static sa_status start_by_prompt(sa_runner *r, sa_runner_place *p, sa_error *err
     sa_segmenter_answer answer = {.best_mask = &p->mask};
     SA_TRY(sa_mask_new(&p->mask, image->height, image->width, err));
     if (sa_runner_feeds_back(r)) {
-        p->state = malloc(sa_segmenter_state_size(r->segmenter) * sizeof *p->state);
-        if (p->state == NULL) {
-            return sa_fail(err, SA_NO_ROOM, p->item->id, "lower --batch", "no memory for a state");
-        }
+        SA_TRY(sa_runner_new_state(r, p->item, &p->state, err));
         answer.best_state = p->state;
     }
     if (r->options.start == SA_START_BOX) {
@@ -75,10 +70,7 @@ static sa_status start_from_given(sa_runner *r, sa_runner_place *p, sa_error *er
     if (!sa_runner_feeds_back(r)) {
         return SA_OK;
     }
-    p->state = malloc(sa_segmenter_state_size(r->segmenter) * sizeof *p->state);
-    if (p->state == NULL) {
-        return sa_fail(err, SA_NO_ROOM, p->item->id, "lower --batch", "no memory for a state");
-    }
+    SA_TRY(sa_runner_new_state(r, p->item, &p->state, err));
     sa_segmenter_state_from_mask(r->segmenter, p->picture, &p->mask, p->state);
     return SA_OK;
 }

@@ -27,7 +27,7 @@ static sa_status paint(const sa_agent *agent, const sa_image *image, const sa_ma
     return status;
 }
 
-/* One more request for a THINK, the `same`th of its node. */
+/* One more request for a THINK; `same`: of the same node as the one before it. */
 static sa_status add_request(sa_runner *r, size_t at, sa_runner_place *p, size_t index, const sa_work *work,
                              bool same, sa_error *err)
 {
@@ -62,12 +62,12 @@ static sa_status take_answer(sa_runner *r, size_t at, sa_error *err)
     if (p->item == NULL) {
         return SA_OK;
     }
-    sa_error why = answer->error;
-    sa_status status = answer->status;
-    if (status == SA_OK) {
-        status = sa_episode_answer(p->episode, r->work[at], answer, &r->digits, &why);
+    if (answer->status != SA_OK) {
+        return sa_runner_fail_item(r, p, &answer->error, err);
     }
-    return status == SA_OK ? SA_OK : sa_runner_fail_item(r, p, &why, err);
+    sa_error why = {0};
+    sa_status status = sa_episode_answer(p->episode, r->work[at], answer, &r->digits, &why);
+    return status == SA_OK ? SA_OK : sa_runner_fail_work(r, p, &why, err);
 }
 
 /* Asks what was gathered. */
@@ -81,9 +81,9 @@ static sa_status ask_policy(sa_runner *r, size_t *count, sa_error *err)
     double vision, begun = sa_clock_seconds();
     options.temperature = (float)r->options.episode.agent->temperature;
     options.max_tokens = MOST_ANSWER;
-    options.stops = sa_template_stops(sa_chat_template(r->chat));
+    options.stops = r->stops;
     options.seed = r->options.episode.seed;
-    options.probes = r->digits.ids;
+    options.probes = r->digits.ids; /* none of an agent that does not judge */
     options.probe_count = r->digits.count;
     options.varying = r->digits.ids;
     options.varying_count = r->digits.count;
@@ -104,24 +104,49 @@ static sa_status ask_policy(sa_runner *r, size_t *count, sa_error *err)
     return status;
 }
 
+static bool is_asked(const sa_work *work, sa_node_id node)
+{
+    return work->kind == SA_WORK_THINK && work->open && work->node == node;
+}
+
+/*
+ * Asks for all that is open of work `first` and those behind it with the same node. They go together, so that
+ * the state is painted, seen and prefilled once: what was gathered before goes first if there is too little
+ * room beside it. Only pictures are bounded by the batch, so a state with more candidates has room, too.
+ */
+static sa_status think_of_node(sa_runner *r, sa_runner_place *p, const sa_work *all, size_t works,
+                               size_t first, size_t *count, sa_error *err)
+{
+    sa_node_id node = all[first].node;
+    size_t open = 0, begun;
+    for (size_t w = first; w < works; w++) {
+        open += is_asked(&all[w], node);
+    }
+    if (*count + open > r->options.batch) {
+        SA_TRY(ask_policy(r, count, err));
+    }
+    begun = *count;
+    SA_ASSERT(begun + open <= r->most);
+    for (size_t w = first; w < works && p->item != NULL; w++) {
+        sa_error why = {0};
+        if (is_asked(&all[w], node) && add_request(r, *count, p, w, &all[w], *count > begun, &why) != SA_OK) {
+            SA_TRY(ask_policy(r, count, err)); /* the ones before it, which may be this item's */
+            return p->item != NULL ? sa_runner_fail_work(r, p, &why, err) : SA_OK;
+        }
+        *count += is_asked(&all[w], node);
+    }
+    return SA_OK;
+}
+
 static sa_status think_of(sa_runner *r, sa_runner_place *p, size_t *count, sa_error *err)
 {
     size_t works;
     sa_node_id before = SA_NO_NODE;
     const sa_work *all = sa_episode_works(p->episode, &works);
     for (size_t w = 0; w < works && p->item != NULL; w++) {
-        if (all[w].kind != SA_WORK_THINK || !all[w].open) {
-            continue;
-        }
-        sa_error why = {0};
-        bool same = *count > 0 && before == all[w].node;
-        if (add_request(r, *count, p, w, &all[w], same, &why) != SA_OK) {
-            SA_TRY(ask_policy(r, count, err)); /* the ones before it, which may be this item's */
-            return p->item != NULL ? sa_runner_fail_item(r, p, &why, err) : SA_OK;
-        }
-        before = all[w].node;
-        if (++*count == r->options.batch) {
-            SA_TRY(ask_policy(r, count, err));
+        if (is_asked(&all[w], all[w].node) && all[w].node != before) {
+            before = all[w].node;
+            SA_TRY(think_of_node(r, p, all, works, w, count, err));
         }
     }
     return SA_OK;

@@ -82,7 +82,8 @@ double sa_search_score(const sa_search *s, sa_node_id node)
     return isnan(score) ? 0 : score; /* the policy did not say: it is worth nothing */
 }
 
-bool sa_search_thought(const sa_search *s, sa_node_id node, size_t count)
+/* Has the policy said all that it is asked for, up to `count` candidates? */
+static bool has_thought(const sa_search *s, sa_node_id node, size_t count)
 {
     return s->tree->nodes[node].candidate_count >= count;
 }
@@ -90,7 +91,7 @@ bool sa_search_thought(const sa_search *s, sa_node_id node, size_t count)
 bool sa_search_scored(const sa_search *s, sa_node_id node)
 {
     bool thinks = s->options.score == SA_SCORE_EXPECTED || s->options.score == SA_SCORE_PRINTED;
-    return !thinks || sa_search_thought(s, node, 1);
+    return !thinks || has_thought(s, node, 1);
 }
 
 bool sa_search_may_click(const sa_search *s, sa_node_id node)
@@ -125,10 +126,14 @@ static bool is_wanted(const sa_search *s, sa_want_kind kind, sa_node_id node)
 
 sa_status sa_search_want_thought(sa_search *s, sa_node_id node, size_t count, sa_error *err)
 {
-    if (sa_search_thought(s, node, count) || is_wanted(s, SA_WANT_THOUGHT, node)) {
+    if (has_thought(s, node, count) || is_wanted(s, SA_WANT_THOUGHT, node)) {
         return SA_OK;
     }
-    return want(s, (sa_want){.kind = SA_WANT_THOUGHT, .node = node, .count = count}, err);
+    const sa_want thought = {.kind = SA_WANT_THOUGHT,
+                             .node = node,
+                             .count = count,
+                             .judgement = s->ended || !sa_search_may_click(s, node)};
+    return want(s, thought, err);
 }
 
 sa_status sa_search_want_score(sa_search *s, sa_node_id node, sa_error *err)
@@ -143,8 +148,11 @@ static bool same_action(const sa_action *a, const sa_action *b)
 
 sa_status sa_search_want_click(sa_search *s, sa_node_id node, uint32_t candidate, sa_error *err)
 {
+    if (!has_thought(s, node, candidate + 1) || !sa_search_may_click(s, node)) {
+        return SA_OK;
+    }
     const sa_candidate *all = s->tree->nodes[node].candidates, *c = &all[candidate];
-    if (!c->has_action || c->child != SA_NO_NODE || !sa_search_may_click(s, node)) {
+    if (!c->has_action || c->child != SA_NO_NODE) {
         return SA_OK;
     }
     for (uint32_t i = 0; i < candidate; i++) {
@@ -173,6 +181,12 @@ sa_status sa_search_want_child_scores(sa_search *s, sa_node_id node, sa_error *e
         }
     }
     return SA_OK;
+}
+
+sa_node_id sa_search_first_child(const sa_search *s, sa_node_id node)
+{
+    const sa_node *n = &s->tree->nodes[node];
+    return n->candidate_count > 0 ? n->candidates[0].child : SA_NO_NODE;
 }
 
 bool sa_search_waits(const sa_search *s)
@@ -205,11 +219,20 @@ size_t sa_search_idle_steps(const sa_search *s, sa_node_id last)
     return s->tree->nodes[last].depth - s->tree->nodes[best].depth;
 }
 
-sa_status sa_search_end(sa_search *s, sa_node_id kept, sa_node_id last)
+static bool is_told(const sa_search *s, sa_node_id node)
+{
+    return s->options.traced || sa_tree_leads_to(s->tree, node, s->last);
+}
+
+sa_status sa_search_end(sa_search *s, sa_node_id kept, sa_node_id last, sa_error *err)
 {
     s->kept = kept;
     s->last = last;
-    s->done = true;
+    s->ended = true;
+    for (sa_node_id i = 0; s->options.judged && (size_t)i < s->tree->count; i++) {
+        SA_TRY(is_told(s, i) ? sa_search_want_thought(s, i, 1, err) : SA_OK);
+    }
+    s->done = !sa_search_waits(s);
     return SA_OK;
 }
 
@@ -250,6 +273,10 @@ sa_status sa_search_advance(sa_search *s, sa_error *err)
 {
     SA_ASSERT(!s->done);
     s->want_count = 0;
+    if (s->ended) { /* the last judgements are there */
+        s->done = true;
+        return SA_OK;
+    }
     return s->kind->advance(s, err);
 }
 

@@ -11,7 +11,8 @@
  *
  *   greedy      the policy's click, `steps` times; keeps the last mask
  *   prm-stop    the same; keeps the mask with the best score (the paper's "PRM as stop signal")
- *   prm-greedy  `candidates` clicks in each state, goes on from the best (the paper's Algorithm 2)
+ *   prm-greedy  `candidates` clicks in each state, goes on from the best of the masks that were not found
+ *               before (the paper's Algorithm 2)
  *   beam        goes on from the best `beam` states of each depth
  *   best-first  goes on from the best state that it has not gone on from yet, wherever that is
  *   mcts        goes on by UCT (Kocsis and Szepesvari 2006): mean score below a state, and how seldom it was
@@ -43,6 +44,8 @@ typedef struct {
     double exploration; /* mcts: how much a state that was seldom tried is worth */
     sa_scorer score;
     bool keeps_root; /* the initial mask may be kept: it was given, it is not empty */
+    bool judged;     /* the policy's judgement is wanted of all states that are told, whatever the score is */
+    bool traced;     /* all states are told, not the line to the last one alone */
 } sa_search_options;
 
 typedef enum { SA_WANT_THOUGHT, SA_WANT_CLICK } sa_want_kind;
@@ -56,6 +59,7 @@ typedef struct {
     sa_node_id node;
     uint32_t candidate;
     size_t count;
+    bool judgement; /* THOUGHT: of one candidate, whose click is not used: clicks are over there */
 } sa_want;
 
 /* True if `name` is one of the searches; `list` gives them all, with commas between. */
@@ -86,6 +90,8 @@ sa_node_id sa_search_kept(const sa_search *search); /* once it is done */
 /* The last state of the line that is told as the item's steps; the kept one is on it. */
 sa_node_id sa_search_last(const sa_search *search);
 double sa_search_score(const sa_search *search, sa_node_id node);
+/* May it go on with clicks behind this node? Once it may not, it never may again. */
+bool sa_search_may_click(const sa_search *search, sa_node_id node);
 size_t sa_search_clicks(const sa_search *search); /* carried out so far */
 
 #endif

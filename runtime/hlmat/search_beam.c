@@ -42,7 +42,7 @@ static sa_node_id best_next(const sa_search *s, size_t front, const sa_node_id *
     return best;
 }
 
-/* The next depth takes the place of this one; false if there is none. */
+/* The next depth takes the place of this one; *ended if there is none. */
 static sa_status step(sa_search *s, bool *ended, sa_error *err)
 {
     size_t front = s->front_count;
@@ -81,7 +81,7 @@ static sa_status advance(sa_search *s, sa_error *err)
         SA_TRY(step(s, &ended, err));
     }
     sa_node_id best = sa_search_best(s, 0, true);
-    return sa_search_end(s, best, best);
+    return sa_search_end(s, best, best, err);
 }
 
 const sa_search_kind sa_search_beam = {"beam", true, true, advance};

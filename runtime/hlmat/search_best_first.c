@@ -33,7 +33,7 @@ static sa_status advance(sa_search *s, sa_error *err)
             sa_node_id next = best_open(s);
             if (next == SA_NO_NODE) {
                 sa_node_id best = sa_search_best(s, 0, true);
-                return sa_search_end(s, best, best);
+                return sa_search_end(s, best, best, err);
             }
             s->current = next;
         }

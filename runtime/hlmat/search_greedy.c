@@ -4,7 +4,8 @@
 static sa_status advance(sa_search *s, sa_error *err)
 {
     for (;;) {
-        SA_TRY(sa_search_want_thought(s, s->current, 1, err));
+        SA_TRY(sa_search_may_click(s, s->current) ? sa_search_want_thought(s, s->current, 1, err)
+                                                  : sa_search_want_score(s, s->current, err));
         if (sa_search_waits(s)) {
             return SA_OK;
         }
@@ -12,9 +13,9 @@ static sa_status advance(sa_search *s, sa_error *err)
         if (sa_search_waits(s)) {
             return SA_OK;
         }
-        sa_node_id next = s->tree->nodes[s->current].candidates[0].child;
+        sa_node_id next = sa_search_first_child(s, s->current);
         if (next == SA_NO_NODE) {
-            return sa_search_end(s, s->current, s->current);
+            return sa_search_end(s, s->current, s->current, err);
         }
         s->current = next;
     }

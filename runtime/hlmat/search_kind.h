@@ -26,6 +26,7 @@ struct sa_search {
     sa_want *wants;
     size_t want_count, want_room;
     bool stopped, done;
+    bool ended; /* kept and last are known; judgements may still be wanted */
     size_t clicks;
     sa_node_id kept, last;
     sa_node_id current; /* where the search stands */
@@ -37,17 +38,15 @@ struct sa_search {
     size_t visits_room;
 };
 
-/* Is the node's policy known to have nothing more to say than it has, up to `count` candidates? */
-bool sa_search_thought(const sa_search *s, sa_node_id node, size_t count);
-/* Is its score known? */
+/* Is the node's score known? */
 bool sa_search_scored(const sa_search *s, sa_node_id node);
 
 /* Wants that are fulfilled already are not wanted again. */
 sa_status sa_search_want_thought(sa_search *s, sa_node_id node, size_t count, sa_error *err);
-/* A thought only if the score needs one. */
+/* A thought only if the score needs one: of the judgement alone where clicks are over. */
 sa_status sa_search_want_score(sa_search *s, sa_node_id node, sa_error *err);
-/* The click of a candidate, unless it has none, was carried out, equals an earlier candidate's, or the budget
- * is used up. */
+/* The click of a candidate, unless there is none, it was carried out, equals an earlier candidate's, or
+ * clicks are over there. */
 sa_status sa_search_want_click(sa_search *s, sa_node_id node, uint32_t candidate, sa_error *err);
 /* The clicks of all candidates. */
 sa_status sa_search_want_clicks(sa_search *s, sa_node_id node, sa_error *err);
@@ -55,15 +54,14 @@ sa_status sa_search_want_clicks(sa_search *s, sa_node_id node, sa_error *err);
 sa_status sa_search_want_child_scores(sa_search *s, sa_node_id node, sa_error *err);
 bool sa_search_waits(const sa_search *s); /* something is wanted */
 
-/* May the search go on with clicks behind this node? */
-bool sa_search_may_click(const sa_search *s, sa_node_id node);
-
 /* The best score on the way to `last`, or among all nodes if `all`; the first of equals. */
 sa_node_id sa_search_best(const sa_search *s, sa_node_id last, bool all);
 /* How many steps the way to `last` has gone on without a better score. */
 size_t sa_search_idle_steps(const sa_search *s, sa_node_id last);
-/* Ends the search. */
-sa_status sa_search_end(sa_search *s, sa_node_id kept, sa_node_id last);
+/* Where the first candidate led; SA_NO_NODE: nowhere, or there is none. */
+sa_node_id sa_search_first_child(const sa_search *s, sa_node_id node);
+/* Ends the search, when the states that are told have their judgements. */
+sa_status sa_search_end(sa_search *s, sa_node_id kept, sa_node_id last, sa_error *err);
 
 /* Room for one more entry of `front`. */
 sa_status sa_search_push_front(sa_search *s, sa_node_id node, sa_error *err);

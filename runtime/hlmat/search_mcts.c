@@ -142,7 +142,7 @@ static sa_status advance(sa_search *s, sa_error *err)
         count_way(s);
         if (is_over(s)) {
             sa_node_id best = sa_search_best(s, 0, true);
-            return sa_search_end(s, best, best);
+            return sa_search_end(s, best, best, err);
         }
         SA_TRY(sa_search_push_front(s, 0, err));
     }

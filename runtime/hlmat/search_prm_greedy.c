@@ -4,14 +4,17 @@
  */
 #include "runtime/hlmat/search_kind.h"
 
-/* The best child that is not on the way already: a click that leads back is no step. */
+/*
+ * The best child that a click in this state found first. Equal masks are one node, so a click may lead to a
+ * state that another one found: on the way, where going there would be going back, or beside it, where the
+ * search chose not to go.
+ */
 static sa_node_id best_child(const sa_search *s)
 {
     const sa_node *n = &s->tree->nodes[s->current];
     sa_node_id best = SA_NO_NODE;
     for (size_t i = 0; i < n->candidate_count; i++) {
         sa_node_id child = n->candidates[i].child;
-        /* Only children in the tree's sense: the way back must be the way that was gone. */
         bool next = child != SA_NO_NODE && s->tree->nodes[child].parent == s->current;
         if (next && (best == SA_NO_NODE || sa_search_score(s, child) > sa_search_score(s, best))) {
             best = child;
@@ -41,7 +44,7 @@ static sa_status advance(sa_search *s, sa_error *err)
         size_t patience = s->options.patience;
         if (next == SA_NO_NODE || (patience > 0 && sa_search_idle_steps(s, next) >= patience)) {
             sa_node_id last = next != SA_NO_NODE ? next : s->current;
-            return sa_search_end(s, sa_search_best(s, last, false), last);
+            return sa_search_end(s, sa_search_best(s, last, false), last, err);
         }
         s->current = next;
     }

@@ -23,7 +23,7 @@ void sa_tree_close(sa_tree *tree)
     *tree = (sa_tree){0};
 }
 
-/* The new node takes mask and state over; on failure they are freed. */
+/* The new node, whose hash is known, takes mask and state over; on failure they are freed. */
 static sa_status add_node(sa_tree *tree, sa_node node, sa_mask *mask, float *state, sa_error *err)
 {
     sa_node *nodes = sa_grow(tree->nodes, &tree->room, tree->count + 1, sizeof *nodes);
@@ -34,7 +34,6 @@ static sa_status add_node(sa_tree *tree, sa_node node, sa_mask *mask, float *sta
     }
     tree->nodes = nodes;
     node.mask = *mask;
-    node.hash = sa_mask_hash(mask);
     node.state = state;
     node.iou = node.expected = node.printed = NAN;
     nodes[tree->count++] = node;
@@ -45,7 +44,8 @@ static sa_status add_node(sa_tree *tree, sa_node node, sa_mask *mask, float *sta
 sa_status sa_tree_open(sa_tree *tree, bool merges, sa_mask *mask, float *state, sa_error *err)
 {
     *tree = (sa_tree){.merges = merges};
-    return add_node(tree, (sa_node){.parent = SA_NO_NODE}, mask, state, err);
+    const sa_node root = {.parent = SA_NO_NODE, .hash = sa_mask_hash(mask)};
+    return add_node(tree, root, mask, state, err);
 }
 
 sa_status sa_tree_add_candidate(sa_tree *tree, sa_node_id node, const char *text, const sa_answer *answer,
@@ -67,9 +67,8 @@ sa_status sa_tree_add_candidate(sa_tree *tree, sa_node_id node, const char *text
     return SA_OK;
 }
 
-static sa_node_id find_mask(const sa_tree *tree, const sa_mask *mask)
+static sa_node_id find_mask(const sa_tree *tree, const sa_mask *mask, uint64_t hash)
 {
-    uint64_t hash = sa_mask_hash(mask);
     for (size_t i = 0; i < tree->count; i++) {
         if (tree->nodes[i].hash == hash && sa_mask_equal(&tree->nodes[i].mask, mask)) {
             return (sa_node_id)i;
@@ -81,7 +80,8 @@ static sa_node_id find_mask(const sa_tree *tree, const sa_mask *mask)
 sa_status sa_tree_add_child(sa_tree *tree, sa_node_id node, uint32_t candidate, sa_mask *mask, float *state,
                             double segmenter_score, sa_error *err)
 {
-    sa_node_id child = tree->merges ? find_mask(tree, mask) : SA_NO_NODE;
+    uint64_t hash = sa_mask_hash(mask);
+    sa_node_id child = tree->merges ? find_mask(tree, mask, hash) : SA_NO_NODE;
     if (child != SA_NO_NODE) {
         tree->merged++;
         sa_mask_free(mask);
@@ -90,6 +90,7 @@ sa_status sa_tree_add_child(sa_tree *tree, sa_node_id node, uint32_t candidate, 
         sa_node new = {.parent = node,
                        .candidate = candidate,
                        .depth = tree->nodes[node].depth + 1,
+                       .hash = hash,
                        .segmenter_score = segmenter_score};
         child = (sa_node_id)tree->count;
         SA_TRY(add_node(tree, new, mask, state, err));

@@ -37,9 +37,10 @@ typedef struct {
     uint64_t hash;      /* of the mask */
     float *state;       /* what is fed back to the segmenter; owned, NULL: nothing */
     double segmenter_score;
-    double iou;               /* the true one; NaN: not known */
-    double expected, printed; /* what the policy thinks it is (answer.h); NaN: not asked, or not said */
-    sa_candidate *candidates; /* [candidate_count] */
+    double iou;                 /* the true one; NaN: not known */
+    double expected, printed;   /* what the policy thinks it is (answer.h); NaN: not asked, or not said */
+    sa_parse_outcome judgement; /* how it was said, where nothing else was asked; else SA_PARSE_OK */
+    sa_candidate *candidates;   /* [candidate_count] */
     size_t candidate_count;
 } sa_node;
 

@@ -302,6 +302,27 @@ static void test_never_a_click(void **state)
     }
 }
 
+/* No failure is told where another candidate was a click, though it led to no other mask. */
+static void test_one_click(void **state)
+{
+    world *w = *state;
+    start_over(w, "prm-greedy", 3, 2);
+    sa_episode *e = begin(w, NULL);
+    say(e, 0, "no");
+    say(e, 0, "no");
+    say(e, 1, "Current IOU: 5, Negative point: (1, 1)"); /* of an empty mask */
+    go_on(e);
+    segment(e, w, 0);
+    go_on(e);
+    assert_true(sa_episode_done(e));
+    sa_result r;
+    sa_error err;
+    must(sa_episode_result(e, &r, &err), &err);
+    assert_true(r.step_count == 1 && r.steps[0].predicted_iou == 0.05);
+    sa_result_free(&r);
+    sa_episode_close(e);
+}
+
 static void test_clamped(void **state)
 {
     world *w = *state;
@@ -507,6 +528,94 @@ static void test_annotator(void **state)
     }
 }
 
+/* A click without an IoU is asked for once more, of the first candidate; the first IoU that is said counts.
+ */
+static void test_unjudged(void **state)
+{
+    world *w = *state;
+    size_t count;
+    start_over(w, "prm-greedy", 1, 3);
+    sa_episode *e = begin(w, NULL);
+    const sa_work *works = sa_episode_works(e, &count);
+    for (uint32_t i = 0; i < 3; i++) {
+        say(e, i, "Positive point: (100, 100)");
+        assert_true(works[i].open == (i == 0) && works[i].forced == (i == 0));
+    }
+    say(e, 0, "Positive point: (200, 200)"); /* it does as a click */
+    assert_false(works[0].open);
+    go_on(e);
+    play(e, w, 0);
+    sa_result r;
+    sa_error err;
+    must(sa_episode_result(e, &r, &err), &err);
+    assert_true(r.steps[0].predicted_iou == 0 && r.steps[0].parse == SA_PARSE_OK);
+    assert_true(r.tree[1].parse == SA_PARSE_RETRIED && r.tree[1].row == 6);
+    sa_result_free(&r);
+    sa_episode_close(e);
+    e = begin(w, NULL);
+    say(e, 0, "Positive point: (100, 100)");
+    say(e, 0, "Positive point: (100, 100)");
+    say(e, 1, "Current IOU: 77, Positive point: (200, 200)");
+    say(e, 2, "Current IOU: 33, Positive point: (300, 300)");
+    go_on(e);
+    play(e, w, 0);
+    must(sa_episode_result(e, &r, &err), &err);
+    assert_true(r.steps[0].predicted_iou == 0.77);
+    sa_result_free(&r);
+    sa_episode_close(e);
+}
+
+/* Masks that are only judged: one that nothing was said of is told from one that was found worth nothing. */
+static void test_unreadable(void **state)
+{
+    static const char *const texts[3][2] = {
+        {"Current IOU: 0", ""}, {"hm", "Current IOU: 0"}, {"hm", "Positive point: (1, 1)"}};
+    static const sa_parse_outcome want[3] = {SA_PARSE_OK, SA_PARSE_RETRIED, SA_PARSE_FAILED};
+    world *w = *state;
+    for (int i = 0; i < 6; i++) {
+        start_over(w, "greedy", 0, 1);
+        w->options.policy = i / 3 == 0 ? SA_POLICY_RANDOM : SA_POLICY_MODEL;
+        w->item.mask = &w->mask;
+        sa_episode *e = begin(w, NULL);
+        say(e, 0, texts[i % 3][0]);
+        if (i % 3 > 0) {
+            say(e, 0, texts[i % 3][1]);
+        }
+        go_on(e);
+        assert_true(sa_episode_done(e));
+        sa_result r;
+        sa_error err;
+        must(sa_episode_result(e, &r, &err), &err);
+        assert_true(r.step_count == 1 && r.score == 0);
+        assert_int_equal(r.steps[0].parse, want[i % 3]);
+        sa_result_free(&r);
+        sa_episode_close(e);
+    }
+}
+
+/* What was clicked to make the first mask is not clicked again. */
+static void test_annotator_begun(void **state)
+{
+    world *w = *state;
+    sa_prompt prompts[2];
+    const float *before;
+    sa_error err;
+    start_over(w, "greedy", 1, 1);
+    w->options.policy = SA_POLICY_ANNOTATOR;
+    w->options.options.score = SA_SCORE_TRUTH;
+    sa_episode *e = begin(w, NULL);
+    must(sa_episode_prompt(e, 0, &prompts[0], &before, &err), &err);
+    sa_click first = prompts[0].clicks[0];
+    w->item.begun = (sa_prompt){.clicks = &first, .click_count = 1};
+    sa_episode *again = begin(w, NULL);
+    must(sa_episode_prompt(again, 0, &prompts[1], &before, &err), &err);
+    assert_int_equal(prompts[1].click_count, 2);
+    assert_true(prompts[1].clicks[0].x == first.x && prompts[1].clicks[0].y == first.y);
+    assert_true(prompts[1].clicks[1].x != first.x || prompts[1].clicks[1].y != first.y);
+    sa_episode_close(again);
+    sa_episode_close(e);
+}
+
 /* Others click, the model judges: asked once for each state, for its IoU alone. */
 static void test_judged(void **state)
 {
@@ -548,6 +657,100 @@ static void test_judged(void **state)
     assert_true(c.thoughts == 4 && c.retried == 1 && c.failed == 1);
     sa_result_free(&r);
     sa_episode_close(e);
+}
+
+/* What think() has for a mask: its table's IoU, or that of its nonsense. */
+static bool is_said(const sa_result_step *step)
+{
+    sa_mask mask;
+    sa_error err;
+    must(sa_rle_decode(&step->mask, &mask, &err), &err);
+    double said = sa_philox_block(3, sa_mask_hash(&mask), 0).word[0] % 99 / 100.0;
+    sa_mask_free(&mask);
+    return fabs(step->predicted_iou - said) < 1e-9 || fabs(step->predicted_iou - 0.12) < 1e-9;
+}
+
+/* Scores are not the policy's: it is asked for its judgement of all that is told, and of no more. */
+static void test_told(void **state)
+{
+    world *w = *state;
+    size_t thoughts[2] = {0};
+    for (size_t n = 0; n < 24; n++) {
+        start_over(w, searches[n % 6], 3, 2);
+        w->options.options.score = n / 6 % 2 == 0 ? SA_SCORE_TRUTH : SA_SCORE_SEGMENTER;
+        w->options.judged = true;
+        w->options.trace = n / 12 == 1;
+        sa_episode *e = begin(w, NULL);
+        play(e, w, n);
+        thoughts[n / 12] += sa_episode_get_counts(e).thoughts;
+        sa_result r;
+        sa_error err;
+        must(sa_episode_result(e, &r, &err), &err);
+        for (size_t i = 0; i < r.step_count; i++) {
+            assert_true(is_said(&r.steps[i]));
+        }
+        for (size_t i = 0; i < r.tree_count; i++) {
+            assert_true(is_said(&r.tree[i]));
+        }
+        assert_true(r.score == r.steps[r.step].predicted_iou);
+        sa_result_free(&r);
+        sa_episode_close(e);
+    }
+    assert_true(thoughts[0] < thoughts[1]);
+}
+
+/* The truth is no prediction, where nobody made one; and a click that cannot be made is not asked for. */
+static void test_not_told(void **state)
+{
+    world *w = *state;
+    for (int policy = 0; policy < 2; policy++) {
+        start_over(w, "greedy", 2, 1);
+        w->options.policy = policy == 0 ? SA_POLICY_MODEL : SA_POLICY_ANNOTATOR;
+        w->options.options.score = SA_SCORE_TRUTH;
+        w->agent.judges = false;
+        w->options.judged = true;
+        sa_episode *e = begin(w, NULL);
+        play(e, w, 0);
+        assert_int_equal(sa_episode_get_counts(e).clicks, 2);
+        assert_int_equal(sa_episode_get_counts(e).thoughts, policy == 0 ? 2 : 0);
+        char *row = row_of(e);
+        assert_non_null(strstr(row, "\"score\":null,"));
+        assert_non_null(strstr(row, "\"predicted_iou\":null,"));
+        assert_null(strstr(row, "\"predicted_iou\":0"));
+        free(row);
+        sa_episode_close(e);
+    }
+}
+
+/* Behind the last click it is the IoU that is wanted: an answer without a click will do. */
+static void test_last_judgement(void **state)
+{
+    world *w = *state;
+    size_t count;
+    for (int i = 0; i < 6; i++) {
+        start_over(w, searches[i], 1, 1);
+        sa_episode *e = begin(w, NULL);
+        say(e, 0, "Current IOU: 5, Positive point: (500, 500)");
+        assert_false(sa_episode_works(e, &count)[0].judgement);
+        go_on(e);
+        segment(e, w, 0);
+        go_on(e);
+        const sa_work *works = sa_episode_works(e, &count);
+        assert_true(count == 1 && works[0].kind == SA_WORK_THINK && works[0].judgement);
+        say(e, 0, "Positive point: (1, 1)");
+        assert_true(works[0].open && works[0].forced);
+        say(e, 0, "Current IOU: 66");
+        assert_false(works[0].open);
+        go_on(e);
+        assert_true(sa_episode_done(e));
+        sa_result r;
+        sa_error err;
+        must(sa_episode_result(e, &r, &err), &err);
+        assert_true(r.step_count == 2 && r.step == 1 && r.score == 0.66);
+        assert_int_equal(r.steps[1].parse, SA_PARSE_OK);
+        sa_result_free(&r);
+        sa_episode_close(e);
+    }
 }
 
 /* An agent without a PRM is not asked, whatever is wanted. */
@@ -688,7 +891,7 @@ static void test_close(void **state)
     sa_episode_close(e);
     e = begin(w, NULL);
     for (size_t i = 0; i < 3; i++) {
-        say(e, i, i == 0 ? "Positive point: (1, 1)" : "Positive point: (900, 900)");
+        say(e, i, "Current IOU: 1, Positive point: (900, 900)");
     }
     go_on(e);
     segment(e, w, 0);
@@ -699,13 +902,27 @@ static void test_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forced),     cmocka_unit_test(test_never_a_click),
-        cmocka_unit_test(test_clamped),    cmocka_unit_test(test_expected),
-        cmocka_unit_test(test_any_order),  cmocka_unit_test(test_candidate_order),
-        cmocka_unit_test(test_prompts),    cmocka_unit_test(test_annotator),
-        cmocka_unit_test(test_judged),     cmocka_unit_test(test_no_prm),
-        cmocka_unit_test(test_random),     cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_given_mask), cmocka_unit_test(test_close),
+        cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_never_a_click),
+        cmocka_unit_test(test_one_click),
+        cmocka_unit_test(test_clamped),
+        cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_candidate_order),
+        cmocka_unit_test(test_prompts),
+        cmocka_unit_test(test_annotator),
+        cmocka_unit_test(test_annotator_begun),
+        cmocka_unit_test(test_judged),
+        cmocka_unit_test(test_told),
+        cmocka_unit_test(test_not_told),
+        cmocka_unit_test(test_last_judgement),
+        cmocka_unit_test(test_no_prm),
+        cmocka_unit_test(test_unjudged),
+        cmocka_unit_test(test_unreadable),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_given_mask),
+        cmocka_unit_test(test_close),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

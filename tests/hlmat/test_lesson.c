@@ -55,6 +55,7 @@ static sa_result make_result(const int *columns, size_t count)
                                       .col = (int64_t)k,
                                       .text = strdup("said"),
                                       .mask = columns_rle(width),
+                                      .predicted_iou = (double)k / 10,
                                       .has_iou = true,
                                       .iou = iou_of(width)};
     }
@@ -68,15 +69,16 @@ static void test_cut(void **state)
     (void)state;
     const int rises[] = {0, 1, 3, 3, 4};
     sa_result r = make_result(rises, 5);
-    sa_trajectory_cut(&r, 0);
+    assert_int_equal(sa_trajectory_cut(&r, 0, NULL), SA_OK);
     assert_int_equal(r.step_count, 3); /* the click that gains nothing is dropped, and what follows it */
     assert_int_equal(r.step, 2);
+    assert_true(r.score == 0.2); /* the prediction, as everywhere */
     sa_rle three = columns_rle(3);
     assert_true(sa_rle_equal(&r.mask, &three));
     sa_rle_free(&three);
     sa_result_free(&r);
     r = make_result(rises, 5);
-    sa_trajectory_cut(&r, 0.3); /* the first click gains a quarter */
+    assert_int_equal(sa_trajectory_cut(&r, 0.3, NULL), SA_OK); /* the first click gains a quarter */
     assert_int_equal(r.step_count, 1);
     sa_result_free(&r);
 }
@@ -126,6 +128,27 @@ static void test_plus(void **state)
     assert_int_equal(counts.dropped, 1);
     assert_int_equal(counts.trajectories, 0);
     sa_result_free(&r);
+}
+
+/* Clicks beside the picture, which a file may hold: none of them is learned, nor looked up in a mask. */
+static void test_outside(void **state)
+{
+    (void)state;
+    const int columns[] = {0, 2, 3, 3};
+    static const int64_t places[][2] = {{SIDE, 0}, {0, SIDE}, {-1, 0}, {0, -1}, {INT32_MAX, INT32_MIN}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        sa_lesson lessons[STEPS];
+        sa_lesson_counts counts;
+        sa_result r = make_result(columns, 4);
+        r.steps[2].row = places[i][0];
+        r.steps[2].col = places[i][1];
+        assert_int_equal(choose(&r, SA_LESSONS_PLUS, 0, lessons, &counts), 3);
+        assert_int_equal(lessons[1].source, SA_LESSON_CORRECTED);
+        assert_true(lessons[1].action.row < SIDE && lessons[1].action.col < SIDE);
+        assert_int_equal(choose(&r, SA_LESSONS_EVERY, 0, lessons, &counts), 2);
+        assert_int_equal(counts.dropped, 1);
+        sa_result_free(&r);
+    }
 }
 
 static void test_plain(void **state)
@@ -181,6 +204,13 @@ static void test_rows(void **state)
         assert_int_equal(sa_lesson_parse(&row, less, "line", NULL), SA_BAD_INPUT);
         json_decref(less);
     }
+    static const double ious[] = {-0.01, 1.01, 1e300};
+    for (size_t i = 0; i < 3; i++) { /* no IoU is this */
+        json_t *other = json_copy(value);
+        json_object_set_new(other, "iou", json_real(ious[i]));
+        assert_int_equal(sa_lesson_parse(&row, other, "line", NULL), SA_BAD_INPUT);
+        json_decref(other);
+    }
     json_object_set_new(json_object_get(value, "action"), "row", json_integer(SIDE)); /* outside */
     assert_int_equal(sa_lesson_parse(&row, value, "line", NULL), SA_BAD_INPUT);
     json_decref(value);
@@ -208,8 +238,8 @@ static void test_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut),  cmocka_unit_test(test_plus),   cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_rows), cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_cut),   cmocka_unit_test(test_plus), cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_plain), cmocka_unit_test(test_rows), cmocka_unit_test(test_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

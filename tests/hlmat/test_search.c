@@ -105,6 +105,11 @@ static void fulfil_thought(trial *t, const sa_want *want)
     sa_node *n = &t->tree.nodes[want->node];
     int s = state_of(&t->tree, want->node);
     assert_true(want->count > n->candidate_count && want->count <= t->options.candidates);
+    bool thinks = t->options.score == SA_SCORE_EXPECTED || t->options.score == SA_SCORE_PRINTED;
+    bool over = n->depth == t->options.steps || n->iou >= t->options.enough;
+    assert_true(!over || want->judgement); /* nobody is asked for a click that cannot be made, */
+    assert_true(!want->judgement ||
+                (want->count == 1 && (thinks || t->options.judged))); /* nor for nothing */
     n->expected = t->w->value[s];
     n->printed = floor(t->w->value[s] * 10) / 10;
     for (size_t k = n->candidate_count; k < want->count; k++) {
@@ -688,6 +693,8 @@ static sa_search_options random_options(uint64_t n)
     o.exploration = sa_philox_unit(q.word[1]) * 2;
     o.score = (sa_scorer)(q.word[2] % 4);
     o.keeps_root = q.word[3] & 1;
+    o.judged = q.word[3] / 2 % 2;
+    o.traced = q.word[3] / 4 % 2;
     return o;
 }
 
@@ -722,6 +729,16 @@ static void check_kept(const trial *t)
     assert_true(kept != 0 || t->options.keeps_root || t->tree.count == 1 || t->stop_after > 0);
 }
 
+/* The states that are told were thought about, if that is wanted. */
+static void check_judged(const trial *t)
+{
+    sa_node_id last = sa_search_last(t->search);
+    for (size_t i = 0; i < t->tree.count && t->options.judged; i++) {
+        bool told = t->options.traced || sa_tree_leads_to(&t->tree, (sa_node_id)i, last);
+        assert_true(!told || t->tree.nodes[i].candidate_count > 0);
+    }
+}
+
 /* Any options: it ends, within its budget (run() looks), the same each time. */
 static void test_any_options(void **state)
 {
@@ -732,6 +749,7 @@ static void test_any_options(void **state)
         trial *b = new_trial(&w, all[n % ALL], random_options(n));
         assert_true(same_tree(a, b));
         check_kept(a);
+        check_judged(a);
         free_trial(a);
         free_trial(b);
     }
@@ -764,8 +782,9 @@ static void test_stop(void **state)
         t->stop_after = 1 + n / ALL % 9;
         run(t);
         check_kept(t);
+        check_judged(t);
         assert_true(t->clicks <= whole->clicks);
-        assert_true(t->advances <= t->stop_after + 3);
+        assert_true(t->advances <= t->stop_after + 4);
         free_trial(t);
         free_trial(whole);
     }

@@ -22,7 +22,7 @@ import scenes
 
 GREEN = np.array([0, 255, 0], np.uint16)
 SHARES = {"easy": 0.4, "hard": 0.3, "steps": 0.3}  # of the levels in a chunk
-CELL = scenes.SIZE // policy_model.GRID
+CELL = 16  # samples of a mask along a patch's side
 NOTHING = -1  # the object of a patch that shows the background
 
 
@@ -141,10 +141,14 @@ class Query:
     cover: np.ndarray  # [PATCHES] how much of each patch the target fills
 
 
+SAMPLED = np.arange(policy_model.GRID * CELL) * scenes.SIZE // (policy_model.GRID * CELL)
+
+
 def per_cell(mask):
     """[PATCHES] share of each cell that the mask fills."""
     grid, share = policy_model.GRID, np.float32(1 / CELL**2)
-    return mask.view(np.uint8).reshape(grid, CELL, grid, CELL).sum((1, 3), dtype=np.int32).ravel() * share
+    sampled = mask.view(np.uint8)[SAMPLED][:, SAMPLED]
+    return sampled.reshape(grid, CELL, grid, CELL).sum((1, 3), dtype=np.int32).ravel() * share
 
 
 def teach(mask, target, step, click=None):

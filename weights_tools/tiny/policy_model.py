@@ -31,7 +31,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-IMAGE_SIDE, PATCH = 128, 16
+IMAGE_SIDE, PATCH = 144, 12
 GRID = IMAGE_SIDE // PATCH
 PATCHES = GRID * GRID
 

@@ -24,7 +24,7 @@ from policy_model import PATCHES
 
 GUIDED_LAYERS, GUIDED_HEADS = (1, 2, 3), 2  # attention from answers is led to the target, in these
 NOUN, PATTERN, IOU, ROW, COLUMN, SIGN, COLOR = range(7)  # columns of Batch.cells; colours to the end
-DIGIT_WEIGHTS = torch.tensor([1.5, 0.7, 2.0, 0.8, 0.15, 2.0, 0.8, 0.15])  # IoU, row, column
+DIGIT_WEIGHTS = torch.tensor([2.5, 1.2, 2.0, 0.8, 0.15, 2.0, 0.8, 0.15])  # IoU, row, column
 IOU_DIGITS = torch.from_numpy(policy_model.soft_digits(2, 2.0))
 PLACE_DIGITS = torch.from_numpy(policy_model.soft_digits(3, 14.0))
 
@@ -71,6 +71,26 @@ class PatchHeads(torch.nn.Module):
         numbers = -((wanted * digits).sum(-1) * DIGIT_WEIGHTS).sum(1).mean()
         sign = F.binary_cross_entropy_with_logits(self.sign(patches)[:, 0], cells[:, SIGN].float())
         return there + words + 0.5 * numbers + sign
+
+
+# ---- from larger patches to smaller ones ----
+
+
+def finer(state, model):
+    """Weights of a model with other patches for this one, to which every picture is as if it had another size."""
+    wanted = {name: weight.shape for name, weight in model.state_dict().items()}
+    result = dict(state)
+    for name, weight in state.items():
+        shape = wanted[name]
+        if name.endswith("patch_embedding.weight") and weight.shape != shape:
+            scale = weight.shape[-1] ** 2 / shape[-1] ** 2
+            result[name] = scale * F.interpolate(weight, shape[-2:], mode="bilinear", antialias=True)
+        elif name.endswith("position_embedding.weight") and weight.shape != shape:
+            old, new = math.isqrt(len(weight) - 1), math.isqrt(shape[0] - 1)
+            grid = weight[1:].T.reshape(1, -1, old, old)
+            grid = F.interpolate(grid, (new, new), mode="bilinear", align_corners=False)
+            result[name] = torch.cat([weight[:1], grid.reshape(-1, new * new).T])
+    return result
 
 
 # ---- forward ----
@@ -189,6 +209,7 @@ class PolicyTraining(training.Training):
         self.heads = PatchHeads(model.config.text_config.hidden_size, self.words)
         modules = {"model": model, "heads": self.heads}
         super().__init__(options, modules, optimisers(model, self.heads, options))
+        self.chunk = max(self.chunk, options.chunk)
         self.source = policy_data.Source(
             policy_data.SourceOptions(
                 options.binary,
@@ -209,6 +230,12 @@ class PolicyTraining(training.Training):
         batch, chunk = self.source.next()
         self.chunk = chunk + 1
         return batch
+
+    def begin_with(self, directory):
+        start = type(self.model).from_pretrained(directory, dtype=torch.float32).state_dict()
+        weights = finer(start, self.model)
+        self.model.load_state_dict(weights)
+        self.average = {name: weight.clone() for name, weight in weights.items()}
 
     def sees_only(self):
         return self.step < self.options.see
@@ -250,6 +277,7 @@ def main():
     parser = training.arguments(__doc__, steps=20000, rate=4e-3, validate=200)
     parser.add_argument("--pool", default="", help="scenes with rollouts, of rollouts.py")
     parser.add_argument("--see", type=int, default=1500, help="steps of vision only")
+    parser.add_argument("--chunk", type=int, default=0, help="the first of scenes that --start has not seen")
     parser.add_argument("--size", type=int, default=32, help="pictures of a batch")
     options = parser.parse_args()
     training.prepare(options)
