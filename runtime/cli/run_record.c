@@ -166,13 +166,32 @@ json_t *sa_run_times(const sa_runner_counts *c, double seconds)
                      "think", c->think, "click", c->click);
 }
 
+/* What the policy did, and what it did not have to. */
+static json_t *policy_counters(const sa_chat_counts *c)
+{
+    const sa_generator_counts *t = &c->text;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "vision_passes", (json_int_t)c->seen,
+                     "prompt_tokens", (json_int_t)t->prompt_tokens, "prompt_tokens_reused",
+                     (json_int_t)t->reused, "prompt_tokens_computed", (json_int_t)t->prefilled,
+                     "answer_tokens", (json_int_t)t->decoded, "answer_tokens_guessed", (json_int_t)t->guessed,
+                     "answer_tokens_guessed_right", (json_int_t)t->right, "policy_passes",
+                     (json_int_t)t->forwards, "kv_pages_given_back", (json_int_t)t->pages_given_back);
+}
+
 json_t *sa_run_counters(const sa_runner_counts *c)
 {
     const sa_episode_counts *e = &c->of_episodes;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "items", (json_int_t)c->items,
-                     "failed", (json_int_t)c->failed, "pictures_encoded", (json_int_t)c->pictures,
-                     "pictures_seen", (json_int_t)c->seen, "thoughts", (json_int_t)e->thoughts, "clicks",
-                     (json_int_t)e->clicks, "answers_retried", (json_int_t)e->retried, "answers_failed",
-                     (json_int_t)e->failed, "clicks_clamped", (json_int_t)e->clamped, "states",
-                     (json_int_t)e->nodes, "states_merged", (json_int_t)e->merged);
+    json_t *counters = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "items", (json_int_t)c->items, "failed",
+        (json_int_t)c->failed, "pictures_encoded", (json_int_t)c->pictures, "pictures_seen",
+        (json_int_t)c->seen, "thoughts", (json_int_t)e->thoughts, "clicks", (json_int_t)e->clicks,
+        "answers_retried", (json_int_t)e->retried, "answers_failed", (json_int_t)e->failed, "clicks_clamped",
+        (json_int_t)e->clamped, "states", (json_int_t)e->nodes, "states_merged", (json_int_t)e->merged);
+    json_t *policy = policy_counters(&c->of_policy);
+    if (counters == NULL || policy == NULL || json_object_update(counters, policy) != 0) {
+        json_decref(counters);
+        counters = NULL;
+    }
+    json_decref(policy);
+    return counters;
 }

@@ -434,3 +434,19 @@ sa_chat_counts sa_chat_get_counts(const sa_chat *chat)
 {
     return (sa_chat_counts){.seen = chat->seen, .text = sa_generator_get_counts(chat->generator)};
 }
+
+sa_chat_counts sa_chat_counts_since(sa_chat_counts now, sa_chat_counts before)
+{
+    const sa_generator_counts *b = &before.text;
+    now.seen -= before.seen;
+    now.text.prompts -= b->prompts;
+    now.text.prompt_tokens -= b->prompt_tokens;
+    now.text.reused -= b->reused;
+    now.text.prefilled -= b->prefilled;
+    now.text.decoded -= b->decoded;
+    now.text.forwards -= b->forwards;
+    now.text.guessed -= b->guessed;
+    now.text.right -= b->right;
+    now.text.pages_given_back -= b->pages_given_back;
+    return now;
+}

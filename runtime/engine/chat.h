@@ -75,5 +75,7 @@ typedef struct {
     sa_generator_counts text;
 } sa_chat_counts;
 sa_chat_counts sa_chat_get_counts(const sa_chat *chat);
+/* What has been added to `before`; pages_kept are those of now. */
+sa_chat_counts sa_chat_counts_since(sa_chat_counts now, sa_chat_counts before);
 
 #endif

@@ -267,12 +267,19 @@ static sa_status run_all(sa_runner *r, sa_error *err)
     }
 }
 
+static sa_chat_counts policy_counts(const sa_runner *r)
+{
+    return r->chat != NULL ? sa_chat_get_counts(r->chat) : (sa_chat_counts){0};
+}
+
 sa_status sa_runner_run(sa_runner *r, const sa_runner_client *client, sa_runner_counts *counts, sa_error *err)
 {
     r->client = client;
     r->counts = counts;
     *counts = (sa_runner_counts){0};
+    const sa_chat_counts before = policy_counts(r);
     sa_status status = run_all(r, err);
+    counts->of_policy = sa_chat_counts_since(policy_counts(r), before);
     for (size_t i = 0; i < r->options.batch; i++) {
         sa_runner_free_place(r, &r->places[i]);
     }

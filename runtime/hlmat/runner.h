@@ -12,6 +12,7 @@
 
 #include "runtime/data/item.h"
 #include "runtime/device/device.h"
+#include "runtime/engine/chat.h"
 #include "runtime/hlmat/episode.h"
 
 typedef struct sa_runner sa_runner;
@@ -63,6 +64,7 @@ typedef struct {
     size_t pictures; /* encoded */
     size_t seen;     /* painted pictures that the policy looked at */
     sa_episode_counts of_episodes;
+    sa_chat_counts of_policy;
     double decode, encode, think, click; /* seconds */
 } sa_runner_counts;
 
