@@ -24,6 +24,7 @@ typedef struct {
     size_t count, room;
     double cut;     /* masks that score below it are dropped */
     size_t skipped; /* rows that could not be read */
+    size_t mute;    /* masks of which the policy said nothing that we read: they score 0 */
     sa_file_writer kept, dropped;
     size_t kept_count, dropped_count;
     sa_truths truths;
@@ -125,6 +126,7 @@ static sa_status sort_row(void *context, const sa_result *result, const char *na
 {
     job *j = context;
     bool keeps = result->score >= j->cut;
+    j->mute += result->step_count > 0 && result->steps[0].parse == SA_PARSE_FAILED;
     *(keeps ? &j->kept_count : &j->dropped_count) += 1;
     SA_TRY(write_row(j, keeps ? &j->kept : &j->dropped, result, err));
     return result->step_count > 0 ? add_truth(j, result, name, err) : SA_OK;
@@ -200,6 +202,8 @@ static void tell_json(const job *j, const sa_run_summary *s, const sa_metrics *m
     sa_json_int(&w, (int64_t)j->dropped_count);
     sa_json_key(&w, "quarantined");
     sa_json_int(&w, (int64_t)s->quarantined);
+    sa_json_key(&w, "unread");
+    sa_json_int(&w, (int64_t)j->mute);
     sa_json_key(&w, "threshold");
     sa_json_f64(&w, j->cut);
     if (m != NULL) {
@@ -213,6 +217,9 @@ static void tell_text(const job *j, const sa_run_summary *s, const sa_metrics *m
 {
     printf("%zu kept, %zu dropped (score below %.4f), %zu in quarantine: %s\n", j->kept_count,
            j->dropped_count, j->cut, s->quarantined, j->run->output);
+    if (j->mute > 0) {
+        printf("%zu answers were none that could be read: these masks score 0\n", j->mute);
+    }
     if (m != NULL) {
         printf("%zu masks whose truth is known; 95 %% intervals\n", m->items);
         tell_figures(NULL, m);
