@@ -294,7 +294,8 @@ static sa_status check_options(const sa_cli *cli, const eval_options *o, sa_erro
 static sa_status run_scored(job *j, sa_error *err)
 {
     const eval_options *o = j->options;
-    const sa_items_options reading = {.images = o->images, .instances = o->instances};
+    const sa_items_options reading = {
+        .images = o->images, .instances = o->instances, .without_pictures = true};
     SA_TRY(sa_truths_open(&j->truths, o->input, &reading, err));
     SA_TRY(sa_pool_open(&j->pool, (int)j->cli->common.threads, err));
     const char *const *positions = j->cli->arguments.positions;

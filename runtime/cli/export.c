@@ -72,7 +72,8 @@ static void print_counts(const sa_cli *cli, const export_options *o, const sa_vi
 static sa_status export_all(sa_cli *cli, const export_options *o, job *j, sa_visit_counts *counts,
                             sa_error *err)
 {
-    const sa_items_options reading = {.images = o->images, .instances = o->instances};
+    const sa_items_options reading = {
+        .images = o->images, .instances = o->instances, .without_pictures = true};
     SA_TRY(sa_truths_open(&j->truths, o->input, &reading, err));
     SA_TRY(sa_export_open(&j->export, format_of(o->format), o->output, err));
     SA_TRY(sa_cli_visit_results(cli, "export", o->results, export_row, j, counts, err));

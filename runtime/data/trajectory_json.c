@@ -1,6 +1,9 @@
 #include "runtime/data/trajectory_json.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+static const char WRITER[] = "segagent ";
 
 static void put_text(sa_json_writer *w, const char *key, const char *text)
 {
@@ -77,9 +80,16 @@ void sa_trajectory_json_begin(sa_json_writer *w)
     sa_json_key(w, "args");
     sa_json_begin_object(w);
     sa_json_end_object(w);
+    put_text(w, "writer", "segagent " SEGAGENT_VERSION);
     sa_json_end_object(w);
     sa_json_key(w, "data");
     sa_json_begin_array(w);
+}
+
+bool sa_trajectory_json_is_ours(const json_t *info)
+{
+    const char *writer = json_string_value(json_object_get(info, "writer"));
+    return writer != NULL && strncmp(writer, WRITER, strlen(WRITER)) == 0;
 }
 
 sa_status sa_trajectory_json_add(const sa_result *r, const sa_rle *truth, sa_json_writer *w, sa_error *err)

@@ -61,6 +61,10 @@ says '^\{"delta":1\.0,"low":1\.0,"high":1\.0,"p":0\.0[0-9]*,"wins":6,"losses":0,
 works eval --compare "$T/run" "$T/worse.jsonl" --input "$T/set/manifest.jsonl"
 says '^gIoU, B minus A +-1\.0000 '
 
+mv "$T/set/images" "$T/set/gone"
+works eval --results "$T/run" --input "$T/set/manifest.jsonl" --json
+check "the pictures may be gone" cmp -s "$SCRATCH/out" "$T/json"
+
 # ---- rows that bring their truth along ----
 works eval --results "$G/a.jsonl" --json
 says '^\{"items":40,"failed":1,"skipped":0,"cIoU":\{"value":0\.50629304203277'
