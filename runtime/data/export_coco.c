@@ -35,8 +35,7 @@ static sa_export_name *add_name(sa_export_names *names, const char *name)
     return &names->names[names->count++];
 }
 
-/* The entry of a name, made if it is new; *number counts from 1. */
-static sa_status number_of(sa_export_names *names, const char *name, size_t *number, sa_error *err)
+sa_status sa_export_number_of(sa_export_names *names, const char *name, size_t *number, sa_error *err)
 {
     const sa_text_entry *entry = sa_text_table_find(&names->table, name, strlen(name));
     *number = (entry != NULL ? entry->number : names->count) + 1;
@@ -51,7 +50,7 @@ static sa_status find_image(sa_export *e, const sa_result *result, const char *n
                             sa_error *err)
 {
     size_t known = e->images.count;
-    SA_TRY(number_of(&e->images, result->image, number, err));
+    SA_TRY(sa_export_number_of(&e->images, result->image, number, err));
     sa_export_name *image = &e->images.names[*number - 1];
     if (e->images.count > known) {
         image->height = result->height;
@@ -89,7 +88,7 @@ sa_status sa_export_coco_add(sa_export *e, const sa_result *result, const char *
     sa_json_writer *w = &e->json;
     size_t image, category;
     SA_TRY(find_image(e, result, name, &image, err));
-    SA_TRY(number_of(&e->categories, result->text, &category, err));
+    SA_TRY(sa_export_number_of(&e->categories, result->text, &category, err));
     sa_json_begin_object(w);
     put_int(w, "id", e->count + 1);
     put_int(w, "image_id", image);
