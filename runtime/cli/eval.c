@@ -101,8 +101,22 @@ static sa_status write_items(const char *path, const sa_scores *scores, int64_t 
     return sa_file_writer_commit(&writer, err);
 }
 
+static bool is_stdout(const char *path)
+{
+    return path != NULL && strcmp(path, "-") == 0;
+}
+
+/* With "-" standard output holds that file, and nothing else. */
+static bool is_taken(const job *j)
+{
+    return is_stdout(j->options->csv) || is_stdout(j->options->items);
+}
+
 static void print_metrics(const job *j, const sa_metrics *metrics)
 {
+    if (is_taken(j)) {
+        return;
+    }
     if (j->cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_metrics_write_json(metrics, &w);
@@ -114,6 +128,9 @@ static void print_metrics(const job *j, const sa_metrics *metrics)
 
 static void print_comparison(const job *j, const sa_comparison *comparison)
 {
+    if (is_taken(j)) {
+        return;
+    }
     if (j->cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_comparison_write_json(comparison, &w);
@@ -253,7 +270,11 @@ static sa_status run_parity(const sa_cli *cli, const eval_options *o, sa_error *
         options.mode = SA_PARITY_CLICK;
     }
     if (o->runner != NULL) {
-        snprintf(text, sizeof text, "%s", o->runner);
+        if (strlen(o->runner) >= sizeof text) {
+            return sa_fail(err, SA_BAD_USAGE, "--runner", "use shorter names", "is longer than %zu bytes",
+                           sizeof text - 1);
+        }
+        strcpy(text, o->runner);
         SA_TRY(read_runner(text, &runner, err));
         options.runner = &runner;
     }
@@ -264,8 +285,30 @@ static sa_status run_parity(const sa_cli *cli, const eval_options *o, sa_error *
 
 /* ---- the command ---- */
 
+/* SegAgent's evaluators take a results JSON that holds the truth, and write their own CSV. */
+static sa_status check_parity(const eval_options *o, sa_error *err)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } others[] = {{"--csv", o->csv != NULL},
+                  {"--items", o->items != NULL},
+                  {"--step", o->step != SA_METRICS_KEPT},
+                  {"--input", o->input != NULL},
+                  {"--images", o->images != NULL},
+                  {"--instances", o->instances != NULL},
+                  {"--markdown", o->markdown}};
+    for (size_t i = 0; o->parity != NULL && i < sizeof others / sizeof others[0]; i++) {
+        if (others[i].given) {
+            return sa_fail(err, SA_BAD_USAGE, others[i].name, "leave it out", "does not go with --parity");
+        }
+    }
+    return SA_OK;
+}
+
 static sa_status check_options(const sa_cli *cli, const eval_options *o, sa_error *err)
 {
+    SA_TRY(check_parity(o, err));
     if (o->compare && (cli->arguments.position_count != 2 || o->results != NULL || o->parity != NULL)) {
         return sa_fail(err, SA_BAD_USAGE, "--compare", "segagent eval --compare A B [--input M]",
                        "takes two results, and neither --results nor --parity");
@@ -287,6 +330,9 @@ static sa_status check_options(const sa_cli *cli, const eval_options *o, sa_erro
     }
     if (o->compare && o->items != NULL) {
         return sa_fail(err, SA_BAD_USAGE, "--items", "leave it out", "does not go with --compare");
+    }
+    if (is_stdout(o->csv) && is_stdout(o->items)) {
+        return sa_fail(err, SA_BAD_USAGE, "--items", "give one of them a file", "--csv is \"-\", too");
     }
     return SA_OK;
 }

@@ -261,6 +261,9 @@ static void print_json(const job *j, size_t items)
 
 static void print_report(const job *j, size_t items)
 {
+    if (j->options->output != NULL && strcmp(j->options->output, "-") == 0) {
+        return; /* the page stands there */
+    }
     if (j->cli->common.json) {
         print_json(j, items);
         return;
