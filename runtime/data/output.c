@@ -175,8 +175,8 @@ static sa_status begin_journal(sa_output *o, sa_error *err)
     return status;
 }
 
-/* One line of a journal that was found. */
-static void take_record(sa_output *o, const sa_journal_record *record, uint64_t at)
+/* One line of the text of a journal that was found. */
+static void take_record(sa_output *o, const sa_journal_record *record, const char *text)
 {
     if (record->kind == SA_JOURNAL_HEAD || record->row < o->first + o->next ||
         record->row - o->first >= o->count || record->size > MOST_LINE) {
@@ -184,6 +184,7 @@ static void take_record(sa_output *o, const sa_journal_record *record, uint64_t 
     }
     slot *s = &o->slots[record->row - o->first];
     if (s->kind == 0) {
+        uint64_t at = (uint64_t)(record->line - text);
         *s = (slot){at, (uint32_t)record->size, (char)record->kind};
         o->waiting += record->size;
         o->done++;
@@ -204,7 +205,7 @@ static sa_status take_journal(sa_output *o, const char *text, size_t size, sa_er
     o->next = o->done = (size_t)record.done;
     o->quarantined = (size_t)record.quarantined;
     for (size_t step; (step = sa_journal_read(&record, text + at, size - at)) != 0; at += step) {
-        take_record(o, &record, (uint64_t)(record.line - text));
+        take_record(o, &record, text);
     }
     return sa_append_cut(&o->journal, at, err);
 }
@@ -235,11 +236,22 @@ static sa_status copy_ready(sa_output *o, sa_error *err)
 
 /* ---- opening ---- */
 
+/*
+ * What commands write beside the rows, by the way of a temporary file "NAME.PROCESS-NUMBER.tmp"
+ * (runtime/base/file.h).
+ */
 static bool is_leftover(const char *name)
 {
-    size_t length = strlen(name);
-    return length > 4 && strcmp(name + length - 4, ".tmp") == 0 &&
-           (strncmp(name, "run.json.", 9) == 0 || strncmp(name, "results.journal.", 16) == 0);
+    static const char *const names[] = {"run.json.",      "results.journal.", "metrics.json.", "kept.jsonl.",
+                                        "dropped.jsonl.", "lessons.jsonl.",   "chat.jsonl."};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t length = strlen(names[i]);
+        const char *rest = name + length;
+        if (strncmp(name, names[i], length) == 0) {
+            return rest[strspn(rest, "0123456789-")] == '.' && strcmp(strrchr(rest, '.'), ".tmp") == 0;
+        }
+    }
+    return false;
 }
 
 /* Half-written files of a process that was killed; nobody else is at work here. */
@@ -452,11 +464,11 @@ static sa_status put(sa_output *o, size_t row, sa_journal_kind kind, const char 
     size_t size, at;
     slot *s = &o->slots[index_of(o, row)];
     SA_ASSERT(!sa_output_is_done(o, row));
-    SA_ASSERT(line_size > 0 && memchr(line, '\n', line_size) == NULL);
     if (line_size > MOST_LINE) {
-        return sa_fail(err, SA_NO_ROOM, o->results.path, "take fewer steps, or no --trace",
+        return sa_fail(err, SA_BAD_INPUT, o->results.path, "take fewer steps, or no --trace",
                        "a row of %zu bytes is too long", line_size);
     }
+    SA_ASSERT(line_size > 0 && memchr(line, '\n', line_size) == NULL);
     SA_TRY(build_record(o, row, (char)kind, line, line_size, &size, &at, err));
     uint64_t begin = o->journal.size;
     SA_TRY(sa_append_row(&o->journal, o->buffer, size, err));
