@@ -204,30 +204,20 @@ static sa_status compare(job *j, const char *a, const char *b, sa_error *err)
     return status;
 }
 
-static void put_real(sa_json_writer *w, const char *key, double value)
-{
-    sa_json_key(w, key);
-    sa_json_f64(w, value);
-}
-
 static void print_parity(const sa_cli *cli, const sa_parity *p)
 {
     char ciou[32], giou[32];
     if (cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_json_begin_object(&w);
-        sa_json_key(&w, "samples");
-        sa_json_int(&w, (int64_t)p->samples);
-        sa_json_key(&w, "images");
-        sa_json_int(&w, (int64_t)p->images);
-        put_real(&w, "class_iou", (double)p->ciou);
-        put_real(&w, "global_iou", (double)p->giou);
-        put_real(&w, "cIoU", p->ciou_exact);
-        put_real(&w, "gIoU", p->giou_exact);
-        sa_json_key(&w, "csv");
-        sa_json_string(&w, p->csv);
-        sa_json_key(&w, "txt");
-        sa_json_string(&w, p->txt);
+        sa_json_put_int(&w, "samples", p->samples);
+        sa_json_put_int(&w, "images", p->images);
+        sa_json_put_f64(&w, "class_iou", (double)p->ciou);
+        sa_json_put_f64(&w, "global_iou", (double)p->giou);
+        sa_json_put_f64(&w, "cIoU", p->ciou_exact);
+        sa_json_put_f64(&w, "gIoU", p->giou_exact);
+        sa_json_put_string(&w, "csv", p->csv);
+        sa_json_put_string(&w, "txt", p->txt);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
         return;

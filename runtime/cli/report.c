@@ -221,31 +221,22 @@ static sa_status write_page(job *j, size_t *items, sa_error *err)
     return sa_file_writer_commit(&writer, err);
 }
 
-static void put_text(sa_json_writer *w, const char *key, const char *text)
-{
-    sa_json_key(w, key);
-    sa_json_string(w, text);
-}
-
 /* The figures are those of `eval --json`, a run each. */
 static void print_json(const job *j, size_t items)
 {
     sa_json_writer w = sa_json_writer_on(stdout);
     sa_json_begin_object(&w);
-    put_text(&w, "output", j->options->output);
-    sa_json_key(&w, "shown");
-    sa_json_int(&w, (int64_t)items);
+    sa_json_put_string(&w, "output", j->options->output);
+    sa_json_put_int(&w, "shown", items);
     sa_json_key(&w, "runs");
     sa_json_begin_array(&w);
     for (size_t i = 0; i < j->report.run_count; i++) {
         const sa_report_run *run = &j->report.runs[i];
         sa_json_begin_object(&w);
-        put_text(&w, "name", run->name);
-        put_text(&w, "set", run->set);
-        sa_json_key(&w, "clicks_kept");
-        sa_json_f64(&w, sa_report_kept_clicks(run));
-        sa_json_key(&w, "clicks_made");
-        sa_json_f64(&w, sa_report_made_clicks(run));
+        sa_json_put_string(&w, "name", run->name);
+        sa_json_put_string(&w, "set", run->set);
+        sa_json_put_f64(&w, "clicks_kept", sa_report_kept_clicks(run));
+        sa_json_put_f64(&w, "clicks_made", sa_report_made_clicks(run));
         sa_json_key(&w, "metrics");
         if (run->scores.count > 0) {
             sa_metrics_write_json(&run->metrics, &w);

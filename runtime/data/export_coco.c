@@ -64,12 +64,6 @@ static sa_status find_image(sa_export *e, const sa_result *result, const char *n
     return SA_OK;
 }
 
-static void put_int(sa_json_writer *w, const char *key, size_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
 /* pycocotools' toBbox, its ways with masks that fill a column included. */
 static void put_box(sa_json_writer *w, const sa_rle *mask)
 {
@@ -90,18 +84,16 @@ sa_status sa_export_coco_add(sa_export *e, const sa_result *result, const char *
     SA_TRY(find_image(e, result, name, &image, err));
     SA_TRY(sa_export_number_of(&e->categories, result->text, &category, err));
     sa_json_begin_object(w);
-    put_int(w, "id", e->count + 1);
-    put_int(w, "image_id", image);
-    put_int(w, "category_id", category);
+    sa_json_put_int(w, "id", e->count + 1);
+    sa_json_put_int(w, "image_id", image);
+    sa_json_put_int(w, "category_id", category);
     sa_json_key(w, "segmentation");
     SA_TRY(sa_rle_write_json(&result->mask, w, err));
-    put_int(w, "area", (size_t)sa_rle_area(&result->mask));
+    sa_json_put_int(w, "area", (size_t)sa_rle_area(&result->mask));
     put_box(w, &result->mask);
-    put_int(w, "iscrowd", 0);
-    sa_json_key(w, "score");
-    sa_json_f64(w, result->score);
-    sa_json_key(w, "item");
-    sa_json_string(w, result->id);
+    sa_json_put_int(w, "iscrowd", 0);
+    sa_json_put_f64(w, "score", result->score);
+    sa_json_put_string(w, "item", result->id);
     sa_json_end_object(w);
     return SA_OK;
 }
@@ -112,8 +104,7 @@ void sa_export_coco_begin(sa_export *e)
     sa_json_begin_object(w);
     sa_json_key(w, "info");
     sa_json_begin_object(w);
-    sa_json_key(w, "description");
-    sa_json_string(w, "written by segagent " SEGAGENT_VERSION);
+    sa_json_put_string(w, "description", "written by segagent " SEGAGENT_VERSION);
     sa_json_end_object(w);
     sa_json_key(w, "annotations");
     sa_json_begin_array(w);
@@ -127,11 +118,10 @@ void sa_export_coco_end(sa_export *e)
     sa_json_begin_array(w);
     for (size_t i = 0; i < e->images.count; i++) {
         sa_json_begin_object(w);
-        put_int(w, "id", i + 1);
-        sa_json_key(w, "file_name");
-        sa_json_string(w, e->images.names[i].name);
-        put_int(w, "height", e->images.names[i].height);
-        put_int(w, "width", e->images.names[i].width);
+        sa_json_put_int(w, "id", i + 1);
+        sa_json_put_string(w, "file_name", e->images.names[i].name);
+        sa_json_put_int(w, "height", e->images.names[i].height);
+        sa_json_put_int(w, "width", e->images.names[i].width);
         sa_json_end_object(w);
     }
     sa_json_end_array(w);
@@ -139,9 +129,8 @@ void sa_export_coco_end(sa_export *e)
     sa_json_begin_array(w);
     for (size_t i = 0; i < e->categories.count; i++) {
         sa_json_begin_object(w);
-        put_int(w, "id", i + 1);
-        sa_json_key(w, "name");
-        sa_json_string(w, e->categories.names[i].name);
+        sa_json_put_int(w, "id", i + 1);
+        sa_json_put_string(w, "name", e->categories.names[i].name);
         sa_json_end_object(w);
     }
     sa_json_end_array(w);

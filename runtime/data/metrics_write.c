@@ -8,26 +8,14 @@
 
 /* ---- JSON ---- */
 
-static void put_int(sa_json_writer *w, const char *key, size_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
-static void put_real(sa_json_writer *w, const char *key, double value)
-{
-    sa_json_key(w, key);
-    sa_json_f64(w, value);
-}
-
 /* {"value", "low", "high"}: the two figures that INTERFACES.md has so. */
 static void put_object(sa_json_writer *w, const char *key, const sa_figure *figure)
 {
     sa_json_key(w, key);
     sa_json_begin_object(w);
-    put_real(w, "value", figure->value);
-    put_real(w, "low", figure->low);
-    put_real(w, "high", figure->high);
+    sa_json_put_f64(w, "value", figure->value);
+    sa_json_put_f64(w, "low", figure->low);
+    sa_json_put_f64(w, "high", figure->high);
     sa_json_end_object(w);
 }
 
@@ -36,7 +24,7 @@ static void put_figure(sa_json_writer *w, const char *key, const sa_figure *figu
 {
     char name[64];
     snprintf(name, sizeof name, "%s_interval", key);
-    put_real(w, key, figure->value);
+    sa_json_put_f64(w, key, figure->value);
     sa_json_key(w, name);
     sa_json_begin_array(w);
     sa_json_f64(w, figure->low);
@@ -50,7 +38,7 @@ static void put_steps(sa_json_writer *w, const sa_metrics *m)
     sa_json_begin_array(w);
     for (size_t k = 0; k < m->step_count; k++) {
         sa_json_begin_object(w);
-        put_int(w, "step", k);
+        sa_json_put_int(w, "step", k);
         put_figure(w, "cIoU", &m->steps[k].ciou);
         put_figure(w, "gIoU", &m->steps[k].giou);
         sa_json_end_object(w);
@@ -71,7 +59,7 @@ static void put_noc(sa_json_writer *w, const sa_metrics *m)
         put_figure(w, "failed", &m->noc[t].failed);
         sa_json_end_object(w);
     }
-    put_int(w, "cap", m->noc_cap);
+    sa_json_put_int(w, "cap", m->noc_cap);
     sa_json_end_object(w);
 }
 
@@ -84,18 +72,18 @@ static void put_prm(sa_json_writer *w, const sa_metrics *m)
     put_figure(w, "pearson", &m->prm.pearson);
     put_figure(w, "spearman", &m->prm.spearman);
     put_figure(w, "auc", &m->prm.auc);
-    put_int(w, "states", m->prm.states);
+    sa_json_put_int(w, "states", m->prm.states);
     sa_json_end_object(w);
 }
 
 void sa_metrics_write_json(const sa_metrics *metrics, sa_json_writer *w)
 {
     sa_json_begin_object(w);
-    put_int(w, "items", metrics->items);
-    put_int(w, "failed", metrics->failed);
-    put_int(w, "skipped", metrics->skipped);
+    sa_json_put_int(w, "items", metrics->items);
+    sa_json_put_int(w, "failed", metrics->failed);
+    sa_json_put_int(w, "skipped", metrics->skipped);
     if (metrics->step != SA_METRICS_KEPT) {
-        put_int(w, "step", (size_t)metrics->step);
+        sa_json_put_int(w, "step", (size_t)metrics->step);
     }
     put_object(w, "cIoU", &metrics->ciou);
     put_object(w, "gIoU", &metrics->giou);
@@ -112,17 +100,17 @@ void sa_metrics_write_json(const sa_metrics *metrics, sa_json_writer *w)
 void sa_comparison_write_json(const sa_comparison *c, sa_json_writer *w)
 {
     sa_json_begin_object(w);
-    put_real(w, "delta", c->delta.value);
-    put_real(w, "low", c->delta.low);
-    put_real(w, "high", c->delta.high);
-    put_real(w, "p", c->p);
-    put_int(w, "wins", c->wins);
-    put_int(w, "losses", c->losses);
-    put_int(w, "ties", c->ties);
+    sa_json_put_f64(w, "delta", c->delta.value);
+    sa_json_put_f64(w, "low", c->delta.low);
+    sa_json_put_f64(w, "high", c->delta.high);
+    sa_json_put_f64(w, "p", c->p);
+    sa_json_put_int(w, "wins", c->wins);
+    sa_json_put_int(w, "losses", c->losses);
+    sa_json_put_int(w, "ties", c->ties);
     put_object(w, "cIoU", &c->ciou);
-    put_int(w, "pairs", c->pairs);
-    put_int(w, "only_a", c->only_a);
-    put_int(w, "only_b", c->only_b);
+    sa_json_put_int(w, "pairs", c->pairs);
+    sa_json_put_int(w, "only_a", c->only_a);
+    sa_json_put_int(w, "only_b", c->only_b);
     sa_json_end_object(w);
 }
 

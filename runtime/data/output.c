@@ -488,14 +488,10 @@ sa_status sa_output_put(sa_output *output, size_t row, const char *line, size_t 
 static void write_bad_row(sa_json_writer *w, const char *id, const sa_error *why)
 {
     sa_json_begin_object(w);
-    sa_json_key(w, "id");
-    sa_json_string(w, id);
-    sa_json_key(w, "file");
-    sa_json_string(w, why->file);
-    sa_json_key(w, "reason");
-    sa_json_string(w, why->reason);
-    sa_json_key(w, "hint");
-    sa_json_string(w, why->hint);
+    sa_json_put_string(w, "id", id);
+    sa_json_put_string(w, "file", why->file);
+    sa_json_put_string(w, "reason", why->reason);
+    sa_json_put_string(w, "hint", why->hint);
     sa_json_end_object(w);
 }
 

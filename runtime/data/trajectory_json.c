@@ -5,18 +5,6 @@
 
 static const char WRITER[] = "segagent ";
 
-static void put_text(sa_json_writer *w, const char *key, const char *text)
-{
-    sa_json_key(w, key);
-    sa_json_string(w, text);
-}
-
-static void put_int(sa_json_writer *w, const char *key, uint64_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
 static sa_status put_mask(sa_json_writer *w, const char *key, const sa_rle *mask, sa_error *err)
 {
     sa_json_key(w, key);
@@ -39,19 +27,17 @@ static void put_box(sa_json_writer *w, const char *key, const sa_rle *mask)
 static sa_status put_click(sa_json_writer *w, const sa_result_step *step, size_t index, sa_error *err)
 {
     sa_json_begin_object(w);
-    put_int(w, "idx", index);
+    sa_json_put_int(w, "idx", index);
     sa_json_key(w, "coor");
     sa_json_begin_array(w);
     sa_json_int(w, step->row);
     sa_json_int(w, step->col);
     sa_json_end_array(w);
-    sa_json_key(w, "is_positive");
-    sa_json_bool(w, step->positive);
+    sa_json_put_bool(w, "is_positive", step->positive);
     SA_TRY(put_mask(w, "mask", &step->mask, err));
     put_box(w, "box", &step->mask);
-    put_int(w, "area", sa_rle_area(&step->mask));
-    sa_json_key(w, "iou");
-    sa_json_f64(w, step->iou);
+    sa_json_put_int(w, "area", sa_rle_area(&step->mask));
+    sa_json_put_f64(w, "iou", step->iou);
     sa_json_end_object(w);
     return SA_OK;
 }
@@ -60,14 +46,14 @@ static sa_status put_truth(sa_json_writer *w, const sa_result *r, const sa_rle *
 {
     sa_json_key(w, "gt_ann");
     sa_json_begin_object(w);
-    put_text(w, "object_id", r->id);
+    sa_json_put_string(w, "object_id", r->id);
     sa_json_key(w, "caption");
     sa_json_begin_array(w);
     sa_json_string(w, r->text);
     sa_json_end_array(w);
     SA_TRY(put_mask(w, "segmentation", truth, err));
     put_box(w, "bbox", truth);
-    put_int(w, "area", sa_rle_area(truth));
+    sa_json_put_int(w, "area", sa_rle_area(truth));
     sa_json_end_object(w);
     return SA_OK;
 }
@@ -80,7 +66,7 @@ void sa_trajectory_json_begin(sa_json_writer *w)
     sa_json_key(w, "args");
     sa_json_begin_object(w);
     sa_json_end_object(w);
-    put_text(w, "writer", "segagent " SEGAGENT_VERSION);
+    sa_json_put_string(w, "writer", "segagent " SEGAGENT_VERSION);
     sa_json_end_object(w);
     sa_json_key(w, "data");
     sa_json_begin_array(w);
@@ -95,9 +81,9 @@ bool sa_trajectory_json_is_ours(const json_t *info)
 sa_status sa_trajectory_json_add(const sa_result *r, const sa_rle *truth, sa_json_writer *w, sa_error *err)
 {
     sa_json_begin_object(w);
-    put_text(w, "image_name", r->image);
-    put_int(w, "height", r->height);
-    put_int(w, "width", r->width);
+    sa_json_put_string(w, "image_name", r->image);
+    sa_json_put_int(w, "height", r->height);
+    sa_json_put_int(w, "width", r->width);
     SA_TRY(put_truth(w, r, truth, err));
     sa_json_key(w, "clicks_list");
     sa_json_begin_array(w);
