@@ -6,21 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/data/export_parts.h"
 #include "runtime/image/image.h"
 
 enum { NAME_MOST = 200, HASH_ROOM = 18 };
 
 /* ---- names of files ---- */
-
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    for (; *text != '\0'; text++) {
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    }
-    return hash;
-}
 
 void sa_export_file_name(char *out, size_t size, const char *id)
 {
@@ -29,7 +21,7 @@ void sa_export_file_name(char *out, size_t size, const char *id)
     for (const char *c = id; *c != '\0'; c++) {
         bool plain = isalnum((unsigned char)*c) || *c == '-' || *c == '_' || (*c == '.' && c > id);
         if (used + 3 > NAME_MOST) {
-            snprintf(out + used, HASH_ROOM, "~%016" PRIx64, hash_of(id));
+            snprintf(out + used, HASH_ROOM, "~%016" PRIx64, sa_hash_bytes(id, strlen(id)));
             return;
         }
         used += (size_t)sprintf(out + used, plain ? "%c" : "%%%02X", (unsigned char)*c);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/data/export_parts.h"
+#include "runtime/text/buffer.h"
 
 void sa_export_names_free(sa_export_names *names)
 {
@@ -17,15 +18,11 @@ void sa_export_names_free(sa_export_names *names)
 /* NULL: no memory, and nothing added. */
 static sa_export_name *add_name(sa_export_names *names, const char *name)
 {
-    if (names->count == names->room) {
-        size_t room = names->room > 0 ? 2 * names->room : 64;
-        sa_export_name *grown = realloc(names->names, room * sizeof *grown);
-        if (grown == NULL) {
-            return NULL;
-        }
-        names->names = grown;
-        names->room = room;
+    sa_export_name *grown = sa_grow(names->names, &names->room, names->count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return NULL;
     }
+    names->names = grown;
     char *copy = strdup(name);
     if (copy == NULL || !sa_text_table_put(&names->table, copy, strlen(copy), names->count)) {
         free(copy);
@@ -64,19 +61,6 @@ static sa_status find_image(sa_export *e, const sa_result *result, const char *n
     return SA_OK;
 }
 
-/* pycocotools' toBbox, its ways with masks that fill a column included. */
-static void put_box(sa_json_writer *w, const sa_rle *mask)
-{
-    double box[4];
-    sa_rle_bbox(mask, box);
-    sa_json_key(w, "bbox");
-    sa_json_begin_array(w);
-    for (int i = 0; i < 4; i++) {
-        sa_json_f64(w, box[i]);
-    }
-    sa_json_end_array(w);
-}
-
 sa_status sa_export_coco_add(sa_export *e, const sa_result *result, const char *name, sa_error *err)
 {
     sa_json_writer *w = &e->json;
@@ -90,7 +74,8 @@ sa_status sa_export_coco_add(sa_export *e, const sa_result *result, const char *
     sa_json_key(w, "segmentation");
     SA_TRY(sa_rle_write_json(&result->mask, w, err));
     sa_json_put_int(w, "area", (size_t)sa_rle_area(&result->mask));
-    put_box(w, &result->mask);
+    sa_json_key(w, "bbox");
+    sa_rle_write_bbox(&result->mask, w);
     sa_json_put_int(w, "iscrowd", 0);
     sa_json_put_f64(w, "score", result->score);
     sa_json_put_string(w, "item", result->id);

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "runtime/base/checked.h"
 #include "runtime/base/file.h"
 #include "runtime/base/path.h"
 #include "runtime/image/rle.h"
+#include "runtime/text/buffer.h"
 
 /* ---- small things ---- */
 
@@ -95,25 +95,6 @@ bool item_reader_knows(const item_reader *r, const char *id)
            sa_text_table_find(&r->aside, id, length) != NULL;
 }
 
-/* One more element in *array, doubled as it grows. */
-static bool reserve(void **array, size_t count, size_t *capacity, size_t element)
-{
-    size_t wanted = *capacity != 0 ? *capacity : 32, bytes;
-    if (count < *capacity) {
-        return true;
-    }
-    if ((*capacity != 0 && !sa_mul_size(wanted, 2, &wanted)) || !sa_mul_size(wanted, element, &bytes)) {
-        return false;
-    }
-    void *grown = realloc(*array, bytes);
-    if (grown == NULL) {
-        return false;
-    }
-    *array = grown;
-    *capacity = wanted;
-    return true;
-}
-
 /* ---- rows that are none ---- */
 
 static bool remember_aside(item_reader *r, const sa_bad_item *bad)
@@ -126,12 +107,12 @@ static bool remember_aside(item_reader *r, const sa_bad_item *bad)
 sa_status item_reader_set_aside(item_reader *r, const char *id, const sa_error *why, sa_error *err)
 {
     sa_items *items = r->items;
-    void *array = items->bad;
-    if (!reserve(&array, items->bad_count, &r->bad_capacity, sizeof *items->bad)) {
+    sa_bad_item *grown = sa_grow(items->bad, &r->bad_capacity, items->bad_count + 1, sizeof *grown);
+    if (grown == NULL) {
         return item_no_memory(r->path, err);
     }
-    items->bad = array;
-    sa_bad_item *bad = &items->bad[items->bad_count++];
+    items->bad = grown;
+    sa_bad_item *bad = &grown[items->bad_count++];
     *bad = (sa_bad_item){r->rows++, strdup(id != NULL ? id : ""), strdup(why->file), strdup(why->reason),
                          strdup(why->hint)};
     return bad->id != NULL && bad->file != NULL && bad->reason != NULL && bad->hint != NULL &&
@@ -308,12 +289,12 @@ sa_status item_reader_add(item_reader *r, const item_draft *draft, const char *n
 {
     sa_items *items = r->items;
     sa_error why = {0};
-    void *array = items->items;
-    if (!reserve(&array, items->count, &r->capacity, sizeof *items->items)) {
+    sa_item *grown = sa_grow(items->items, &r->capacity, items->count + 1, sizeof *grown);
+    if (grown == NULL) {
         return item_no_memory(r->path, err);
     }
-    items->items = array;
-    sa_item *item = &items->items[items->count];
+    items->items = grown;
+    sa_item *item = &grown[items->count];
     *item = (sa_item){0};
     sa_status status = make_item(r, draft, name, item, &why);
     if (status == SA_OK && !sa_text_table_put(&r->ids, item->id, strlen(item->id), items->count)) {

@@ -231,20 +231,21 @@ void sa_comparison_write_table(const sa_comparison *c, sa_table_style style, FIL
 /* Empty for a target that is never reached: a cap would look like a number of clicks. */
 static void put_clicks(const sa_score *score, unsigned percent, FILE *stream)
 {
-    for (size_t k = 0; k < score->state_count; k++) {
-        if (sa_overlap_reaches(&score->states[k].overlap, percent)) {
-            fprintf(stream, ",%zu", k);
-            return;
-        }
-    }
+    size_t clicks;
     putc(',', stream);
+    if (sa_metrics_clicks_to(score, percent, &clicks)) {
+        fprintf(stream, "%zu", clicks);
+    }
 }
 
 void sa_scores_write_csv(const sa_scores *scores, int64_t step, FILE *stream)
 {
-    static const unsigned targets[] = {80, 85, 90};
     char iou[64];
-    fputs("id,iou,intersection,union,step,noc_80,noc_85,noc_90,first_click\r\n", stream);
+    fputs("id,iou,intersection,union,step", stream);
+    for (size_t t = 0; t < SA_METRICS_NOC; t++) {
+        fprintf(stream, ",noc_%u", sa_metrics_noc_percent[t]);
+    }
+    fputs(",first_click\r\n", stream);
     for (size_t i = 0; i < scores->count; i++) {
         const sa_score *score = &scores->items[i];
         const sa_overlap *judged = sa_metrics_judged(score, step);
@@ -252,8 +253,8 @@ void sa_scores_write_csv(const sa_scores *scores, int64_t step, FILE *stream)
         sa_json_format_f64(iou, sizeof iou, sa_overlap_iou(judged));
         sa_csv_text(stream, score->id, 1);
         fprintf(stream, ",%s,%" PRIu64 ",%" PRIu64 ",%zu", iou, judged->both, judged->either, place);
-        for (size_t t = 0; t < sizeof targets / sizeof targets[0]; t++) {
-            put_clicks(score, targets[t], stream);
+        for (size_t t = 0; t < SA_METRICS_NOC; t++) {
+            put_clicks(score, sa_metrics_noc_percent[t], stream);
         }
         fprintf(stream, ",%d", score->hit);
         sa_csv_end(stream);

@@ -11,19 +11,6 @@ static sa_status put_mask(sa_json_writer *w, const char *key, const sa_rle *mask
     return sa_rle_write_json(mask, w, err);
 }
 
-/* As pycocotools has it: x, y, width, height. */
-static void put_box(sa_json_writer *w, const char *key, const sa_rle *mask)
-{
-    double box[4];
-    sa_rle_bbox(mask, box);
-    sa_json_key(w, key);
-    sa_json_begin_array(w);
-    for (int i = 0; i < 4; i++) {
-        sa_json_f64(w, box[i]);
-    }
-    sa_json_end_array(w);
-}
-
 static sa_status put_click(sa_json_writer *w, const sa_result_step *step, size_t index, sa_error *err)
 {
     sa_json_begin_object(w);
@@ -35,7 +22,8 @@ static sa_status put_click(sa_json_writer *w, const sa_result_step *step, size_t
     sa_json_end_array(w);
     sa_json_put_bool(w, "is_positive", step->positive);
     SA_TRY(put_mask(w, "mask", &step->mask, err));
-    put_box(w, "box", &step->mask);
+    sa_json_key(w, "box");
+    sa_rle_write_bbox(&step->mask, w);
     sa_json_put_int(w, "area", sa_rle_area(&step->mask));
     sa_json_put_f64(w, "iou", step->iou);
     sa_json_end_object(w);
@@ -52,7 +40,8 @@ static sa_status put_truth(sa_json_writer *w, const sa_result *r, const sa_rle *
     sa_json_string(w, r->text);
     sa_json_end_array(w);
     SA_TRY(put_mask(w, "segmentation", truth, err));
-    put_box(w, "bbox", truth);
+    sa_json_key(w, "bbox");
+    sa_rle_write_bbox(truth, w);
     sa_json_put_int(w, "area", sa_rle_area(truth));
     sa_json_end_object(w);
     return SA_OK;
