@@ -592,6 +592,30 @@ void sa_json_null(sa_json_writer *w)
     put_value(w, "null");
 }
 
+void sa_json_put_string(sa_json_writer *w, const char *key, const char *text)
+{
+    sa_json_key(w, key);
+    sa_json_string(w, text);
+}
+
+void sa_json_put_int(sa_json_writer *w, const char *key, int64_t value)
+{
+    sa_json_key(w, key);
+    sa_json_int(w, value);
+}
+
+void sa_json_put_f64(sa_json_writer *w, const char *key, double value)
+{
+    sa_json_key(w, key);
+    sa_json_f64(w, value);
+}
+
+void sa_json_put_bool(sa_json_writer *w, const char *key, bool value)
+{
+    sa_json_key(w, key);
+    sa_json_bool(w, value);
+}
+
 static void write_members(sa_json_writer *w, const json_t *object)
 {
     const char *key;

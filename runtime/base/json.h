@@ -74,6 +74,11 @@ void sa_json_f32(sa_json_writer *w, float value);
 void sa_json_f64(sa_json_writer *w, double value);
 void sa_json_bool(sa_json_writer *w, bool value);
 void sa_json_null(sa_json_writer *w);
+/* A key and its value at once. */
+void sa_json_put_string(sa_json_writer *w, const char *key, const char *text); /* NULL writes null */
+void sa_json_put_int(sa_json_writer *w, const char *key, int64_t value);
+void sa_json_put_f64(sa_json_writer *w, const char *key, double value);
+void sa_json_put_bool(sa_json_writer *w, const char *key, bool value);
 /* Anything that sa_json_parse() has let through. */
 void sa_json_value(sa_json_writer *w, const json_t *value);
 void sa_json_end_line(sa_json_writer *w); /* newline and flush; depth must be 0 */

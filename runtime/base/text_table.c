@@ -4,16 +4,14 @@
 #include <string.h>
 
 #include "runtime/base/checked.h"
+#include "runtime/base/hash.h"
 
 enum { FIRST_ROOM = 64 };
 
-/* FNV-1a, then a mix, since the slot is taken from the low bits. */
+/* Mixed, since the slot is taken from the low bits. */
 static uint64_t hash_of(const char *text, size_t size)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < size; i++) {
-        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
-    }
+    uint64_t hash = sa_hash_bytes(text, size);
     return hash ^ hash >> 32;
 }
 

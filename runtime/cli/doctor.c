@@ -281,24 +281,6 @@ static void print_text(const findings *f)
     list_missing(f, print_missing, NULL);
 }
 
-static void write_text(sa_json_writer *w, const char *key, const char *text)
-{
-    sa_json_key(w, key);
-    sa_json_string(w, text);
-}
-
-static void write_size(sa_json_writer *w, const char *key, size_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
-static void write_flag(sa_json_writer *w, const char *key, bool value)
-{
-    sa_json_key(w, key);
-    sa_json_bool(w, value);
-}
-
 static void write_levels(sa_json_writer *w, const findings *f)
 {
     sa_json_key(w, "levels");
@@ -307,10 +289,10 @@ static void write_levels(sa_json_writer *w, const findings *f)
         sa_cpu_level level = (sa_cpu_level)i;
         bool compiled = is_compiled(level);
         sa_json_begin_object(w);
-        write_text(w, "name", sa_cpu_level_name(level));
-        write_flag(w, "compiled", compiled);
-        write_flag(w, "usable", compiled && sa_cpu_level_runs_here(level));
-        write_flag(w, "in_use", f->cpu_opens && strcmp(f->ops, sa_cpu_level_name(level)) == 0);
+        sa_json_put_string(w, "name", sa_cpu_level_name(level));
+        sa_json_put_bool(w, "compiled", compiled);
+        sa_json_put_bool(w, "usable", compiled && sa_cpu_level_runs_here(level));
+        sa_json_put_bool(w, "in_use", f->cpu_opens && strcmp(f->ops, sa_cpu_level_name(level)) == 0);
         sa_json_end_object(w);
     }
     sa_json_end_array(w);
@@ -321,27 +303,26 @@ static void write_processor(sa_json_writer *w, const findings *f)
     const sa_machine *m = &f->machine;
     sa_json_key(w, "cpu");
     sa_json_begin_object(w);
-    write_text(w, "name", m->processor);
-    write_text(w, "architecture", m->architecture);
-    write_text(w, "kernel", m->kernel);
+    sa_json_put_string(w, "name", m->processor);
+    sa_json_put_string(w, "architecture", m->architecture);
+    sa_json_put_string(w, "kernel", m->kernel);
     write_levels(w, f);
-    write_text(w, "isa_override", getenv("SEGAGENT_ISA"));
-    write_text(w, "error", f->cpu_opens ? NULL : f->cpu_error.reason);
+    sa_json_put_string(w, "isa_override", getenv("SEGAGENT_ISA"));
+    sa_json_put_string(w, "error", f->cpu_opens ? NULL : f->cpu_error.reason);
     sa_json_end_object(w);
     sa_json_key(w, "threads");
     sa_json_begin_object(w);
-    write_size(w, "default", (size_t)f->threads);
-    write_size(w, "online", (size_t)m->processors_online);
-    write_size(w, "usable", (size_t)m->processors_usable);
-    sa_json_key(w, "quota");
-    sa_json_f64(w, m->processor_quota);
+    sa_json_put_int(w, "default", (size_t)f->threads);
+    sa_json_put_int(w, "online", (size_t)m->processors_online);
+    sa_json_put_int(w, "usable", (size_t)m->processors_usable);
+    sa_json_put_f64(w, "quota", m->processor_quota);
     sa_json_end_object(w);
     sa_json_key(w, "memory");
     sa_json_begin_object(w);
-    write_size(w, "total", m->memory_total);
-    write_size(w, "available", f->most_available);
-    write_size(w, "limit", m->memory_limit);
-    write_size(w, "limit_used", m->memory_limit_used);
+    sa_json_put_int(w, "total", m->memory_total);
+    sa_json_put_int(w, "available", f->most_available);
+    sa_json_put_int(w, "limit", m->memory_limit);
+    sa_json_put_int(w, "limit_used", m->memory_limit_used);
     sa_json_end_object(w);
 }
 
@@ -350,17 +331,17 @@ static void write_gpu(sa_json_writer *w, const sa_cuda_probe_device *d)
     char capability[32];
     snprintf(capability, sizeof capability, "%d.%d", d->major, d->minor);
     sa_json_begin_object(w);
-    write_text(w, "name", d->name);
-    write_text(w, "compute_capability", capability);
-    write_size(w, "multiprocessors", (size_t)d->multiprocessors);
-    write_size(w, "memory", d->memory_bytes);
+    sa_json_put_string(w, "name", d->name);
+    sa_json_put_string(w, "compute_capability", capability);
+    sa_json_put_int(w, "multiprocessors", (size_t)d->multiprocessors);
+    sa_json_put_int(w, "memory", d->memory_bytes);
     sa_json_key(w, "free");
     if (d->free_known) {
         sa_json_int(w, (int64_t)d->free_bytes);
     } else {
         sa_json_null(w);
     }
-    write_flag(w, "machine_code", d->machine_code);
+    sa_json_put_bool(w, "machine_code", d->machine_code);
     sa_json_end_object(w);
 }
 
@@ -369,12 +350,12 @@ static void write_cuda(sa_json_writer *w, const findings *f)
     const sa_cuda_probe *cuda = &f->cuda;
     sa_json_key(w, "cuda");
     sa_json_begin_object(w);
-    write_flag(w, "compiled", cuda->compiled);
-    write_flag(w, "found", cuda->usable);
-    write_text(w, "reason", cuda->usable ? NULL : cuda->reason);
-    write_size(w, "driver_version", (size_t)cuda->driver_version);
-    write_size(w, "toolkit_version", (size_t)cuda->toolkit);
-    write_text(w, "archs", cuda->compiled ? cuda->archs : NULL);
+    sa_json_put_bool(w, "compiled", cuda->compiled);
+    sa_json_put_bool(w, "found", cuda->usable);
+    sa_json_put_string(w, "reason", cuda->usable ? NULL : cuda->reason);
+    sa_json_put_int(w, "driver_version", (size_t)cuda->driver_version);
+    sa_json_put_int(w, "toolkit_version", (size_t)cuda->toolkit);
+    sa_json_put_string(w, "archs", cuda->compiled ? cuda->archs : NULL);
     sa_json_key(w, "devices");
     sa_json_begin_array(w);
     for (int i = 0; cuda->usable && i < cuda->device_count && i < SA_CUDA_PROBE_MOST_DEVICES; i++) {
@@ -382,13 +363,13 @@ static void write_cuda(sa_json_writer *w, const findings *f)
     }
     sa_json_end_array(w);
     char text[32];
-    write_text(w, "cublaslt", cuda->cublaslt != 0 ? version_text(cuda->cublaslt, text) : NULL);
-    write_text(w, "cudnn", cuda->cudnn != 0 ? version_text(cuda->cudnn, text) : NULL);
+    sa_json_put_string(w, "cublaslt", cuda->cublaslt != 0 ? version_text(cuda->cublaslt, text) : NULL);
+    sa_json_put_string(w, "cudnn", cuda->cudnn != 0 ? version_text(cuda->cudnn, text) : NULL);
     sa_json_end_object(w);
     sa_json_key(w, "auto");
     sa_json_begin_object(w);
-    write_text(w, "device", f->chosen[0] != '\0' ? f->chosen : NULL);
-    write_text(w, "reason", f->chosen_why);
+    sa_json_put_string(w, "device", f->chosen[0] != '\0' ? f->chosen : NULL);
+    sa_json_put_string(w, "reason", f->chosen_why);
     sa_json_end_object(w);
 }
 
@@ -396,8 +377,8 @@ static void write_missing(void *context, const char *name, const char *gives)
 {
     sa_json_writer *w = context;
     sa_json_begin_object(w);
-    write_text(w, "name", name);
-    write_text(w, "gives", gives);
+    sa_json_put_string(w, "name", name);
+    sa_json_put_string(w, "gives", gives);
     sa_json_end_object(w);
 }
 
@@ -405,17 +386,18 @@ static void write_json(const findings *f)
 {
     sa_json_writer w = sa_json_writer_on(stdout);
     sa_json_begin_object(&w);
-    write_text(&w, "version", SEGAGENT_VERSION);
-    write_text(&w, "compiler", compiler_name());
-    write_text(&w, "build", SEGAGENT_BUILD_TYPE);
-    write_text(&w, "sanitizer", sanitizer_name());
+    sa_json_put_string(&w, "version", SEGAGENT_VERSION);
+    sa_json_put_string(&w, "compiler", compiler_name());
+    sa_json_put_string(&w, "build", SEGAGENT_BUILD_TYPE);
+    sa_json_put_string(&w, "sanitizer", sanitizer_name());
     write_processor(&w, f);
     sa_json_key(&w, "libraries");
     sa_json_begin_array(&w);
     for (int i = 0; i < LIBRARIES; i++) {
         sa_json_begin_object(&w);
-        write_text(&w, "name", f->libraries[i].name);
-        write_text(&w, "version", f->libraries[i].version[0] != '\0' ? f->libraries[i].version : NULL);
+        sa_json_put_string(&w, "name", f->libraries[i].name);
+        sa_json_put_string(&w, "version",
+                           f->libraries[i].version[0] != '\0' ? f->libraries[i].version : NULL);
         sa_json_end_object(&w);
     }
     sa_json_end_array(&w);

@@ -71,8 +71,22 @@ static sa_status write_items(const char *path, const sa_scores *scores, int64_t 
     return sa_file_writer_commit(&writer, err);
 }
 
+static bool is_stdout(const char *path)
+{
+    return path != NULL && strcmp(path, "-") == 0;
+}
+
+/* With "-" standard output holds that file, and nothing else. */
+static bool is_taken(const job *j)
+{
+    return is_stdout(j->options->csv) || is_stdout(j->options->items);
+}
+
 static void print_metrics(const job *j, const sa_metrics *metrics)
 {
+    if (is_taken(j)) {
+        return;
+    }
     if (j->cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_metrics_write_json(metrics, &w);
@@ -84,6 +98,9 @@ static void print_metrics(const job *j, const sa_metrics *metrics)
 
 static void print_comparison(const job *j, const sa_comparison *comparison)
 {
+    if (is_taken(j)) {
+        return;
+    }
     if (j->cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_comparison_write_json(comparison, &w);
@@ -155,30 +172,20 @@ static sa_status compare(job *j, const char *a, const char *b, sa_error *err)
     return status;
 }
 
-static void put_real(sa_json_writer *w, const char *key, double value)
-{
-    sa_json_key(w, key);
-    sa_json_f64(w, value);
-}
-
 static void print_parity(const sa_cli *cli, const sa_parity *p)
 {
     char ciou[32], giou[32];
     if (cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_json_begin_object(&w);
-        sa_json_key(&w, "samples");
-        sa_json_int(&w, (int64_t)p->samples);
-        sa_json_key(&w, "images");
-        sa_json_int(&w, (int64_t)p->images);
-        put_real(&w, "class_iou", (double)p->ciou);
-        put_real(&w, "global_iou", (double)p->giou);
-        put_real(&w, "cIoU", p->ciou_exact);
-        put_real(&w, "gIoU", p->giou_exact);
-        sa_json_key(&w, "csv");
-        sa_json_string(&w, p->csv);
-        sa_json_key(&w, "txt");
-        sa_json_string(&w, p->txt);
+        sa_json_put_int(&w, "samples", p->samples);
+        sa_json_put_int(&w, "images", p->images);
+        sa_json_put_f64(&w, "class_iou", (double)p->ciou);
+        sa_json_put_f64(&w, "global_iou", (double)p->giou);
+        sa_json_put_f64(&w, "cIoU", p->ciou_exact);
+        sa_json_put_f64(&w, "gIoU", p->giou_exact);
+        sa_json_put_string(&w, "csv", p->csv);
+        sa_json_put_string(&w, "txt", p->txt);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
         return;
@@ -221,7 +228,11 @@ static sa_status run_parity(const sa_cli *cli, const eval_options *o, sa_error *
         options.mode = SA_PARITY_CLICK;
     }
     if (o->runner != NULL) {
-        snprintf(text, sizeof text, "%s", o->runner);
+        if (strlen(o->runner) >= sizeof text) {
+            return sa_fail(err, SA_BAD_USAGE, "--runner", "use shorter names", "is longer than %zu bytes",
+                           sizeof text - 1);
+        }
+        strcpy(text, o->runner);
         SA_TRY(read_runner(text, &runner, err));
         options.runner = &runner;
     }
@@ -232,8 +243,30 @@ static sa_status run_parity(const sa_cli *cli, const eval_options *o, sa_error *
 
 /* ---- the command ---- */
 
+/* SegAgent's evaluators take a results JSON that holds the truth, and write their own CSV. */
+static sa_status check_parity(const eval_options *o, sa_error *err)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } others[] = {{"--csv", o->csv != NULL},
+                  {"--items", o->items != NULL},
+                  {"--step", o->step != SA_METRICS_KEPT},
+                  {"--input", o->input != NULL},
+                  {"--images", o->images != NULL},
+                  {"--instances", o->instances != NULL},
+                  {"--markdown", o->markdown}};
+    for (size_t i = 0; o->parity != NULL && i < sizeof others / sizeof others[0]; i++) {
+        if (others[i].given) {
+            return sa_fail(err, SA_BAD_USAGE, others[i].name, "leave it out", "does not go with --parity");
+        }
+    }
+    return SA_OK;
+}
+
 static sa_status check_options(const sa_cli *cli, const eval_options *o, sa_error *err)
 {
+    SA_TRY(check_parity(o, err));
     if (o->compare && (cli->arguments.position_count != 2 || o->results != NULL || o->parity != NULL)) {
         return sa_fail(err, SA_BAD_USAGE, "--compare", "segagent eval --compare A B [--input M]",
                        "takes two results, and neither --results nor --parity");
@@ -256,13 +289,17 @@ static sa_status check_options(const sa_cli *cli, const eval_options *o, sa_erro
     if (o->compare && o->items != NULL) {
         return sa_fail(err, SA_BAD_USAGE, "--items", "leave it out", "does not go with --compare");
     }
+    if (is_stdout(o->csv) && is_stdout(o->items)) {
+        return sa_fail(err, SA_BAD_USAGE, "--items", "give one of them a file", "--csv is \"-\", too");
+    }
     return SA_OK;
 }
 
 static sa_status run_scored(job *j, sa_error *err)
 {
     const eval_options *o = j->options;
-    const sa_items_options reading = {.images = o->images, .instances = o->instances};
+    const sa_items_options reading = {
+        .images = o->images, .instances = o->instances, .without_pictures = true};
     SA_TRY(sa_truths_open(&j->truths, o->input, &reading, err));
     SA_TRY(sa_pool_open(&j->pool, (int)j->cli->common.threads, err));
     const char *const *positions = j->cli->arguments.positions;

@@ -57,14 +57,10 @@ static void print_counts(const sa_cli *cli, const export_options *o, const sa_vi
     }
     sa_json_writer w = sa_json_writer_on(stdout);
     sa_json_begin_object(&w);
-    sa_json_key(&w, "output");
-    sa_json_string(&w, o->output);
-    sa_json_key(&w, "items");
-    sa_json_int(&w, (int64_t)counts->used);
-    sa_json_key(&w, "failed");
-    sa_json_int(&w, (int64_t)counts->failed);
-    sa_json_key(&w, "skipped");
-    sa_json_int(&w, (int64_t)counts->skipped);
+    sa_json_put_string(&w, "output", o->output);
+    sa_json_put_int(&w, "items", counts->used);
+    sa_json_put_int(&w, "failed", counts->failed);
+    sa_json_put_int(&w, "skipped", counts->skipped);
     sa_json_end_object(&w);
     sa_json_end_line(&w);
 }
@@ -72,7 +68,8 @@ static void print_counts(const sa_cli *cli, const export_options *o, const sa_vi
 static sa_status export_all(sa_cli *cli, const export_options *o, job *j, sa_visit_counts *counts,
                             sa_error *err)
 {
-    const sa_items_options reading = {.images = o->images, .instances = o->instances};
+    const sa_items_options reading = {
+        .images = o->images, .instances = o->instances, .without_pictures = true};
     SA_TRY(sa_truths_open(&j->truths, o->input, &reading, err));
     SA_TRY(sa_export_open(&j->export, format_of(o->format), o->output, err));
     SA_TRY(sa_cli_visit_results(cli, "export", o->results, export_row, j, counts, err));

@@ -6,12 +6,6 @@
 
 #include "runtime/cli/cli.h"
 
-static void write_number(sa_json_writer *w, const char *key, size_t number)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)number);
-}
-
 static void print_report(const sa_cli *cli, const char *output, const sa_merge_report *report)
 {
     if (!cli->common.json) {
@@ -21,13 +15,12 @@ static void print_report(const sa_cli *cli, const char *output, const sa_merge_r
     }
     sa_json_writer w = sa_json_writer_on(stdout);
     sa_json_begin_object(&w);
-    sa_json_key(&w, "output");
-    sa_json_string(&w, output);
-    write_number(&w, "rows", report->rows);
-    write_number(&w, "results", report->results);
-    write_number(&w, "quarantined", report->quarantined);
-    write_number(&w, "duplicates", report->duplicates);
-    write_number(&w, "missing", report->missing);
+    sa_json_put_string(&w, "output", output);
+    sa_json_put_int(&w, "rows", report->rows);
+    sa_json_put_int(&w, "results", report->results);
+    sa_json_put_int(&w, "quarantined", report->quarantined);
+    sa_json_put_int(&w, "duplicates", report->duplicates);
+    sa_json_put_int(&w, "missing", report->missing);
     sa_json_end_object(&w);
     sa_json_end_line(&w);
 }

@@ -1,8 +1,7 @@
 /*
  * segagent report: a page to look at, about one run or several.
  *
- *   results -> entries and scores -> figures, choice of items -> pictures -> one HTML file; a table of the
- * gIoUs
+ *   results -> entries and scores -> figures, choice of items -> pictures -> one HTML file, a table of gIoUs
  */
 #include <inttypes.h>
 #include <math.h>
@@ -22,9 +21,10 @@ typedef struct {
     bool markdown;
 } report_options;
 
-/* An input that runs have in common. */
+/* An input that runs have in common, and how it is read. */
 typedef struct {
     const char *path; /* NULL: rows bring their own truth */
+    sa_items_options reading;
     sa_truths truths;
 } source;
 
@@ -82,21 +82,54 @@ static sa_status no_memory(sa_error *err)
     return sa_fail(err, SA_NO_ROOM, NULL, "free some memory", "no memory for the report");
 }
 
-/* Several runs over one input read it once. */
-static sa_status find_source(job *j, const char *path, const sa_truths **truths, sa_error *err)
+/* NULL is equal to NULL only. */
+static bool same_text(const char *a, const char *b)
 {
-    const sa_items_options reading = {.images = j->options->images, .instances = j->options->instances};
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool is_source(const source *s, const char *path, const sa_items_options *reading)
+{
+    return same_text(s->path, path) && same_text(s->reading.images, reading->images) &&
+           same_text(s->reading.instances, reading->instances) && same_text(s->reading.split, reading->split);
+}
+
+/* Several runs over one input read it once. */
+static sa_status find_source(job *j, const char *path, const sa_items_options *reading,
+                             const sa_truths **truths, sa_error *err)
+{
     for (size_t i = 0; i < j->source_count; i++) {
-        const char *known = j->sources[i].path;
-        if (known == path || (known != NULL && path != NULL && strcmp(known, path) == 0)) {
+        if (is_source(&j->sources[i], path, reading)) {
             *truths = &j->sources[i].truths;
             return SA_OK;
         }
     }
     source *s = &j->sources[j->source_count++];
     s->path = path;
+    s->reading = *reading;
     *truths = &s->truths;
-    return sa_truths_open(&s->truths, path, &reading, err);
+    return sa_truths_open(&s->truths, path, reading, err);
+}
+
+/* A file or folder that the run's record names, if it is still there. */
+static const char *recorded_path(const json_t *config, const char *key)
+{
+    const char *path = json_string_value(json_object_get(config, key));
+    return path != NULL && sa_file_exists(path) ? path : NULL;
+}
+
+/* The way in which the run read its input, too, unless another one is given. */
+static sa_items_options choose_reading(const job *j, const json_t *record)
+{
+    const report_options *o = j->options;
+    sa_items_options reading = {.images = o->images, .instances = o->instances};
+    if (o->input == NULL) {
+        const json_t *config = json_object_get(record, "config");
+        reading.images = o->images != NULL ? o->images : recorded_path(config, "images");
+        reading.instances = o->instances != NULL ? o->instances : recorded_path(config, "instances");
+        reading.split = json_string_value(json_object_get(config, "split"));
+    }
+    return reading;
 }
 
 /* --input, or else what the run says it read, if that is still there. */
@@ -126,8 +159,9 @@ static sa_status open_run(job *j, const char *value, sa_error *err)
     run->name = j->names[place];
     run->set = j->sets[place];
     run->run = j->records[place];
-    run->images = j->options->images;
-    return find_source(j, input, &run->truths, err);
+    const sa_items_options reading = choose_reading(j, j->records[place]);
+    run->images = reading.images;
+    return find_source(j, input, &reading, &run->truths, err);
 }
 
 static sa_status add_row(void *context, const sa_result *result, const char *name, sa_error *err)
@@ -187,31 +221,22 @@ static sa_status write_page(job *j, size_t *items, sa_error *err)
     return sa_file_writer_commit(&writer, err);
 }
 
-static void put_text(sa_json_writer *w, const char *key, const char *text)
-{
-    sa_json_key(w, key);
-    sa_json_string(w, text);
-}
-
 /* The figures are those of `eval --json`, a run each. */
 static void print_json(const job *j, size_t items)
 {
     sa_json_writer w = sa_json_writer_on(stdout);
     sa_json_begin_object(&w);
-    put_text(&w, "output", j->options->output);
-    sa_json_key(&w, "shown");
-    sa_json_int(&w, (int64_t)items);
+    sa_json_put_string(&w, "output", j->options->output);
+    sa_json_put_int(&w, "shown", items);
     sa_json_key(&w, "runs");
     sa_json_begin_array(&w);
     for (size_t i = 0; i < j->report.run_count; i++) {
         const sa_report_run *run = &j->report.runs[i];
         sa_json_begin_object(&w);
-        put_text(&w, "name", run->name);
-        put_text(&w, "set", run->set);
-        sa_json_key(&w, "clicks_kept");
-        sa_json_f64(&w, sa_report_kept_clicks(run));
-        sa_json_key(&w, "clicks_made");
-        sa_json_f64(&w, sa_report_made_clicks(run));
+        sa_json_put_string(&w, "name", run->name);
+        sa_json_put_string(&w, "set", run->set);
+        sa_json_put_f64(&w, "clicks_kept", sa_report_kept_clicks(run));
+        sa_json_put_f64(&w, "clicks_made", sa_report_made_clicks(run));
         sa_json_key(&w, "metrics");
         if (run->scores.count > 0) {
             sa_metrics_write_json(&run->metrics, &w);
@@ -227,6 +252,9 @@ static void print_json(const job *j, size_t items)
 
 static void print_report(const job *j, size_t items)
 {
+    if (j->options->output != NULL && strcmp(j->options->output, "-") == 0) {
+        return; /* the page stands there */
+    }
     if (j->cli->common.json) {
         print_json(j, items);
         return;

@@ -6,21 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/data/export_parts.h"
 #include "runtime/image/image.h"
 
 enum { NAME_MOST = 200, HASH_ROOM = 18 };
 
 /* ---- names of files ---- */
-
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    for (; *text != '\0'; text++) {
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    }
-    return hash;
-}
 
 void sa_export_file_name(char *out, size_t size, const char *id)
 {
@@ -29,7 +21,7 @@ void sa_export_file_name(char *out, size_t size, const char *id)
     for (const char *c = id; *c != '\0'; c++) {
         bool plain = isalnum((unsigned char)*c) || *c == '-' || *c == '_' || (*c == '.' && c > id);
         if (used + 3 > NAME_MOST) {
-            snprintf(out + used, HASH_ROOM, "~%016" PRIx64, hash_of(id));
+            snprintf(out + used, HASH_ROOM, "~%016" PRIx64, sa_hash_bytes(id, strlen(id)));
             return;
         }
         used += (size_t)sprintf(out + used, plain ? "%c" : "%%%02X", (unsigned char)*c);
@@ -39,10 +31,21 @@ void sa_export_file_name(char *out, size_t size, const char *id)
 
 /* ---- PNG ---- */
 
-static sa_status write_png(const sa_export *e, const sa_result *result, sa_error *err)
+/* A second picture of the same id would take the place of the first one. */
+static sa_status check_id(sa_export *e, const char *id, const char *name, sa_error *err)
+{
+    size_t known = e->ids.count, number;
+    SA_TRY(sa_export_number_of(&e->ids, id, &number, err));
+    return number > known ? SA_OK
+                          : sa_fail(err, SA_BAD_INPUT, name, "remove one of the two rows",
+                                    "the id \"%.200s\" has been there before", id);
+}
+
+static sa_status write_png(sa_export *e, const sa_result *result, const char *row, sa_error *err)
 {
     char path[4096], file[512], name[256];
     sa_mask mask;
+    SA_TRY(check_id(e, result->id, row, err));
     sa_export_file_name(name, sizeof name, result->id);
     snprintf(file, sizeof file, "%s.png", name);
     SA_TRY(sa_file_join(path, sizeof path, e->path, file, err));
@@ -84,7 +87,7 @@ static sa_status add(sa_export *e, const sa_result *result, const sa_rle *truth,
 {
     switch (e->format) {
     case SA_EXPORT_COCO: return sa_export_coco_add(e, result, name, err);
-    case SA_EXPORT_PNG: return write_png(e, result, err);
+    case SA_EXPORT_PNG: return write_png(e, result, name, err);
     case SA_EXPORT_SEGAGENT: return sa_export_segagent_add(e, result, truth, err);
     }
     return SA_OK;
@@ -118,4 +121,5 @@ void sa_export_abandon(sa_export *e)
     }
     sa_export_names_free(&e->images);
     sa_export_names_free(&e->categories);
+    sa_export_names_free(&e->ids);
 }

@@ -16,7 +16,7 @@ typedef enum {
      * pycocotools has them, score and "item", the id; an image for each name, a category for each text.
      */
     SA_EXPORT_COCO,
-    /* PATH/ID.png for each item, 0 and 255. */
+    /* PATH/ID.png for each item, 0 and 255. An id that comes again is refused. */
     SA_EXPORT_PNG,
     /* MODEL_SPECS 10.2, in the bytes of Python's json.dump. */
     SA_EXPORT_SEGAGENT,
@@ -41,6 +41,7 @@ typedef struct {
     sa_json_writer json;
     size_t count;                       /* of items */
     sa_export_names images, categories; /* COCO */
+    sa_export_names ids;                /* PNG */
 } sa_export;
 
 /* `path`: a file, or for PNG a directory, made if need be; it stays the caller's. */
@@ -48,7 +49,7 @@ sa_status sa_export_open(sa_export *e, sa_export_format format, const char *path
 
 /*
  * Adds a result that succeeded. `truth` may be NULL: SegAgent's gt_mask is null then. `name` is what errors
- * call the row. SA_BAD_INPUT, and nothing written: a picture has two sizes.
+ * call the row. SA_BAD_INPUT, and nothing written: a picture has two sizes, an id has a file already.
  */
 sa_status sa_export_add(sa_export *e, const sa_result *result, const sa_rle *truth, const char *name,
                         sa_error *err);

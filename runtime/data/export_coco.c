@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/data/export_parts.h"
+#include "runtime/text/buffer.h"
 
 void sa_export_names_free(sa_export_names *names)
 {
@@ -17,15 +18,11 @@ void sa_export_names_free(sa_export_names *names)
 /* NULL: no memory, and nothing added. */
 static sa_export_name *add_name(sa_export_names *names, const char *name)
 {
-    if (names->count == names->room) {
-        size_t room = names->room > 0 ? 2 * names->room : 64;
-        sa_export_name *grown = realloc(names->names, room * sizeof *grown);
-        if (grown == NULL) {
-            return NULL;
-        }
-        names->names = grown;
-        names->room = room;
+    sa_export_name *grown = sa_grow(names->names, &names->room, names->count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return NULL;
     }
+    names->names = grown;
     char *copy = strdup(name);
     if (copy == NULL || !sa_text_table_put(&names->table, copy, strlen(copy), names->count)) {
         free(copy);
@@ -35,8 +32,7 @@ static sa_export_name *add_name(sa_export_names *names, const char *name)
     return &names->names[names->count++];
 }
 
-/* The entry of a name, made if it is new; *number counts from 1. */
-static sa_status number_of(sa_export_names *names, const char *name, size_t *number, sa_error *err)
+sa_status sa_export_number_of(sa_export_names *names, const char *name, size_t *number, sa_error *err)
 {
     const sa_text_entry *entry = sa_text_table_find(&names->table, name, strlen(name));
     *number = (entry != NULL ? entry->number : names->count) + 1;
@@ -51,7 +47,7 @@ static sa_status find_image(sa_export *e, const sa_result *result, const char *n
                             sa_error *err)
 {
     size_t known = e->images.count;
-    SA_TRY(number_of(&e->images, result->image, number, err));
+    SA_TRY(sa_export_number_of(&e->images, result->image, number, err));
     sa_export_name *image = &e->images.names[*number - 1];
     if (e->images.count > known) {
         image->height = result->height;
@@ -65,44 +61,24 @@ static sa_status find_image(sa_export *e, const sa_result *result, const char *n
     return SA_OK;
 }
 
-static void put_int(sa_json_writer *w, const char *key, size_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
-/* pycocotools' toBbox, its ways with masks that fill a column included. */
-static void put_box(sa_json_writer *w, const sa_rle *mask)
-{
-    double box[4];
-    sa_rle_bbox(mask, box);
-    sa_json_key(w, "bbox");
-    sa_json_begin_array(w);
-    for (int i = 0; i < 4; i++) {
-        sa_json_f64(w, box[i]);
-    }
-    sa_json_end_array(w);
-}
-
 sa_status sa_export_coco_add(sa_export *e, const sa_result *result, const char *name, sa_error *err)
 {
     sa_json_writer *w = &e->json;
     size_t image, category;
     SA_TRY(find_image(e, result, name, &image, err));
-    SA_TRY(number_of(&e->categories, result->text, &category, err));
+    SA_TRY(sa_export_number_of(&e->categories, result->text, &category, err));
     sa_json_begin_object(w);
-    put_int(w, "id", e->count + 1);
-    put_int(w, "image_id", image);
-    put_int(w, "category_id", category);
+    sa_json_put_int(w, "id", e->count + 1);
+    sa_json_put_int(w, "image_id", image);
+    sa_json_put_int(w, "category_id", category);
     sa_json_key(w, "segmentation");
     SA_TRY(sa_rle_write_json(&result->mask, w, err));
-    put_int(w, "area", (size_t)sa_rle_area(&result->mask));
-    put_box(w, &result->mask);
-    put_int(w, "iscrowd", 0);
-    sa_json_key(w, "score");
-    sa_json_f64(w, result->score);
-    sa_json_key(w, "item");
-    sa_json_string(w, result->id);
+    sa_json_put_int(w, "area", (size_t)sa_rle_area(&result->mask));
+    sa_json_key(w, "bbox");
+    sa_rle_write_bbox(&result->mask, w);
+    sa_json_put_int(w, "iscrowd", 0);
+    sa_json_put_f64(w, "score", result->score);
+    sa_json_put_string(w, "item", result->id);
     sa_json_end_object(w);
     return SA_OK;
 }
@@ -113,8 +89,7 @@ void sa_export_coco_begin(sa_export *e)
     sa_json_begin_object(w);
     sa_json_key(w, "info");
     sa_json_begin_object(w);
-    sa_json_key(w, "description");
-    sa_json_string(w, "written by segagent " SEGAGENT_VERSION);
+    sa_json_put_string(w, "description", "written by segagent " SEGAGENT_VERSION);
     sa_json_end_object(w);
     sa_json_key(w, "annotations");
     sa_json_begin_array(w);
@@ -128,11 +103,10 @@ void sa_export_coco_end(sa_export *e)
     sa_json_begin_array(w);
     for (size_t i = 0; i < e->images.count; i++) {
         sa_json_begin_object(w);
-        put_int(w, "id", i + 1);
-        sa_json_key(w, "file_name");
-        sa_json_string(w, e->images.names[i].name);
-        put_int(w, "height", e->images.names[i].height);
-        put_int(w, "width", e->images.names[i].width);
+        sa_json_put_int(w, "id", i + 1);
+        sa_json_put_string(w, "file_name", e->images.names[i].name);
+        sa_json_put_int(w, "height", e->images.names[i].height);
+        sa_json_put_int(w, "width", e->images.names[i].width);
         sa_json_end_object(w);
     }
     sa_json_end_array(w);
@@ -140,9 +114,8 @@ void sa_export_coco_end(sa_export *e)
     sa_json_begin_array(w);
     for (size_t i = 0; i < e->categories.count; i++) {
         sa_json_begin_object(w);
-        put_int(w, "id", i + 1);
-        sa_json_key(w, "name");
-        sa_json_string(w, e->categories.names[i].name);
+        sa_json_put_int(w, "id", i + 1);
+        sa_json_put_string(w, "name", e->categories.names[i].name);
         sa_json_end_object(w);
     }
     sa_json_end_array(w);

@@ -13,18 +13,6 @@ static void put_null(sa_json_writer *w, const char *key)
     sa_json_null(w);
 }
 
-static void put_int(sa_json_writer *w, const char *key, size_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
-static void put_text(sa_json_writer *w, const char *key, const char *text)
-{
-    sa_json_key(w, key);
-    sa_json_string(w, text);
-}
-
 /* {"counts", "size"}: the other way round than sa_rle_write_json. */
 static sa_status put_mask(sa_json_writer *w, const char *key, const sa_rle *mask, sa_error *err)
 {
@@ -36,7 +24,7 @@ static sa_status put_mask(sa_json_writer *w, const char *key, const sa_rle *mask
     SA_TRY(sa_rle_to_string(mask, &text, NULL, err));
     sa_json_key(w, key);
     sa_json_begin_object(w);
-    put_text(w, "counts", text);
+    sa_json_put_string(w, "counts", text);
     sa_json_key(w, "size");
     sa_json_begin_array(w);
     sa_json_int(w, (int64_t)mask->height);
@@ -51,11 +39,10 @@ static sa_status put_mask(sa_json_writer *w, const char *key, const sa_rle *mask
 static sa_status put_click(sa_json_writer *w, const sa_result_step *step, size_t click_id, sa_error *err)
 {
     sa_json_begin_object(w);
-    put_int(w, "click_id", click_id);
+    sa_json_put_int(w, "click_id", click_id);
     sa_json_key(w, "clicks");
     sa_json_begin_object(w);
-    sa_json_key(w, "is_positive");
-    sa_json_bool(w, step->positive);
+    sa_json_put_bool(w, "is_positive", step->positive);
     sa_json_key(w, "coords");
     sa_json_begin_array(w);
     sa_json_int(w, step->row);
@@ -64,7 +51,7 @@ static sa_status put_click(sa_json_writer *w, const sa_result_step *step, size_t
     sa_json_end_object(w);
     put_null(w, "used_box");
     SA_TRY(put_mask(w, "mask", &step->mask, err));
-    put_text(w, "outputs", step->text);
+    sa_json_put_string(w, "outputs", step->text);
     sa_json_end_object(w);
     return SA_OK;
 }
@@ -75,8 +62,8 @@ static void put_question(sa_json_writer *w, const sa_result *result)
     sa_json_key(w, "qas");
     sa_json_begin_array(w);
     sa_json_begin_object(w);
-    put_text(w, "from", "human");
-    put_text(w, "value", result->text);
+    sa_json_put_string(w, "from", "human");
+    sa_json_put_string(w, "value", result->text);
     sa_json_end_object(w);
     sa_json_end_array(w);
     sa_json_key(w, "caption");
@@ -91,8 +78,8 @@ static void put_annotation(sa_json_writer *w, size_t id)
     sa_json_begin_array(w);
     sa_json_begin_object(w);
     put_null(w, "segmentation");
-    put_int(w, "id", id);
-    put_int(w, "click_id", 0);
+    sa_json_put_int(w, "id", id);
+    sa_json_put_int(w, "click_id", 0);
     sa_json_end_object(w);
     sa_json_end_array(w);
 }
@@ -109,7 +96,7 @@ static sa_status put_clicks(sa_json_writer *w, const sa_result *result, sa_error
     }
     sa_json_end_array(w);
     if (result->step_count > 1) {
-        put_text(w, "outputs", result->steps[result->step_count - 1].text);
+        sa_json_put_string(w, "outputs", result->steps[result->step_count - 1].text);
     }
     return SA_OK;
 }
@@ -118,15 +105,15 @@ sa_status sa_export_segagent_add(sa_export *e, const sa_result *result, const sa
 {
     sa_json_writer *w = &e->json;
     sa_json_begin_object(w);
-    put_text(w, "img_path", result->image);
+    sa_json_put_string(w, "img_path", result->image);
     put_null(w, "masks");
-    put_int(w, "height", result->height);
-    put_int(w, "width", result->width);
+    sa_json_put_int(w, "height", result->height);
+    sa_json_put_int(w, "width", result->width);
     put_question(w, result);
     put_null(w, "coor");
     put_null(w, "relative_coor");
     put_null(w, "is_positive");
-    put_int(w, "click_id", 0);
+    sa_json_put_int(w, "click_id", 0);
     SA_TRY(put_mask(w, "gt_mask", truth, err));
     put_annotation(w, e->count);
     SA_TRY(put_clicks(w, result, err));

@@ -253,6 +253,11 @@ static sa_status read_input(item_reader *r, sa_error *err)
     } else {
         SA_TRY(read_file(r, err));
     }
+    if (r->rows == 0 && r->items->skipped > 0) {
+        return sa_fail(err, SA_BAD_INPUT, r->path, "list them in a manifest",
+                       "all of its %zu entries are pictures named \".png\", which SegAgent's loader skips",
+                       r->items->skipped);
+    }
     if (r->rows == 0) {
         return sa_fail(err, SA_BAD_INPUT, r->path, "see that it is the right file", "it holds no rows");
     }
@@ -277,6 +282,7 @@ sa_status sa_items_read(sa_items *items, const char *path, const sa_items_option
     r->options = options;
     sa_status status = read_input(r, err);
     sa_text_table_free(&r->ids);
+    sa_text_table_free(&r->aside);
     free(r);
     return status;
 }

@@ -48,6 +48,7 @@ typedef struct {
     size_t count;
     sa_bad_item *bad; /* [bad_count]: rows that are none, missing pictures, ids that occur twice */
     size_t bad_count;
+    size_t skipped; /* entries that are no rows by the rules of their format: SegAgent's PNG pictures */
 } sa_items;
 
 typedef struct {
@@ -55,6 +56,7 @@ typedef struct {
     const char *instances; /* COCO instances that belong to RefCOCO refs; NULL: instances.json beside them */
     const char *split;     /* RefCOCO: only refs of this split; NULL: all */
     size_t limit;          /* of items, in order; 0: all */
+    bool without_pictures; /* they are not looked for: an item's path is where its picture should be */
 } sa_items_options;
 
 /*
@@ -63,18 +65,20 @@ typedef struct {
  *   manifest   one object a line: "id" (text or integer; missing: the line's number), "image", "text", and
  *              optional "mask", "gt" (RLE, polygons, or the path of a PNG), "height", "width", "meta"
  *   segagent   MODEL_SPECS 10.1 with the rules of its loader: an item for each sentence; names with ".png"
- *              are set aside, names without a point get ".jpg", numbers are COCO train2014 pictures (or
+ *              are skipped, names without a point get ".jpg", numbers are COCO train2014 pictures (or
  *              SAIAPR's where the file is named for refclef); the caption "Unknown" is the name without its
  *              last 6 characters. Ids: OBJECT-SENTENCE, with "-dN" (its place in the file) where that is
- *              taken or there is no object_id
+ *              taken, by a row that was set aside, too, or there is no object_id. In a file that we wrote
+ *              (trajectory_json.h) names, captions and ids are as they stand
  *   refcoco    an item for each sentence; ids REF-SENTENCE
  *   coco       an item for each annotation, its text the name of the category; ids those of annotations
  *   folder     a picture NAME.* with NAME.txt, optional NAME.mask.png (to start from), NAME.gt.png (truth)
  *
  * One bad row is set aside in `bad` and does not end the reading: no picture there, no text, an id that
- * occurred before, sizes that disagree, a mask that is none. Pictures are not opened. SA_BAD_INPUT when the
- * file is none of the formats, is cut off (but for manifests), or holds no item at all (`bad` says why);
- * SA_BAD_USAGE for `split` or `instances` where there are none. sa_items_free in every case.
+ * occurred before, sizes that disagree or lack a side, a mask that is none. Pictures are not opened.
+ * SA_BAD_INPUT when the file is none of the formats, is cut off (but for manifests), or holds no item at all
+ * (`bad` says why); SA_BAD_USAGE for `split` or `instances` where there are none. sa_items_free in every
+ * case.
  */
 sa_status sa_items_read(sa_items *items, const char *path, const sa_items_options *options, sa_error *err);
 void sa_items_free(sa_items *items);

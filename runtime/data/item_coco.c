@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/checked.h"
 #include "runtime/base/path.h"
+#include "runtime/text/buffer.h"
 
 enum { NAME_ROOM = 512 };
 
@@ -27,16 +27,11 @@ static sa_status add_entry(coco_index *index, const char *path, sa_json_part par
     if (!good) {
         return SA_OK;
     }
-    if (index->count == index->capacity) {
-        size_t wanted = index->capacity != 0 ? 2 * index->capacity : 256, bytes;
-        coco_entry *grown =
-            sa_mul_size(wanted, sizeof *grown, &bytes) ? realloc(index->entries, bytes) : NULL;
-        if (grown == NULL) {
-            return item_no_memory(path, err);
-        }
-        index->entries = grown;
-        index->capacity = wanted;
+    coco_entry *grown = sa_grow(index->entries, &index->capacity, index->count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return item_no_memory(path, err);
     }
+    index->entries = grown;
     index->entries[index->count++] = (coco_entry){number, part};
     return SA_OK;
 }

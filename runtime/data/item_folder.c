@@ -11,6 +11,7 @@
 #include "runtime/base/utf8.h"
 #include "runtime/data/item_reader.h"
 #include "runtime/image/image.h"
+#include "runtime/text/buffer.h"
 
 /* File names of the folder, in the order of their bytes: the same on every machine. */
 typedef struct {
@@ -28,15 +29,11 @@ static void free_listing(listing *l)
 
 static bool add_name(listing *l, const char *name)
 {
-    if (l->count == l->capacity) {
-        size_t wanted = l->capacity != 0 ? 2 * l->capacity : 256;
-        char **grown = realloc(l->names, wanted * sizeof *grown);
-        if (grown == NULL) {
-            return false;
-        }
-        l->names = grown;
-        l->capacity = wanted;
+    char **grown = sa_grow(l->names, &l->capacity, l->count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return false;
     }
+    l->names = grown;
     l->names[l->count] = strdup(name);
     return l->names[l->count] != NULL && ++l->count;
 }

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "runtime/base/checked.h"
 #include "runtime/base/file.h"
 #include "runtime/base/path.h"
 #include "runtime/image/rle.h"
+#include "runtime/text/buffer.h"
 
 /* ---- small things ---- */
 
@@ -40,7 +40,10 @@ sa_status item_read_size(const json_t *object, const char *name, size_t *height,
     SA_TRY(sa_json_get_int(object, name, "width", false, 1, ITEM_MOST_SIDE, &sides[1], err));
     *height = (size_t)sides[0];
     *width = (size_t)sides[1];
-    return SA_OK;
+    return (*height == 0) == (*width == 0)
+               ? SA_OK
+               : sa_fail(err, SA_BAD_INPUT, name, "give both or neither", "it has a %s and no %s",
+                         *height != 0 ? "height" : "width", *height != 0 ? "width" : "height");
 }
 
 sa_status item_parse_object(sa_json_part part, const char *name, json_t **object, sa_error *err)
@@ -87,42 +90,33 @@ bool item_reader_full(const item_reader *r)
 
 bool item_reader_knows(const item_reader *r, const char *id)
 {
-    return sa_text_table_find(&r->ids, id, strlen(id)) != NULL;
-}
-
-/* One more element in *array, doubled as it grows. */
-static bool reserve(void **array, size_t count, size_t *capacity, size_t element)
-{
-    size_t wanted = *capacity != 0 ? *capacity : 32, bytes;
-    if (count < *capacity) {
-        return true;
-    }
-    if ((*capacity != 0 && !sa_mul_size(wanted, 2, &wanted)) || !sa_mul_size(wanted, element, &bytes)) {
-        return false;
-    }
-    void *grown = realloc(*array, bytes);
-    if (grown == NULL) {
-        return false;
-    }
-    *array = grown;
-    *capacity = wanted;
-    return true;
+    size_t length = strlen(id);
+    return sa_text_table_find(&r->ids, id, length) != NULL ||
+           sa_text_table_find(&r->aside, id, length) != NULL;
 }
 
 /* ---- rows that are none ---- */
 
+static bool remember_aside(item_reader *r, const sa_bad_item *bad)
+{
+    size_t length = strlen(bad->id);
+    return sa_text_table_find(&r->aside, bad->id, length) != NULL ||
+           sa_text_table_put(&r->aside, bad->id, length, bad->row);
+}
+
 sa_status item_reader_set_aside(item_reader *r, const char *id, const sa_error *why, sa_error *err)
 {
     sa_items *items = r->items;
-    void *array = items->bad;
-    if (!reserve(&array, items->bad_count, &r->bad_capacity, sizeof *items->bad)) {
+    sa_bad_item *grown = sa_grow(items->bad, &r->bad_capacity, items->bad_count + 1, sizeof *grown);
+    if (grown == NULL) {
         return item_no_memory(r->path, err);
     }
-    items->bad = array;
-    sa_bad_item *bad = &items->bad[items->bad_count++];
+    items->bad = grown;
+    sa_bad_item *bad = &grown[items->bad_count++];
     *bad = (sa_bad_item){r->rows++, strdup(id != NULL ? id : ""), strdup(why->file), strdup(why->reason),
                          strdup(why->hint)};
-    return bad->id != NULL && bad->file != NULL && bad->reason != NULL && bad->hint != NULL
+    return bad->id != NULL && bad->file != NULL && bad->reason != NULL && bad->hint != NULL &&
+                   remember_aside(r, bad)
                ? SA_OK
                : item_no_memory(r->path, err);
 }
@@ -185,7 +179,7 @@ static bool picture_is_there(item_reader *r, const char *path)
 static sa_status find_picture(item_reader *r, const item_draft *d, char path[ITEM_PATH_ROOM], sa_error *err)
 {
     SA_TRY(sa_path_from(path, ITEM_PATH_ROOM, r->images, d->image, err));
-    if (picture_is_there(r, path)) {
+    if (r->options->without_pictures || picture_is_there(r, path)) {
         return SA_OK;
     }
     if (d->other_name != NULL) {
@@ -295,12 +289,12 @@ sa_status item_reader_add(item_reader *r, const item_draft *draft, const char *n
 {
     sa_items *items = r->items;
     sa_error why = {0};
-    void *array = items->items;
-    if (!reserve(&array, items->count, &r->capacity, sizeof *items->items)) {
+    sa_item *grown = sa_grow(items->items, &r->capacity, items->count + 1, sizeof *grown);
+    if (grown == NULL) {
         return item_no_memory(r->path, err);
     }
-    items->items = array;
-    sa_item *item = &items->items[items->count];
+    items->items = grown;
+    sa_item *item = &grown[items->count];
     *item = (sa_item){0};
     sa_status status = make_item(r, draft, name, item, &why);
     if (status == SA_OK && !sa_text_table_put(&r->ids, item->id, strlen(item->id), items->count)) {

@@ -27,9 +27,9 @@ typedef struct {
     char images[ITEM_PATH_ROOM];    /* names of pictures start from here */
     char directory[ITEM_PATH_ROOM]; /* of the input */
     size_t capacity, bad_capacity, rows;
-    sa_text_table ids;
-    char
-        last[ITEM_PATH_ROOM]; /* the picture looked for last, and whether it was there: rows come in groups */
+    sa_text_table ids;         /* to places among the items */
+    sa_text_table aside;       /* ids of rows that were set aside, to those rows */
+    char last[ITEM_PATH_ROOM]; /* the picture looked for last: rows come in groups */
     bool last_there;
 } item_reader;
 
@@ -53,7 +53,7 @@ sa_status item_reader_settle(item_reader *r, sa_status status, const char *id, c
                              sa_error *err);
 /* options.limit is reached: the rest of the input is not looked at. */
 bool item_reader_full(const item_reader *r);
-/* True if an item of this id is there already. */
+/* True if a row of this id was there already, set aside or not. */
 bool item_reader_knows(const item_reader *r, const char *id);
 
 void item_free(sa_item *item);
@@ -63,7 +63,7 @@ sa_status item_no_memory(const char *path, sa_error *err);
 const char *item_text_of(const json_t *value, char room[32]);
 /* The member, or NULL if it is absent or null. */
 json_t *item_member(const json_t *object, const char *key);
-/* "height" and "width", which may be missing. */
+/* "height" and "width", which may be missing, but only both of them. */
 sa_status item_read_size(const json_t *object, const char *name, size_t *height, size_t *width,
                          sa_error *err);
 /* A value of the file: sa_json_parse, and SA_BAD_INPUT unless it is an object. */

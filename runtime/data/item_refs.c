@@ -76,10 +76,12 @@ static bool is_wanted(reader *at, const json_t *ref)
     return split != NULL && strcmp(split, wanted) == 0;
 }
 
+/* Texts and integers only: anything else is none of RefCOCO's, and might be nested without end. */
 static bool copy_meta(json_t *meta, const json_t *from, const char *key)
 {
     json_t *value = item_member(from, key);
-    return value == NULL || json_object_set(meta, key, value) == 0;
+    bool plain = json_is_string(value) || json_is_integer(value);
+    return !plain || json_object_set(meta, key, value) == 0;
 }
 
 static json_t *make_meta(const json_t *ref, const json_t *sentence)

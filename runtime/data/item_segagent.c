@@ -9,13 +9,15 @@
 
 #include "runtime/base/path.h"
 #include "runtime/data/item_reader.h"
+#include "runtime/data/trajectory_json.h"
 
-enum { NAME_ROOM = 512, UNKNOWN_CUT = 6, ID_ROOM = 512 };
+enum { NAME_ROOM = 512, UNKNOWN_CUT = 6, ID_ROOM = 512, MOST_INFO = 1 << 16 };
 
 /* One entry of "data", and what its sentences share. */
 typedef struct {
     item_reader *r;
     size_t place; /* in the list, from 0 */
+    bool ours;    /* we wrote the file: names, captions and ids are as they stand */
     char name[NAME_ROOM];
     char image[ITEM_PATH_ROOM];
     char text[ITEM_PATH_ROOM]; /* what stands for "Unknown" */
@@ -42,15 +44,19 @@ static sa_status name_picture(entry *e, const json_t *name, sa_error *err)
                        "key \"image_name\" is neither");
     }
     const char *text = json_string_value(name);
-    if (strstr(text, ".png") != NULL) {
-        return sa_fail(err, SA_BAD_INPUT, e->name, "make it a JPEG, or list it in a manifest",
-                       "SegAgent's loader skips pictures named \".png\": %.200s", text);
-    }
     if (strlen(text) + sizeof ".jpg" > sizeof e->image) {
         return sa_fail(err, SA_BAD_INPUT, e->name, "use a shorter path", "the picture's name is too long");
     }
-    snprintf(e->image, sizeof e->image, "%s%s", text, strchr(text, '.') != NULL ? "" : ".jpg");
+    bool bare = !e->ours && strchr(text, '.') == NULL;
+    snprintf(e->image, sizeof e->image, "%s%s", text, bare ? ".jpg" : "");
     return SA_OK;
+}
+
+/* The loader knows pictures named ".png" and goes past them: they are no rows. */
+static bool is_skipped(const entry *e, const json_t *row)
+{
+    const char *name = json_string_value(json_object_get(row, "image_name"));
+    return !e->ours && name != NULL && strstr(name, ".png") != NULL;
 }
 
 static void name_object(entry *e, const json_t *annotation)
@@ -90,10 +96,14 @@ static sa_status fill_entry(entry *e, const json_t *row, sa_error *err)
     return SA_OK;
 }
 
-/* The id of a sentence: the same whenever the same file is read. */
+/* The id of a sentence: the same whenever the same file is read, whichever of its pictures are there. */
 static void make_id(const entry *e, size_t sentence, char id[ID_ROOM])
 {
-    snprintf(id, ID_ROOM, "%s-%zu", e->object, sentence);
+    if (e->ours && sentence == 0) {
+        snprintf(id, ID_ROOM, "%s", e->object);
+    } else {
+        snprintf(id, ID_ROOM, "%s-%zu", e->object, sentence);
+    }
     if (item_reader_knows(e->r, id)) {
         snprintf(id, ID_ROOM, "%s-%zu-d%zu", e->object, sentence, e->place);
     }
@@ -105,7 +115,8 @@ static sa_status add_sentence(entry *e, const json_t *caption, size_t sentence, 
     make_id(e, sentence, id);
     const char *text = json_string_value(caption); /* NULL for what is no string */
     e->draft.id = id;
-    e->draft.text = text != NULL && strcmp(text, "Unknown") == 0 ? e->text : text;
+    bool unknown = !e->ours && text != NULL && strcmp(text, "Unknown") == 0;
+    e->draft.text = unknown ? e->text : text;
     e->draft.meta = json_pack("{s:s, s:I}", "object_id", e->object, "sentence", (json_int_t)sentence);
     sa_status status = e->draft.meta != NULL ? item_reader_add(e->r, &e->draft, e->name, err)
                                              : item_no_memory(e->r->path, err);
@@ -133,6 +144,11 @@ static sa_status read_entry(entry *e, sa_json_part part, sa_error *err)
     char place[32];
     snprintf(place, sizeof place, "d%zu", e->place);
     sa_status status = item_parse_object(part, e->name, &row, &why);
+    if (status == SA_OK && is_skipped(e, row)) {
+        e->r->items->skipped++;
+        json_decref(row);
+        return SA_OK;
+    }
     if (status == SA_OK) {
         status = fill_entry(e, row, &why);
     }
@@ -141,6 +157,24 @@ static sa_status read_entry(entry *e, sa_json_part part, sa_error *err)
                  : item_reader_settle(e->r, status, e->object[0] != '\0' ? e->object : place, &why, err);
     json_decref(row);
     return status;
+}
+
+/* "info" of the file says who wrote it. */
+static bool is_ours(const char *text, size_t size)
+{
+    sa_json_walk walk = sa_json_walk_on(sa_json_trim(text, size));
+    sa_json_part key, value;
+    json_t *info = NULL;
+    while (sa_json_walk_next(&walk, &key, &value)) {
+        if (sa_json_part_is(key, "info")) {
+            bool small = value.size <= MOST_INFO;
+            bool ours = small && sa_json_parse("info", value.text, value.size, &info, NULL) == SA_OK &&
+                        sa_trajectory_json_is_ours(info);
+            json_decref(info);
+            return ours;
+        }
+    }
+    return false;
 }
 
 sa_status item_read_segagent(item_reader *r, const char *text, size_t size, sa_error *err)
@@ -153,9 +187,10 @@ sa_status item_read_segagent(item_reader *r, const char *text, size_t size, sa_e
     }
     sa_json_walk walk = sa_json_walk_on(list);
     sa_status status = SA_OK;
+    bool ours = is_ours(text, size);
     for (size_t i = 0; status == SA_OK && !item_reader_full(r) && sa_json_walk_next(&walk, &unused, &part);
          i++) {
-        *e = (entry){.r = r, .place = i};
+        *e = (entry){.r = r, .place = i, .ours = ours};
         snprintf(e->name, sizeof e->name, "%.440s: data[%zu]", r->path, i);
         status = read_entry(e, part, err);
     }

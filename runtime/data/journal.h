@@ -1,5 +1,5 @@
 /*
- * Inside of runtime/data/output.c: the lines of results.journal.
+ * Inside of the output directory (output_parts.h): the lines of results.journal.
  *
  *   CRC H DONE RESULTS QUARANTINE ROWS     the first: so many rows, and bytes of results.jsonl and
  *                                          quarantine.jsonl, are done with and on disk; ROWS of quarantine

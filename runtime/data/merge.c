@@ -1,42 +1,54 @@
+/*
+ * There may be thousands of parts, and only so many files can be open: a first pass looks at each part alone
+ * and keeps its numbers, a second one finds which rows are to be written and where they stand, and a third
+ * one copies them. A part that grows meanwhile is told by the sizes of its files.
+ */
 #include "runtime/data/merge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/checked.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json_parts.h"
 #include "runtime/base/lines.h"
 #include "runtime/base/text_table.h"
 #include "runtime/data/output.h"
 #include "runtime/data/run_file.h"
+#include "runtime/text/buffer.h"
 
 enum { PATH_ROOM = 4096 };
 
 typedef struct {
     const char *directory;
     json_t *run;
-    sa_output *output; /* of an unfinished part: it keeps others out until we are done */
     size_t rows;
     sa_shard shard;
-    sa_file_map results, quarantine;
-    size_t done;  /* lines of both */
-    bool primary; /* of the parts with the same shard the one with most rows */
+    size_t results, quarantine; /* bytes of the two files */
+    size_t done;                /* lines of both */
+    bool primary;               /* of the parts with the same shard the one with most rows */
 } part;
+
+/* The files of a part, while it is looked at. */
+typedef struct {
+    const part *of; /* NULL: closed */
+    sa_file_map results, quarantine;
+} part_files;
 
 /* A row that is written, and where it comes from. */
 typedef struct {
-    const char *line;
-    size_t size;
+    char *id; /* owned */
     const part *from;
+    size_t at, size; /* of its line in the results there */
 } kept_row;
 
 typedef struct {
     part *parts; /* [count] */
     size_t count;
     const char *output;
-    sa_text_table ids; /* to their places in `rows` */
+    part_files best, other; /* the part of a shard with most rows; another one of the same shard */
+    part_files before;      /* one of another shard, for a row that is there as well */
+    sa_text_table ids;      /* to their places in `rows` */
     kept_row *rows;
     size_t room;
     sa_merge_report *report;
@@ -58,7 +70,7 @@ static size_t count_lines(const sa_file_map *map)
     return count;
 }
 
-static sa_status map_rows(part *p, const char *name, sa_file_map *map, sa_error *err)
+static sa_status map_rows(const part *p, const char *name, sa_file_map *map, sa_error *err)
 {
     char path[PATH_ROOM];
     SA_TRY(sa_file_join(path, sizeof path, p->directory, name, err));
@@ -66,16 +78,65 @@ static sa_status map_rows(part *p, const char *name, sa_file_map *map, sa_error 
     if (map->size > 0 && map->bytes[map->size - 1] != '\n') {
         return sa_fail(err, SA_BAD_INPUT, path, "do that part again", "its last row has no end");
     }
-    p->done += count_lines(map);
     return SA_OK;
 }
 
+static void close_files(part_files *files)
+{
+    sa_file_map_close(&files->results);
+    sa_file_map_close(&files->quarantine);
+    *files = (part_files){0};
+}
+
+static sa_status open_files(part_files *files, const part *p, sa_error *err)
+{
+    close_files(files);
+    files->of = p;
+    SA_TRY(map_rows(p, "results.jsonl", &files->results, err));
+    return map_rows(p, "quarantine.jsonl", &files->quarantine, err);
+}
+
+/* For what was read of them to count. */
+static sa_status check_whole(const part_files *files, sa_error *err)
+{
+    SA_TRY(sa_file_map_check(&files->results, err));
+    return sa_file_map_check(&files->quarantine, err);
+}
+
+/* The files as the first pass has seen them. */
+static sa_status open_again(part_files *files, const part *p, sa_error *err)
+{
+    SA_TRY(open_files(files, p, err));
+    return files->results.size == p->results && files->quarantine.size == p->quarantine
+               ? SA_OK
+               : sa_fail(err, SA_BAD_USAGE, p->directory, "wait until it is done",
+                         "another process is writing there");
+}
+
+/* The first pass. */
+static sa_status measure(part *p, sa_error *err)
+{
+    part_files files = {0};
+    sa_status status = open_files(&files, p, err);
+    if (status == SA_OK) {
+        p->results = files.results.size;
+        p->quarantine = files.quarantine.size;
+        p->done = count_lines(&files.results) + count_lines(&files.quarantine);
+        status = check_whole(&files, err);
+    }
+    close_files(&files);
+    return status;
+}
+
 /* An interrupted run leaves rows in its journal that belong into the files: opening it puts them there. */
-static sa_status tidy(part *p, sa_error *err)
+static sa_status tidy(const part *p, sa_error *err)
 {
     const sa_output_options options = {
         .directory = p->directory, .run = p->run, .rows = p->rows, .shard = p->shard, .sync_ms = -1};
-    return sa_output_open(&p->output, &options, err);
+    sa_output *output;
+    SA_TRY(sa_output_open(&output, &options, err));
+    sa_output_close(output);
+    return SA_OK;
 }
 
 static sa_status open_part(part *p, const char *directory, sa_error *err)
@@ -94,21 +155,12 @@ static sa_status open_part(part *p, const char *directory, sa_error *err)
     } else if (strcmp(status, "done") != 0) {
         return sa_fail(err, SA_BAD_USAGE, name, "name the parts themselves", "is what was merged already");
     }
-    SA_TRY(map_rows(p, "results.jsonl", &p->results, err));
-    SA_TRY(map_rows(p, "quarantine.jsonl", &p->quarantine, err));
+    SA_TRY(measure(p, err));
     size_t first, end;
     sa_shard_range(p->shard, p->rows, &first, &end);
     return p->done <= end - first ? SA_OK
                                   : sa_fail(err, SA_BAD_INPUT, directory, "do that part again",
                                             "it has %zu rows, more than its part of the input", p->done);
-}
-
-static void close_part(part *p)
-{
-    sa_file_map_close(&p->results);
-    sa_file_map_close(&p->quarantine);
-    sa_output_close(p->output);
-    json_decref(p->run);
 }
 
 static sa_status check_same(const part *first, const part *other, sa_error *err)
@@ -177,59 +229,74 @@ static sa_status fail_row(const part *p, sa_json_part id, const part *other, con
                    other->directory);
 }
 
-static sa_status keep_row(merger *m, const kept_row *row, sa_json_part id, sa_error *err)
+static sa_status keep_row(merger *m, const part *p, sa_json_part id, size_t at, size_t size, sa_error *err)
 {
     size_t number = m->report->results;
-    if (number == m->room) {
-        size_t wanted = m->room != 0 ? 2 * m->room : 1024, bytes;
-        kept_row *grown = sa_mul_size(wanted, sizeof *grown, &bytes) ? realloc(m->rows, bytes) : NULL;
-        if (grown == NULL) {
-            return no_memory(err);
-        }
-        m->rows = grown;
-        m->room = wanted;
+    kept_row *rows = sa_grow(m->rows, &m->room, number + 1, sizeof *rows);
+    if (rows == NULL) {
+        return no_memory(err);
     }
-    m->rows[number] = *row;
+    m->rows = rows;
+    rows[number] = (kept_row){.id = strndup(id.text, id.size), .from = p, .at = at, .size = size};
     m->report->results++;
-    return sa_text_table_put(&m->ids, id.text, id.size, number) ? SA_OK : no_memory(err);
+    bool good = rows[number].id != NULL &&
+                sa_text_table_put(&m->ids, rows[number].id, strlen(rows[number].id), number);
+    return good ? SA_OK : no_memory(err);
 }
 
-/* `best`: the part of the same shard that has most rows. */
-static sa_status take_row(merger *m, const kept_row *row, const part *best, sa_error *err)
+/* The results of a part that has been looked at; its files are mostly open. */
+static sa_status find_results(merger *m, const part *p, const char **text, sa_error *err)
 {
-    sa_json_part id;
-    if (!find_id(row->line, row->size, &id)) {
-        return sa_fail(err, SA_BAD_INPUT, row->from->directory, "do that part again", "a row has no id");
+    part_files *files = p == m->best.of ? &m->best : p == m->other.of ? &m->other : &m->before;
+    if (files->of != p) {
+        SA_TRY(open_again(files, p, err));
     }
-    const sa_text_entry *known = sa_text_table_find(&m->ids, id.text, id.size);
-    if (known == NULL) {
-        return row->from->primary ? keep_row(m, row, id, err)
-                                  : fail_row(row->from, id, best, "is missing in", err);
-    }
-    const kept_row *before = &m->rows[known->number];
-    if (before->size != row->size || memcmp(before->line, row->line, row->size) != 0) {
-        return fail_row(row->from, id, before->from, "has other bytes in", err);
+    *text = (const char *)files->results.bytes;
+    return SA_OK;
+}
+
+static sa_status compare_rows(merger *m, const part *p, sa_json_part id, const kept_row *before,
+                              sa_json_part line, sa_error *err)
+{
+    const char *text;
+    SA_TRY(find_results(m, before->from, &text, err));
+    if (before->size != line.size || memcmp(text + before->at, line.text, line.size) != 0) {
+        return fail_row(p, id, before->from, "has other bytes in", err);
     }
     m->report->duplicates++;
     return SA_OK;
 }
 
-static sa_status take_results(merger *m, const part *p, const part *best, sa_error *err)
+static sa_status take_row(merger *m, const part_files *files, sa_json_part line, sa_error *err)
 {
-    sa_lines lines = {.text = (const char *)p->results.bytes, .size = p->results.size};
-    const char *line;
-    size_t size;
-    while (sa_lines_next(&lines, &line, &size)) {
-        const kept_row row = {line, size, p};
-        SA_TRY(take_row(m, &row, best, err));
+    const part *p = files->of;
+    size_t at = (size_t)(line.text - (const char *)files->results.bytes);
+    sa_json_part id;
+    if (!find_id(line.text, line.size, &id)) {
+        return sa_fail(err, SA_BAD_INPUT, p->directory, "do that part again", "a row has no id");
+    }
+    const sa_text_entry *known = sa_text_table_find(&m->ids, id.text, id.size);
+    if (known != NULL) {
+        return compare_rows(m, p, id, &m->rows[known->number], line, err);
+    }
+    return p->primary ? keep_row(m, p, id, at, line.size, err)
+                      : fail_row(p, id, m->best.of, "is missing in", err);
+}
+
+static sa_status take_results(merger *m, const part_files *files, sa_error *err)
+{
+    sa_lines lines = {.text = (const char *)files->results.bytes, .size = files->results.size};
+    sa_json_part line;
+    while (sa_lines_next(&lines, &line.text, &line.size)) {
+        SA_TRY(take_row(m, files, line, err));
     }
     return SA_OK;
 }
 
 /* Rows stand in order, so those of a part that has done less are the first ones of the other. */
-static sa_status check_quarantine(merger *m, const part *p, const part *best, sa_error *err)
+static sa_status check_quarantine(merger *m, sa_error *err)
 {
-    const sa_file_map *less = &p->quarantine, *more = &best->quarantine;
+    const sa_file_map *less = &m->other.quarantine, *more = &m->best.quarantine;
     sa_lines lines = {.text = (const char *)less->bytes, .size = less->size};
     sa_lines others = {.text = (const char *)more->bytes, .size = more->size};
     const char *line, *other;
@@ -239,25 +306,27 @@ static sa_status check_quarantine(merger *m, const part *p, const part *best, sa
         if (!there || other_size != size || memcmp(line, other, size) != 0) {
             sa_json_part id = {"?", 1};
             find_id(line, size, &id);
-            return fail_row(p, id, best, "is in quarantine, and not so in", err);
+            return fail_row(m->other.of, id, m->best.of, "is in quarantine, and not so in", err);
         }
         m->report->duplicates++;
     }
     return SA_OK;
 }
 
+/* The second pass. The primary part of a shard comes first, and stays open while the others are compared. */
 static sa_status take_parts(merger *m, sa_error *err)
 {
-    const part *best = NULL;
     for (size_t i = 0; i < m->count; i++) {
         const part *p = &m->parts[i];
-        best = p->primary ? p : best;
-        SA_TRY(take_results(m, p, best, err));
+        part_files *files = p->primary ? &m->best : &m->other;
+        SA_TRY(open_again(files, p, err));
+        SA_TRY(take_results(m, files, err));
         if (p->primary) {
-            m->report->quarantined += count_lines(&p->quarantine);
+            m->report->quarantined += count_lines(&files->quarantine);
         } else {
-            SA_TRY(check_quarantine(m, p, best, err));
+            SA_TRY(check_quarantine(m, err));
         }
+        SA_TRY(check_whole(files, err));
     }
     return SA_OK;
 }
@@ -290,32 +359,56 @@ static void find_missing(merger *m)
 
 /* ---- writing ---- */
 
-static sa_status write_results(const merger *m, sa_error *err)
+/* The rows of part `p` begin at rows[*next]; whoever commits the streams sees whether it worked. */
+static sa_status copy_part(merger *m, const part *p, size_t *next, FILE *results, FILE *quarantine,
+                           sa_error *err)
 {
-    char path[PATH_ROOM];
-    sa_file_writer writer;
-    SA_TRY(sa_file_join(path, sizeof path, m->output, "results.jsonl", err));
-    SA_TRY(sa_file_writer_open(&writer, path, err));
-    for (size_t i = 0; i < m->report->results; i++) { /* commit sees whether it worked */
-        fwrite(m->rows[i].line, 1, m->rows[i].size, writer.stream);
-        putc('\n', writer.stream);
+    SA_TRY(open_again(&m->best, p, err));
+    for (; *next < m->report->results && m->rows[*next].from == p; ++*next) {
+        fwrite(m->best.results.bytes + m->rows[*next].at, 1, m->rows[*next].size, results);
+        putc('\n', results);
     }
-    return sa_file_writer_commit(&writer, err);
+    if (m->best.quarantine.size > 0) {
+        fwrite(m->best.quarantine.bytes, 1, m->best.quarantine.size, quarantine);
+    }
+    return check_whole(&m->best, err);
 }
 
-static sa_status write_quarantine(const merger *m, sa_error *err)
+/* The third pass. */
+static sa_status copy_parts(merger *m, FILE *results, FILE *quarantine, sa_error *err)
 {
-    char path[PATH_ROOM];
-    sa_file_writer writer;
-    SA_TRY(sa_file_join(path, sizeof path, m->output, "quarantine.jsonl", err));
-    SA_TRY(sa_file_writer_open(&writer, path, err));
+    size_t next = 0;
     for (size_t i = 0; i < m->count; i++) {
-        const sa_file_map *map = &m->parts[i].quarantine;
-        if (m->parts[i].primary && map->size > 0) {
-            fwrite(map->bytes, 1, map->size, writer.stream);
+        if (m->parts[i].primary) {
+            SA_TRY(copy_part(m, &m->parts[i], &next, results, quarantine, err));
         }
     }
-    return sa_file_writer_commit(&writer, err);
+    SA_ASSERT(next == m->report->results);
+    return SA_OK;
+}
+
+static sa_status write_rows(merger *m, sa_error *err)
+{
+    char path[PATH_ROOM];
+    sa_file_writer results = {0}, quarantine = {0};
+    SA_TRY(sa_file_join(path, sizeof path, m->output, "results.jsonl", err));
+    SA_TRY(sa_file_writer_open(&results, path, err));
+    sa_status status = sa_file_join(path, sizeof path, m->output, "quarantine.jsonl", err);
+    if (status == SA_OK) {
+        status = sa_file_writer_open(&quarantine, path, err);
+    }
+    if (status == SA_OK) {
+        status = copy_parts(m, results.stream, quarantine.stream, err);
+    }
+    if (status == SA_OK) {
+        status = sa_file_writer_commit(&results, err);
+    }
+    if (status == SA_OK) {
+        status = sa_file_writer_commit(&quarantine, err);
+    }
+    sa_file_writer_abandon(&results);
+    sa_file_writer_abandon(&quarantine);
+    return status;
 }
 
 /* Whole numbers are summed; whatever else the parts count cannot be joined. */
@@ -382,15 +475,6 @@ static sa_status check_output(const char *output, sa_error *err)
     return sa_file_make_directory(output, err);
 }
 
-static sa_status check_whole(const merger *m, sa_error *err)
-{
-    for (size_t i = 0; i < m->count; i++) {
-        SA_TRY(sa_file_map_check(&m->parts[i].results, err));
-        SA_TRY(sa_file_map_check(&m->parts[i].quarantine, err));
-    }
-    return SA_OK;
-}
-
 static sa_status merge(merger *m, const char *const *directories, size_t count, sa_error *err)
 {
     SA_TRY(open_parts(m, directories, count, err));
@@ -398,10 +482,24 @@ static sa_status merge(merger *m, const char *const *directories, size_t count, 
     SA_TRY(take_parts(m, err));
     find_missing(m);
     SA_TRY(check_output(m->output, err));
-    SA_TRY(write_results(m, err));
-    SA_TRY(write_quarantine(m, err));
-    SA_TRY(check_whole(m, err));
+    SA_TRY(write_rows(m, err));
     return write_run(m, err); /* last: without it the directory is no run */
+}
+
+static void free_merger(merger *m)
+{
+    close_files(&m->best);
+    close_files(&m->other);
+    close_files(&m->before);
+    for (size_t i = 0; i < m->count; i++) {
+        json_decref(m->parts[i].run);
+    }
+    for (size_t i = 0; i < m->report->results; i++) {
+        free(m->rows[i].id);
+    }
+    sa_text_table_free(&m->ids);
+    free(m->rows);
+    free(m->parts);
 }
 
 sa_status sa_merge(const char *const *directories, size_t count, const char *output, sa_merge_report *report,
@@ -411,11 +509,6 @@ sa_status sa_merge(const char *const *directories, size_t count, const char *out
     *report = (sa_merge_report){0};
     SA_ASSERT(count > 0);
     sa_status status = merge(&m, directories, count, err);
-    for (size_t i = 0; i < m.count; i++) {
-        close_part(&m.parts[i]);
-    }
-    sa_text_table_free(&m.ids);
-    free(m.rows);
-    free(m.parts);
+    free_merger(&m);
     return status;
 }

@@ -11,7 +11,7 @@
 #include "runtime/base/checked.h"
 #include "runtime/data/metrics_prm.h"
 
-static const unsigned NOC_PERCENT[SA_METRICS_NOC] = {80, 85, 90};
+const unsigned sa_metrics_noc_percent[SA_METRICS_NOC] = {80, 85, 90};
 
 /* The figures of a sample, one after another: these, then cIoU and gIoU of each step. */
 enum {
@@ -63,16 +63,15 @@ static void fill_overlaps(columns *c, int64_t step)
     }
 }
 
-/* Clicks until the target is reached; the cap, and *missed, if it never is. */
-static uint32_t clicks_to(const sa_score *score, unsigned percent, size_t cap, uint8_t *missed)
+bool sa_metrics_clicks_to(const sa_score *score, unsigned percent, size_t *clicks)
 {
     for (size_t k = 0; k < score->state_count; k++) {
         if (sa_overlap_reaches(&score->states[k].overlap, percent)) {
-            return (uint32_t)k;
+            *clicks = k;
+            return true;
         }
     }
-    *missed = 1;
-    return (uint32_t)cap;
+    return false;
 }
 
 /* The cap is a property of the run, not of a resample: it stays when the longest trajectory is not drawn. */
@@ -80,8 +79,9 @@ static void fill_clicks(columns *c)
 {
     for (size_t t = 0; t < SA_METRICS_NOC; t++) {
         for (size_t i = 0; i < c->items; i++) {
-            size_t at = t * c->items + i;
-            c->clicks[at] = clicks_to(&c->scores[i], NOC_PERCENT[t], c->steps - 1, &c->missed[at]);
+            size_t at = t * c->items + i, clicks = c->steps - 1;
+            c->missed[at] = !sa_metrics_clicks_to(&c->scores[i], sa_metrics_noc_percent[t], &clicks);
+            c->clicks[at] = (uint32_t)clicks;
         }
     }
 }
@@ -175,7 +175,7 @@ static void unpack(sa_metrics *m, const sa_figure *figures)
     m->ciou = figures[CIOU];
     m->giou = figures[GIOU];
     for (size_t t = 0; t < SA_METRICS_NOC; t++) {
-        m->noc[t].percent = NOC_PERCENT[t];
+        m->noc[t].percent = sa_metrics_noc_percent[t];
         m->noc[t].mean = figures[NOC + 2 * t];
         m->noc[t].failed = figures[NOC + 2 * t + 1];
     }

@@ -8,26 +8,14 @@
 
 /* ---- JSON ---- */
 
-static void put_int(sa_json_writer *w, const char *key, size_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
-static void put_real(sa_json_writer *w, const char *key, double value)
-{
-    sa_json_key(w, key);
-    sa_json_f64(w, value);
-}
-
 /* {"value", "low", "high"}: the two figures that INTERFACES.md has so. */
 static void put_object(sa_json_writer *w, const char *key, const sa_figure *figure)
 {
     sa_json_key(w, key);
     sa_json_begin_object(w);
-    put_real(w, "value", figure->value);
-    put_real(w, "low", figure->low);
-    put_real(w, "high", figure->high);
+    sa_json_put_f64(w, "value", figure->value);
+    sa_json_put_f64(w, "low", figure->low);
+    sa_json_put_f64(w, "high", figure->high);
     sa_json_end_object(w);
 }
 
@@ -36,7 +24,7 @@ static void put_figure(sa_json_writer *w, const char *key, const sa_figure *figu
 {
     char name[64];
     snprintf(name, sizeof name, "%s_interval", key);
-    put_real(w, key, figure->value);
+    sa_json_put_f64(w, key, figure->value);
     sa_json_key(w, name);
     sa_json_begin_array(w);
     sa_json_f64(w, figure->low);
@@ -50,7 +38,7 @@ static void put_steps(sa_json_writer *w, const sa_metrics *m)
     sa_json_begin_array(w);
     for (size_t k = 0; k < m->step_count; k++) {
         sa_json_begin_object(w);
-        put_int(w, "step", k);
+        sa_json_put_int(w, "step", k);
         put_figure(w, "cIoU", &m->steps[k].ciou);
         put_figure(w, "gIoU", &m->steps[k].giou);
         sa_json_end_object(w);
@@ -71,7 +59,7 @@ static void put_noc(sa_json_writer *w, const sa_metrics *m)
         put_figure(w, "failed", &m->noc[t].failed);
         sa_json_end_object(w);
     }
-    put_int(w, "cap", m->noc_cap);
+    sa_json_put_int(w, "cap", m->noc_cap);
     sa_json_end_object(w);
 }
 
@@ -84,18 +72,18 @@ static void put_prm(sa_json_writer *w, const sa_metrics *m)
     put_figure(w, "pearson", &m->prm.pearson);
     put_figure(w, "spearman", &m->prm.spearman);
     put_figure(w, "auc", &m->prm.auc);
-    put_int(w, "states", m->prm.states);
+    sa_json_put_int(w, "states", m->prm.states);
     sa_json_end_object(w);
 }
 
 void sa_metrics_write_json(const sa_metrics *metrics, sa_json_writer *w)
 {
     sa_json_begin_object(w);
-    put_int(w, "items", metrics->items);
-    put_int(w, "failed", metrics->failed);
-    put_int(w, "skipped", metrics->skipped);
+    sa_json_put_int(w, "items", metrics->items);
+    sa_json_put_int(w, "failed", metrics->failed);
+    sa_json_put_int(w, "skipped", metrics->skipped);
     if (metrics->step != SA_METRICS_KEPT) {
-        put_int(w, "step", (size_t)metrics->step);
+        sa_json_put_int(w, "step", (size_t)metrics->step);
     }
     put_object(w, "cIoU", &metrics->ciou);
     put_object(w, "gIoU", &metrics->giou);
@@ -112,17 +100,17 @@ void sa_metrics_write_json(const sa_metrics *metrics, sa_json_writer *w)
 void sa_comparison_write_json(const sa_comparison *c, sa_json_writer *w)
 {
     sa_json_begin_object(w);
-    put_real(w, "delta", c->delta.value);
-    put_real(w, "low", c->delta.low);
-    put_real(w, "high", c->delta.high);
-    put_real(w, "p", c->p);
-    put_int(w, "wins", c->wins);
-    put_int(w, "losses", c->losses);
-    put_int(w, "ties", c->ties);
+    sa_json_put_f64(w, "delta", c->delta.value);
+    sa_json_put_f64(w, "low", c->delta.low);
+    sa_json_put_f64(w, "high", c->delta.high);
+    sa_json_put_f64(w, "p", c->p);
+    sa_json_put_int(w, "wins", c->wins);
+    sa_json_put_int(w, "losses", c->losses);
+    sa_json_put_int(w, "ties", c->ties);
     put_object(w, "cIoU", &c->ciou);
-    put_int(w, "pairs", c->pairs);
-    put_int(w, "only_a", c->only_a);
-    put_int(w, "only_b", c->only_b);
+    sa_json_put_int(w, "pairs", c->pairs);
+    sa_json_put_int(w, "only_a", c->only_a);
+    sa_json_put_int(w, "only_b", c->only_b);
     sa_json_end_object(w);
 }
 
@@ -243,20 +231,21 @@ void sa_comparison_write_table(const sa_comparison *c, sa_table_style style, FIL
 /* Empty for a target that is never reached: a cap would look like a number of clicks. */
 static void put_clicks(const sa_score *score, unsigned percent, FILE *stream)
 {
-    for (size_t k = 0; k < score->state_count; k++) {
-        if (sa_overlap_reaches(&score->states[k].overlap, percent)) {
-            fprintf(stream, ",%zu", k);
-            return;
-        }
-    }
+    size_t clicks;
     putc(',', stream);
+    if (sa_metrics_clicks_to(score, percent, &clicks)) {
+        fprintf(stream, "%zu", clicks);
+    }
 }
 
 void sa_scores_write_csv(const sa_scores *scores, int64_t step, FILE *stream)
 {
-    static const unsigned targets[] = {80, 85, 90};
     char iou[64];
-    fputs("id,iou,intersection,union,step,noc_80,noc_85,noc_90,first_click\r\n", stream);
+    fputs("id,iou,intersection,union,step", stream);
+    for (size_t t = 0; t < SA_METRICS_NOC; t++) {
+        fprintf(stream, ",noc_%u", sa_metrics_noc_percent[t]);
+    }
+    fputs(",first_click\r\n", stream);
     for (size_t i = 0; i < scores->count; i++) {
         const sa_score *score = &scores->items[i];
         const sa_overlap *judged = sa_metrics_judged(score, step);
@@ -264,8 +253,8 @@ void sa_scores_write_csv(const sa_scores *scores, int64_t step, FILE *stream)
         sa_json_format_f64(iou, sizeof iou, sa_overlap_iou(judged));
         sa_csv_text(stream, score->id, 1);
         fprintf(stream, ",%s,%" PRIu64 ",%" PRIu64 ",%zu", iou, judged->both, judged->either, place);
-        for (size_t t = 0; t < sizeof targets / sizeof targets[0]; t++) {
-            put_clicks(score, targets[t], stream);
+        for (size_t t = 0; t < SA_METRICS_NOC; t++) {
+            put_clicks(score, sa_metrics_noc_percent[t], stream);
         }
         fprintf(stream, ",%d", score->hit);
         sa_csv_end(stream);

@@ -33,7 +33,7 @@ typedef struct {
     /*
      * What stands in run.json: "version", "command", "config", "agent", "input", "seed", "device", ...
      * "status", "shard", "rows", "times" and "counters" are written here. A directory that holds another run,
-     * all keys but "device" compared, and of "input" all but its "path", is refused.
+     * all keys but "device" and "merged" compared, and of "input" all but its "path", is refused.
      */
     const json_t *run;
     size_t rows; /* of the whole input, those set aside among them */
@@ -64,6 +64,7 @@ size_t sa_output_quarantined(const sa_output *output);
 /*
  * A row of results.jsonl: one JSON object without a newline in it, for a row that is not done yet. SA_IO: the
  * disk is full or gone; what was put before stays good, and sa_output_is_done says whether this row is, too.
+ * SA_BAD_INPUT: the row is longer than 1 GiB; nothing was put, and it can go to quarantine instead.
  */
 sa_status sa_output_put(sa_output *output, size_t row, const char *line, size_t size, sa_error *err);
 /* The same for quarantine.jsonl: {"id", "file", "reason", "hint"}. */

@@ -103,12 +103,23 @@ static sa_status find_group(sa_report *report, size_t place, sa_error *err)
     return SA_OK;
 }
 
+static bool share_scores(const sa_scores *a, const sa_scores *b)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        if (sa_scores_find(b, a->items[i].id) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Runs of a group need not have items in common with each other: two parts of the first one have none. */
 static sa_status find_change(sa_report *report, size_t place, const sa_metrics_options *options,
                              sa_pool *pool, sa_error *err)
 {
     sa_report_run *run = &report->runs[place];
     for (size_t i = place; i-- > 0;) {
-        if (report->runs[i].group == run->group && report->runs[i].scores.count > 0) {
+        if (report->runs[i].group == run->group && share_scores(&run->scores, &report->runs[i].scores)) {
             run->has_change = true;
             run->before = i;
             return sa_compare(&run->change, &report->runs[i].scores, &run->scores, options, pool, err);
@@ -143,12 +154,18 @@ double sa_report_kept_clicks(const sa_report_run *run)
     return run->count > 0 ? sum / (double)run->count : NAN;
 }
 
-/* The counters of run.json are those of its last start: they are all there is if that one did every item. */
+/*
+ * The counters of run.json are those of its last start: they are all there is if that one made every row.
+ * Items that failed on the way count as items, have no row, and their clicks are not counted.
+ */
 double sa_report_made_clicks(const sa_report_run *run)
 {
     double items = report_record_number(run, "counters.items");
+    double failed = report_record_number(run, "counters.failed");
     double clicks = report_record_number(run, "counters.clicks");
-    return items == (double)run->count && items > 0 ? clicks / items : NAN;
+    double rows = (double)(run->count + run->failed + run->skipped);
+    double done = items - (isnan(failed) ? 0 : failed);
+    return done == rows && done > 0 ? clicks / done : NAN;
 }
 
 /* ---- the table for terminals ---- */

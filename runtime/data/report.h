@@ -38,10 +38,10 @@ typedef struct {
     sa_text_table places; /* of entries, by id */
     sa_scores scores;     /* of those whose truth is known */
     /* Reckoned. */
-    size_t group;       /* the first run that has items in common with it */
+    size_t group;       /* the first run of those that begin a group which has items in common with it */
     sa_metrics metrics; /* all zero if no truth is known */
     bool has_change;
-    size_t before; /* the last run above it with items in common: what the change is from */
+    size_t before; /* the last run above it with scored items in common: what the change is from */
     sa_comparison change;
 } sa_report_run;
 

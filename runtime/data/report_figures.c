@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/data/report_parts.h"
+#include "runtime/data/run_file.h"
 
 static void put_head_cell(FILE *out, const char *text)
 {
@@ -77,16 +78,27 @@ static void put_agent(const sa_report_run *run, FILE *out)
     put_hash(run, "segmenter", "segmenter/model.safetensors", out);
 }
 
+/* Rows that the run was to make, all of it or its shard; 0 where it does not say. */
+static size_t rows_meant(const sa_report_run *run)
+{
+    size_t rows, first, end;
+    sa_shard shard;
+    if (run->run == NULL || sa_run_get_shard(run->run, run->path, &rows, &shard, NULL) != SA_OK) {
+        return 0;
+    }
+    sa_shard_range(shard, rows, &first, &end);
+    return end - first;
+}
+
 /* What is in quarantine has no row: the run's own count of rows knows of it. */
 static void put_items(const sa_report_run *run, FILE *out)
 {
     fprintf(out, "%zu <bdi>", run->count);
     report_text(out, run->set);
     fputs("</bdi>", out);
-    double rows = report_record_number(run, "rows");
-    double missing = rows - (double)run->count;
-    if (missing > 0) {
-        fprintf(out, ", %.0f without a result", missing);
+    size_t rows = rows_meant(run);
+    if (rows > run->count) {
+        fprintf(out, ", %zu without a result", rows - run->count);
     } else if (run->failed + run->skipped > 0) {
         fprintf(out, ", %zu without a result", run->failed + run->skipped);
     }

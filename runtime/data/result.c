@@ -36,26 +36,6 @@ void sa_result_free(sa_result *result)
 
 /* ---- writing ---- */
 
-/* NULL is null. */
-static void write_text(sa_json_writer *w, const char *key, const char *text)
-{
-    sa_json_key(w, key);
-    sa_json_string(w, text);
-}
-
-static void write_int(sa_json_writer *w, const char *key, int64_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, value);
-}
-
-/* NaN is null, which reads back as NaN. */
-static void write_real(sa_json_writer *w, const char *key, double value)
-{
-    sa_json_key(w, key);
-    sa_json_f64(w, value);
-}
-
 /* A failed item may have no mask: null. */
 static sa_status write_mask(sa_json_writer *w, const sa_rle *mask, sa_error *err)
 {
@@ -76,10 +56,9 @@ static void write_action(sa_json_writer *w, const sa_result_step *step)
         return;
     }
     sa_json_begin_object(w);
-    sa_json_key(w, "positive");
-    sa_json_bool(w, step->positive);
-    write_int(w, "row", step->row);
-    write_int(w, "col", step->col);
+    sa_json_put_bool(w, "positive", step->positive);
+    sa_json_put_int(w, "row", step->row);
+    sa_json_put_int(w, "col", step->col);
     sa_json_end_object(w);
 }
 
@@ -88,17 +67,17 @@ static sa_status write_step(sa_json_writer *w, const sa_result_step *step, bool 
 {
     sa_json_begin_object(w);
     if (in_tree) {
-        write_int(w, "node", step->node);
-        write_int(w, "parent", step->parent);
+        sa_json_put_int(w, "node", step->node);
+        sa_json_put_int(w, "parent", step->parent);
     }
     write_action(w, step);
-    write_text(w, "text", step->text);
-    write_real(w, "predicted_iou", step->predicted_iou);
-    write_real(w, "segmenter_score", step->segmenter_score);
+    sa_json_put_string(w, "text", step->text);
+    sa_json_put_f64(w, "predicted_iou", step->predicted_iou);
+    sa_json_put_f64(w, "segmenter_score", step->segmenter_score);
     SA_TRY(write_mask(w, &step->mask, err));
-    write_text(w, "parse", OUTCOMES[step->parse]);
+    sa_json_put_string(w, "parse", OUTCOMES[step->parse]);
     if (step->has_iou) {
-        write_real(w, "iou", step->iou);
+        sa_json_put_f64(w, "iou", step->iou);
     }
     sa_json_end_object(w);
     return SA_OK;
@@ -119,16 +98,16 @@ static sa_status write_steps(sa_json_writer *w, const char *key, const sa_result
 sa_status sa_result_write(const sa_result *result, sa_json_writer *w, sa_error *err)
 {
     sa_json_begin_object(w);
-    write_text(w, "id", result->id);
-    write_text(w, "image", result->image);
-    write_text(w, "text", result->text);
-    write_int(w, "height", (int64_t)result->height);
-    write_int(w, "width", (int64_t)result->width);
-    write_text(w, "status", result->error == NULL ? "ok" : "failed");
-    write_text(w, "error", result->error);
+    sa_json_put_string(w, "id", result->id);
+    sa_json_put_string(w, "image", result->image);
+    sa_json_put_string(w, "text", result->text);
+    sa_json_put_int(w, "height", result->height);
+    sa_json_put_int(w, "width", result->width);
+    sa_json_put_string(w, "status", result->error == NULL ? "ok" : "failed");
+    sa_json_put_string(w, "error", result->error);
     SA_TRY(write_mask(w, &result->mask, err));
-    write_real(w, "score", result->score);
-    write_int(w, "step", (int64_t)result->step);
+    sa_json_put_f64(w, "score", result->score);
+    sa_json_put_int(w, "step", result->step);
     SA_TRY(write_steps(w, "steps", result->steps, result->step_count, false, err));
     if (result->tree != NULL) {
         SA_TRY(write_steps(w, "tree", result->tree, result->tree_count, true, err));

@@ -27,9 +27,9 @@ json_t *sa_run_with_shard(const json_t *run, size_t rows, sa_shard shard);
 sa_status sa_run_get_shard(const json_t *run, const char *name, size_t *rows, sa_shard *shard, sa_error *err);
 
 /*
- * True if `now` goes on with `before`: everything equal but "status", "times", "counters", "device", the
- * input's "path", and "shard" if `any_shard`. Otherwise `differences` says how they differ, as "key: old ->
- * new, ...", the first few of them.
+ * True if `now` goes on with `before`: everything equal but "status", "times", "counters", "device",
+ * "merged", the input's "path", and "shard" if `any_shard`. Otherwise `differences` says how they differ, as
+ * "key: old -> new, ...", the first few of them.
  */
 bool sa_run_same(const json_t *before, const json_t *now, bool any_shard, char *differences, size_t size);
 

@@ -85,16 +85,13 @@ static void write_box(sa_json_writer *w, sa_mask_box box)
 /* Whole numbers of 1/1000, so that no machine rounds otherwise. */
 static void write_share(sa_json_writer *w, const char *key, size_t part, size_t whole)
 {
-    sa_json_key(w, key);
-    sa_json_f64(w, (double)(part * 1000 / (whole > 0 ? whole : 1)) / 1000);
+    sa_json_put_f64(w, key, (double)(part * 1000 / (whole > 0 ? whole : 1)) / 1000);
 }
 
 static void write_look(sa_json_writer *w, const sa_scene_object *o)
 {
-    sa_json_key(w, "shape");
-    sa_json_string(w, sa_scene_noun_name(o->noun));
-    sa_json_key(w, "pattern");
-    sa_json_string(w, sa_scene_pattern_name(o->pattern));
+    sa_json_put_string(w, "shape", sa_scene_noun_name(o->noun));
+    sa_json_put_string(w, "pattern", sa_scene_pattern_name(o->pattern));
     sa_json_key(w, "colors");
     sa_json_begin_array(w);
     for (int i = 0; i < o->color_count; i++) {
@@ -111,11 +108,9 @@ static sa_status write_object(const sa_scene *scene, size_t i, bool target, bool
     write_look(w, o);
     write_box(w, o->box);
     write_pair(w, "center", o->middle_x, o->middle_y);
-    sa_json_key(w, "radius");
-    sa_json_f64(w, o->radius / 256.0);
+    sa_json_put_f64(w, "radius", o->radius / 256.0);
     write_share(w, "visible", o->visible, o->full);
-    sa_json_key(w, "target");
-    sa_json_bool(w, target);
+    sa_json_put_bool(w, "target", target);
     if (masks) {
         sa_scene_object_mask(scene, i, scratch);
         SA_TRY(write_mask(w, "mask", scratch, err));
@@ -132,8 +127,7 @@ static sa_status write_difficulty(const sa_mask *target, sa_json_writer *w, sa_e
     sa_json_key(w, "difficulty");
     sa_json_begin_object(w);
     write_share(w, "fill", sa_mask_area(target), box.width * box.height);
-    sa_json_key(w, "pieces");
-    sa_json_int(w, (int64_t)pieces);
+    sa_json_put_int(w, "pieces", pieces);
     sa_json_end_object(w);
     return SA_OK;
 }
@@ -144,18 +138,15 @@ static sa_status write_meta(const sa_scene *scene, const sa_scene_phrase *phrase
 {
     sa_json_key(w, "meta");
     sa_json_begin_object(w);
-    sa_json_key(w, "level");
-    sa_json_string(w, sa_scene_level_name(scene->level));
+    sa_json_put_string(w, "level", sa_scene_level_name(scene->level));
     SA_TRY(write_difficulty(scratch, w, err));
-    sa_json_key(w, "kind");
-    sa_json_string(w, sa_scene_kind_name(phrase->kind));
+    sa_json_put_string(w, "kind", sa_scene_kind_name(phrase->kind));
     sa_json_key(w, "part");
     int owner = __builtin_ctz(phrase->objects);
     sa_json_string(w,
                    phrase->part < 0 ? NULL : scene_form_of(scene->objects[owner].noun)->parts[phrase->part]);
     if (coarse != NULL) {
-        sa_json_key(w, "coarse");
-        sa_json_string(w, coarse);
+        sa_json_put_string(w, "coarse", coarse);
     }
     sa_json_key(w, "objects");
     sa_json_begin_array(w);
@@ -178,12 +169,9 @@ static sa_status write_head(const sa_scene *scene, size_t number, const char *im
     if (scene->phrase_count > 1) {
         snprintf(id + length, sizeof id - (size_t)length, "-%zu", number);
     }
-    sa_json_key(w, "id");
-    sa_json_string(w, id);
-    sa_json_key(w, "image");
-    sa_json_string(w, image);
-    sa_json_key(w, "text");
-    sa_json_string(w, scene->phrases[number].text);
+    sa_json_put_string(w, "id", id);
+    sa_json_put_string(w, "image", image);
+    sa_json_put_string(w, "text", scene->phrases[number].text);
     *damage = NULL;
     if (!coarse) {
         return SA_OK;

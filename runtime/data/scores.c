@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/text/buffer.h"
+
 double sa_overlap_iou(const sa_overlap *overlap)
 {
     return overlap->either == 0 ? 1.0 : (double)overlap->both / (double)overlap->either;
@@ -123,15 +125,11 @@ static sa_status reserve(sa_scores *scores, const char *id, const char *name, sa
         return sa_fail(err, SA_BAD_INPUT, name, "remove one of the two rows",
                        "the id \"%.200s\" has been there before", id);
     }
-    if (scores->count == scores->room) {
-        size_t room = scores->room > 0 ? 2 * scores->room : 64;
-        sa_score *items = realloc(scores->items, room * sizeof *items);
-        if (items == NULL) {
-            return fail_memory(name, err);
-        }
-        scores->items = items;
-        scores->room = room;
+    sa_score *items = sa_grow(scores->items, &scores->room, scores->count + 1, sizeof *items);
+    if (items == NULL) {
+        return fail_memory(name, err);
     }
+    scores->items = items;
     return SA_OK;
 }
 

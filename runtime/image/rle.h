@@ -97,5 +97,7 @@ sa_status sa_rle_from_json(sa_rle *rle, const json_t *value, const char *name, s
                            sa_error *err);
 /* {"size":[h,w],"counts":"..."}. SA_NO_ROOM writes nothing. */
 sa_status sa_rle_write_json(const sa_rle *rle, sa_json_writer *w, sa_error *err);
+/* Its sa_rle_bbox as [x, y, width, height]. */
+void sa_rle_write_bbox(const sa_rle *rle, sa_json_writer *w);
 
 #endif

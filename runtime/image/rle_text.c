@@ -292,3 +292,14 @@ sa_status sa_rle_write_json(const sa_rle *rle, sa_json_writer *w, sa_error *err)
     free(text);
     return SA_OK;
 }
+
+void sa_rle_write_bbox(const sa_rle *rle, sa_json_writer *w)
+{
+    double box[4];
+    sa_rle_bbox(rle, box);
+    sa_json_begin_array(w);
+    for (int i = 0; i < 4; i++) {
+        sa_json_f64(w, box[i]);
+    }
+    sa_json_end_array(w);
+}

@@ -4,24 +4,6 @@
 #include "runtime/base/json.h"
 #include "runtime/models/sam_config.h"
 
-static void put_size(sa_json_writer *w, const char *key, size_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
-static void put_text(sa_json_writer *w, const char *key, const char *value)
-{
-    sa_json_key(w, key);
-    sa_json_string(w, value);
-}
-
-static void put_flag(sa_json_writer *w, const char *key, bool value)
-{
-    sa_json_key(w, key);
-    sa_json_bool(w, value);
-}
-
 static void put_eps(sa_json_writer *w, float eps)
 {
     sa_json_key(w, "layer_norm_eps");
@@ -37,17 +19,17 @@ static void begin_part(sa_json_writer *w, const char *key)
 static void write_vision(sa_json_writer *w, const sa_sam_vision_config *v, size_t pos_features)
 {
     begin_part(w, "vision_config");
-    put_text(w, "model_type", "sam_vision_model");
-    put_size(w, "image_size", v->image_size);
-    put_size(w, "patch_size", v->patch_size);
-    put_size(w, "num_channels", 3);
-    put_size(w, "hidden_size", v->hidden);
-    put_size(w, "num_hidden_layers", v->layers);
-    put_size(w, "num_attention_heads", v->heads);
-    put_size(w, "mlp_dim", v->mlp_dim);
-    put_size(w, "output_channels", v->output_channels);
-    put_size(w, "num_pos_feats", pos_features);
-    put_size(w, "window_size", v->window);
+    sa_json_put_string(w, "model_type", "sam_vision_model");
+    sa_json_put_int(w, "image_size", v->image_size);
+    sa_json_put_int(w, "patch_size", v->patch_size);
+    sa_json_put_int(w, "num_channels", 3);
+    sa_json_put_int(w, "hidden_size", v->hidden);
+    sa_json_put_int(w, "num_hidden_layers", v->layers);
+    sa_json_put_int(w, "num_attention_heads", v->heads);
+    sa_json_put_int(w, "mlp_dim", v->mlp_dim);
+    sa_json_put_int(w, "output_channels", v->output_channels);
+    sa_json_put_int(w, "num_pos_feats", pos_features);
+    sa_json_put_int(w, "window_size", v->window);
     sa_json_key(w, "global_attn_indexes");
     sa_json_begin_array(w);
     for (size_t i = 0; i < v->layers; i++) {
@@ -56,10 +38,10 @@ static void write_vision(sa_json_writer *w, const sa_sam_vision_config *v, size_
         }
     }
     sa_json_end_array(w);
-    put_flag(w, "use_abs_pos", v->absolute_position);
-    put_flag(w, "use_rel_pos", v->relative_position);
-    put_flag(w, "qkv_bias", v->qkv_bias);
-    put_text(w, "hidden_act", "gelu");
+    sa_json_put_bool(w, "use_abs_pos", v->absolute_position);
+    sa_json_put_bool(w, "use_rel_pos", v->relative_position);
+    sa_json_put_bool(w, "qkv_bias", v->qkv_bias);
+    sa_json_put_string(w, "hidden_act", "gelu");
     put_eps(w, v->eps);
     sa_json_end_object(w);
 }
@@ -67,14 +49,14 @@ static void write_vision(sa_json_writer *w, const sa_sam_vision_config *v, size_
 static void write_prompt(sa_json_writer *w, const sa_sam_prompt_config *p, const sa_sam_vision_config *v)
 {
     begin_part(w, "prompt_encoder_config");
-    put_text(w, "model_type", "sam_prompt_encoder");
-    put_size(w, "hidden_size", p->hidden);
-    put_size(w, "image_size", v->image_size);
-    put_size(w, "patch_size", v->patch_size);
-    put_size(w, "image_embedding_size", v->image_size / v->patch_size);
-    put_size(w, "mask_input_channels", p->mask_channels);
-    put_size(w, "num_point_embeddings", 4);
-    put_text(w, "hidden_act", "gelu");
+    sa_json_put_string(w, "model_type", "sam_prompt_encoder");
+    sa_json_put_int(w, "hidden_size", p->hidden);
+    sa_json_put_int(w, "image_size", v->image_size);
+    sa_json_put_int(w, "patch_size", v->patch_size);
+    sa_json_put_int(w, "image_embedding_size", v->image_size / v->patch_size);
+    sa_json_put_int(w, "mask_input_channels", p->mask_channels);
+    sa_json_put_int(w, "num_point_embeddings", 4);
+    sa_json_put_string(w, "hidden_act", "gelu");
     put_eps(w, p->eps);
     sa_json_end_object(w);
 }
@@ -82,16 +64,16 @@ static void write_prompt(sa_json_writer *w, const sa_sam_prompt_config *p, const
 static void write_decoder(sa_json_writer *w, const sa_sam_decoder_config *d)
 {
     begin_part(w, "mask_decoder_config");
-    put_text(w, "model_type", "sam_mask_decoder");
-    put_size(w, "hidden_size", d->hidden);
-    put_size(w, "num_hidden_layers", d->layers);
-    put_size(w, "num_attention_heads", d->heads);
-    put_size(w, "mlp_dim", d->mlp_dim);
-    put_size(w, "attention_downsample_rate", d->downsample_rate);
-    put_size(w, "num_multimask_outputs", d->multimask_outputs);
-    put_size(w, "iou_head_depth", d->iou_depth);
-    put_size(w, "iou_head_hidden_dim", d->iou_hidden);
-    put_text(w, "hidden_act", "relu");
+    sa_json_put_string(w, "model_type", "sam_mask_decoder");
+    sa_json_put_int(w, "hidden_size", d->hidden);
+    sa_json_put_int(w, "num_hidden_layers", d->layers);
+    sa_json_put_int(w, "num_attention_heads", d->heads);
+    sa_json_put_int(w, "mlp_dim", d->mlp_dim);
+    sa_json_put_int(w, "attention_downsample_rate", d->downsample_rate);
+    sa_json_put_int(w, "num_multimask_outputs", d->multimask_outputs);
+    sa_json_put_int(w, "iou_head_depth", d->iou_depth);
+    sa_json_put_int(w, "iou_head_hidden_dim", d->iou_hidden);
+    sa_json_put_string(w, "hidden_act", "relu");
     put_eps(w, d->eps);
     sa_json_end_object(w);
 }
@@ -104,7 +86,7 @@ void sa_sam_config_write(const sa_sam_config *config, FILE *stream)
     sa_json_begin_array(&w);
     sa_json_string(&w, "SamModel");
     sa_json_end_array(&w);
-    put_text(&w, "model_type", "sam");
+    sa_json_put_string(&w, "model_type", "sam");
     write_vision(&w, &config->vision, config->prompt.hidden / 2);
     write_prompt(&w, &config->prompt, &config->vision);
     write_decoder(&w, &config->decoder);
@@ -135,9 +117,9 @@ static void put_colour(sa_json_writer *w, const char *key, const float *values)
 static void put_frame(sa_json_writer *w, const char *key, const char *first, const char *second, size_t side)
 {
     begin_part(w, key);
-    put_size(w, first, side);
+    sa_json_put_int(w, first, side);
     if (second != NULL) {
-        put_size(w, second, side);
+        sa_json_put_int(w, second, side);
     }
     sa_json_end_object(w);
 }
@@ -148,19 +130,18 @@ void sa_sam_config_write_preprocess(const sa_sam_config *config, FILE *stream)
     size_t mask = 4 * (side / config->vision.patch_size); /* masks have four pixels for each token and axis */
     sa_json_writer w = sa_json_writer_on(stream);
     sa_json_begin_object(&w);
-    put_text(&w, "image_processor_type", "SamImageProcessor");
-    put_text(&w, "processor_class", "SamProcessor");
-    put_flag(&w, "do_convert_rgb", true);
-    put_flag(&w, "do_resize", true);
+    sa_json_put_string(&w, "image_processor_type", "SamImageProcessor");
+    sa_json_put_string(&w, "processor_class", "SamProcessor");
+    sa_json_put_bool(&w, "do_convert_rgb", true);
+    sa_json_put_bool(&w, "do_resize", true);
     put_frame(&w, "size", "longest_edge", NULL, side);
-    put_size(&w, "resample", 2);
-    put_flag(&w, "do_rescale", true);
-    sa_json_key(&w, "rescale_factor");
-    sa_json_f64(&w, 1.0 / 255.0);
-    put_flag(&w, "do_normalize", true);
+    sa_json_put_int(&w, "resample", 2);
+    sa_json_put_bool(&w, "do_rescale", true);
+    sa_json_put_f64(&w, "rescale_factor", 1.0 / 255.0);
+    sa_json_put_bool(&w, "do_normalize", true);
     put_colour(&w, "image_mean", config->preprocess.mean);
     put_colour(&w, "image_std", config->preprocess.std);
-    put_flag(&w, "do_pad", true);
+    sa_json_put_bool(&w, "do_pad", true);
     put_frame(&w, "pad_size", "height", "width", side);
     put_frame(&w, "mask_size", "longest_edge", NULL, mask);
     put_frame(&w, "mask_pad_size", "height", "width", mask);

@@ -324,13 +324,18 @@ static void test_writer(void **state)
     sa_json_end_object(w);
     sa_json_null(w);
     sa_json_end_array(w);
-    sa_json_key(w, "c");
-    sa_json_string(w, NULL);
+    sa_json_put_string(w, "c", NULL);
+    sa_json_put_string(w, "d", "x");
+    sa_json_put_int(w, "e", -3);
+    sa_json_put_f64(w, "f", 0.25);
+    sa_json_put_bool(w, "g", false);
     sa_json_end_object(w);
     sa_json_end_line(w);
     sa_json_int(w, 7);
     sa_json_end_line(w);
-    assert_string_equal(m.text, "{\"a\":-9223372036854775808,\"b\":[0.1,null,true,{},null],\"c\":null}\n7\n");
+    assert_string_equal(m.text,
+                        "{\"a\":-9223372036854775808,\"b\":[0.1,null,true,{},null],\"c\":null,\"d\":\"x\","
+                        "\"e\":-3,\"f\":0.25,\"g\":false}\n7\n");
     memory_close(&m);
 }
 

@@ -61,6 +61,14 @@ says '^\{"delta":1\.0,"low":1\.0,"high":1\.0,"p":0\.0[0-9]*,"wins":6,"losses":0,
 works eval --compare "$T/run" "$T/worse.jsonl" --input "$T/set/manifest.jsonl"
 says '^gIoU, B minus A +-1\.0000 '
 
+works eval --results "$T/run" --input "$T/set/manifest.jsonl" --json --items -
+check "--items - is all there is" cmp -s "$SCRATCH/out" "$T/items.csv"
+works eval --results "$T/run" --input "$T/set/manifest.jsonl" --csv -
+check "--csv - is all there is" cmp -s "$SCRATCH/out" "$T/figures.csv"
+mv "$T/set/images" "$T/set/gone"
+works eval --results "$T/run" --input "$T/set/manifest.jsonl" --json
+check "the pictures may be gone" cmp -s "$SCRATCH/out" "$T/json"
+
 # ---- rows that bring their truth along ----
 works eval --results "$G/a.jsonl" --json
 says '^\{"items":40,"failed":1,"skipped":0,"cIoU":\{"value":0\.50629304203277'
@@ -102,6 +110,13 @@ sed 's/"id": "/&other /' "$G/b.jsonl" >"$T/other.jsonl"
 refuses 2 'no id is in both' eval --compare "$G/a.jsonl" "$T/other.jsonl"
 refuses 2 'goes with --parity' eval --results "$G/a.jsonl" --click-id 1
 refuses 2 'does not go with --compare' eval --compare "$G/a.jsonl" "$G/b.jsonl" --items "$T/i.csv"
+for option in "--csv $T/x" "--items $T/x" "--step 1" "--input $T/x" "--images $T" "--instances $T/x" --markdown; do
+    # shellcheck disable=SC2086
+    refuses 2 "${option%% *}: does not go with --parity" eval --parity segagent --results "$G/parity.json" $option
+done
+refuses 2 'runner: is longer than 511' eval --parity segagent-live --results "$G/parity.json" \
+    --runner "0,1,False,$(printf 'x%.0s' {1..502})"
+refuses 2 'csv is "-", too' eval --results "$G/a.jsonl" --csv - --items -
 refuses 3 'figures.csv' eval --results "$G/a.jsonl" --csv /nowhere/at/all/figures.csv
 works eval --help
 says 'Example:'
@@ -137,6 +152,10 @@ assert all(got[k] == want[k] for k in want)
 PYTHON
 works export --results "$T/run" --format png --output "$T/masks"
 check "a picture an item" [ "$(find "$T/masks" -name '*.png' | wc -l)" -eq 6 ]
+cat "$G/a.jsonl" "$G/a.jsonl" >"$T/twice.jsonl"
+run export --results "$T/twice.jsonl" --format png --output "$T/twice" --json
+check "ids that come again: exit 1" [ $CODE -eq 1 ]
+says '"items":40,"failed":2,"skipped":40\}$'
 run export --results "$T/torn.jsonl" --format coco --output "$T/partial.json"
 check "a torn row: exit 1, the rest is there" [ $CODE -eq 1 -a -s "$T/partial.json" ]
 refuses 2 'empty.jsonl: is empty' export --results "$T/empty.jsonl" --format coco --output "$T/no.json"

@@ -104,6 +104,47 @@ run report --results "$T/torn" --output "$T/page.html"
 check "a torn row: exit code 1, not $CODE" [ $CODE -eq 1 ]
 page 'len(by_class("item")) == 8 and len(by_class("tree")) == 6'
 
+# ---- a run and two parts of it, which have nothing in common with each other ----
+python3 - "$T" <<'PYTHON'
+import json, os, shutil, sys
+t = sys.argv[1]
+lines = open(t + "/b/results.jsonl").readlines()
+run = json.load(open(t + "/b/run.json"))
+for index, rows in enumerate((lines[:4], lines[4:])):
+    part = t + "/part-%d" % index
+    os.makedirs(part)
+    open(part + "/results.jsonl", "w").writelines(rows)
+    # one item more was begun, and is in quarantine: its clicks are not counted
+    run.update(shard={"index": index, "count": 2}, counters={"items": len(rows) + 1, "failed": 1, "clicks": 3 * len(rows)})
+    json.dump(run, open(part + "/run.json", "w"))
+PYTHON
+works report --results "all=$T/a" --results "one=$T/part-0" --results "two=$T/part-1" --output "$T/page.html" --limit 0
+says '^one +1\.000 \[1\.000, 1\.000\] +2\.0 of 3\.0'
+page 're.sub(" +", " ", words).count("; from all") == 2 and "without a result" not in words'
+head -n 3 "$T/part-0/results.jsonl" >"$T/rows" && mv "$T/rows" "$T/part-0/results.jsonl"
+works report --results "$T/part-0" --output "$T/page.html" --limit 0
+page 're.search("3 +set *, 1 without a result", words)'
+
+# ---- an input is read as the run has read it: split, instances and pictures ----
+python3 - "$T" <<'PYTHON'
+import json, os, shutil, sys
+t = sys.argv[1]
+golden = "tests/golden/items/"
+os.makedirs(t + "/refs")
+shutil.copy(golden + "refs.json", t + "/refs/list.json")
+refs = json.load(open(golden + "refs.json"))
+images = {x["id"]: x for x in json.load(open(golden + "instances.json"))["images"]}
+ref = next(r for r in refs if r["split"] == "val")
+h, w = (images[ref["image_id"]][k] for k in ("height", "width"))
+row = {"id": "%d-%d" % (ref["ref_id"], ref["sentences"][0]["sent_id"]), "image": "x", "text": "t", "height": h, "width": w,
+       "status": "ok", "error": None, "mask": {"size": [h, w], "counts": [h * w]}, "score": 0.5, "step": 0, "steps": []}
+open(t + "/refs/results.jsonl", "w").write(json.dumps(row) + "\n")
+config = {"split": "val", "instances": golden + "instances.json", "images": golden[:-1]}
+json.dump({"config": config, "input": {"path": t + "/refs/list.json"}, "status": "done"}, open(t + "/refs/run.json", "w"))
+PYTHON
+works report --results "$T/refs" --json
+says '"clicks_made":null,"metrics":\{"items":1,'
+
 # ---- refusals ----
 refuses 2 'results: missing' report --output "$T/no.html"
 refuses 2 'output: missing' report --results "$T/a"

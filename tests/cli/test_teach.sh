@@ -53,6 +53,15 @@ first = next(d for d in data if d["clicks_list"])["clicks_list"][0]
 assert set(first) == {"idx", "coor", "is_positive", "mask", "box", "area", "iou"}
 PYTHON
 done
+# ---- what was written for SegAgent is an input again, PNG pictures and all ----
+run annotate --agent $AGENT --input "$T/empty.json" --images "$T/set" --output "$T/back" --steps 1
+check "SegAgent's JSON of ours is read back: exit code 0, not $CODE" [ $CODE -eq 0 ]
+check "items keep their ids and texts" python3 - "$T" <<'PYTHON'
+import json, sys
+there, back = ([json.loads(line) for line in open(sys.argv[1] + name)] for name in ("/empty/results.jsonl", "/back/results.jsonl"))
+assert [(r["id"], r["image"], r["text"]) for r in there] == [(r["id"], r["image"], r["text"]) for r in back]
+assert all("iou" in r["steps"][0] for r in back)
+PYTHON
 check "other beginnings are other trajectories" [ "$(cat "$T"/{empty,box,clicks}/results.jsonl | sort | uniq -d | wc -l)" -eq 0 ]
 teach trajectories little --min-gain 0.3 --json
 check "a larger gain asked for gives fewer lessons" \

@@ -109,6 +109,11 @@ static void test_png(void **state)
         sa_image_free(&picture);
         sa_rle_free(&result.mask);
     }
+    sa_error err = {0};
+    sa_result again = small_result(ids[1], 4, 7);
+    assert_int_equal(sa_export_add(&e, &again, NULL, "row", &err), SA_BAD_INPUT);
+    assert_non_null(strstr(err.reason, "\"plain-1_a.b\" has been there before"));
+    sa_rle_free(&again.mask);
     assert_int_equal(sa_export_finish(&e, NULL), SA_OK);
     sa_export_abandon(&e);
     results_scratch_remove(&s, files, 2);

@@ -8,6 +8,7 @@
 
 #include "runtime/base/json.h"
 #include "runtime/data/item.h"
+#include "runtime/data/trajectory_json.h"
 #include "runtime/image/rle.h"
 #include "tests/data/scratch.h"
 
@@ -126,6 +127,8 @@ static const struct {
     {"{\"id\":\"h\",\"image\":\"a.jpg\",\"text\":\"t\",\"height\":1e300,\"width\":3}", "h", "an integer"},
     {"{\"id\":\"h\",\"image\":\"a.jpg\",\"text\":\"t\",\"height\":99999999999,\"width\":3}", "h",
      "from 1 to"},
+    {"{\"id\":\"h\",\"image\":\"a.jpg\",\"text\":\"t\",\"height\":3}", "h", "a height and no width"},
+    {"{\"id\":\"h\",\"image\":\"a.jpg\",\"text\":\"t\",\"width\":3}", "h", "a width and no height"},
     {"{\"id\":\"s\",\"image\":\"a.jpg\",\"text\":\"t\",\"height\":3,\"width\":3,\"gt\":" RLE "}", "s", "3x2"},
     {"{\"id\":\"s\",\"image\":\"a.jpg\",\"text\":\"t\",\"gt\":" RLE
      ",\"mask\":{\"size\":[3,2],\"counts\":[6]}}",
@@ -188,6 +191,62 @@ static void test_hostile_rows(void **state)
     sa_items_free(&items);
 }
 
+/* What a row of a result repeats of its item can be written there, however deep a row may be nested. */
+static void write_meta(const sa_item *item)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    sa_json_writer w = sa_json_writer_on(stream);
+    const sa_result result = {.id = "x", .image = "x", .text = "x", .meta = item->meta};
+    assert_int_equal(sa_result_write(&result, &w, NULL), SA_OK);
+    fclose(stream);
+    json_t *back = NULL;
+    assert_int_equal(sa_json_parse("row", text, size, &back, NULL), SA_OK);
+    json_decref(back);
+    free(text);
+}
+
+/* `depth` lists, one in the other. */
+static char *put_lists(char *at, int depth)
+{
+    memset(at, '[', (size_t)depth);
+    memset(at + depth, ']', (size_t)depth);
+    return at + 2 * depth;
+}
+
+static void test_deep_meta(void **state)
+{
+    char text[1024], *at = text;
+    sa_items items;
+    put_pictures(state);
+    at += sprintf(at, "{\"image\":\"a.jpg\",\"text\":\"t\",\"meta\":");
+    at = put_lists(at, SA_JSON_DEPTH - 1);
+    at += sprintf(at, "}\n{\"image\":\"a.jpg\",\"text\":\"t\",\"meta\":");
+    at = put_lists(at, SA_JSON_DEPTH);
+    strcpy(at, "}\n");
+    read_good(&items, scratch_write_text(state, "list", text), &plain);
+    assert_int_equal(items.count, 1);
+    write_meta(&items.items[0]);
+    check_bad(&items, 0, 1, "2", "nested deeper");
+    sa_items_free(&items);
+
+    scratch_write_text(state, "instances.json",
+                       "{\"images\":[{\"id\":1,\"file_name\":\"a.jpg\"}],"
+                       "\"annotations\":[{\"id\":2,\"image_id\":1}]}");
+    at = text + sprintf(text, "[{\"ref_id\":1,\"ann_id\":2,\"split\":");
+    at = put_lists(at, SA_JSON_DEPTH - 1);
+    at += sprintf(at, ",\"sentences\":[{\"sent\":\"s\",\"sent_id\":");
+    at = put_lists(at, SA_JSON_DEPTH - 3);
+    strcpy(at, "}]}]");
+    read_good(&items, scratch_write_text(state, "refs", text), &plain);
+    assert_int_equal(items.count, 1);
+    assert_null(json_object_get(items.items[0].meta, "split"));
+    assert_null(json_object_get(items.items[0].meta, "sent_id"));
+    write_meta(&items.items[0]);
+    sa_items_free(&items);
+}
+
 /* ---- SegAgent ---- */
 
 static void test_segagent(void **state)
@@ -225,16 +284,18 @@ static void test_segagent(void **state)
     assert_int_equal(items.items[0].height, 2);
     assert_string_equal(items.items[2].path, scratch_path(state, "COCO_train2014_0000001234567.jpg"));
     check_bad(&items, 0, 1, "9-1", "no text");
-    check_bad(&items, 1, 4, "1", "skips");
-    check_bad(&items, 2, 6, "d4", "no object");
-    check_bad(&items, 3, 7, "d5-0", "not there");
-    check_bad(&items, 4, 9, "d6-1", "no text");
-    check_bad(&items, 5, 10, "z-0", "3x3");
-    check_bad(&items, 6, 11, "d8", "neither");
-    check_bad(&items, 7, 12, "d9", "neither");
-    check_bad(&items, 8, 13, "d10-0", "no text");
-    assert_int_equal(items.bad_count, 9);
+    check_bad(&items, 1, 5, "d4", "no object");
+    check_bad(&items, 2, 6, "d5-0", "not there");
+    check_bad(&items, 3, 8, "d6-1", "no text");
+    check_bad(&items, 4, 9, "z-0", "3x3");
+    check_bad(&items, 5, 10, "d8", "neither");
+    check_bad(&items, 6, 11, "d9", "neither");
+    check_bad(&items, 7, 12, "d10-0", "no text");
+    assert_int_equal(items.bad_count, 8);
+    assert_int_equal(items.skipped, 1); /* the name with ".png" */
     sa_items_free(&items);
+    path = scratch_write_text(state, "png.json", "{\"data\":[{\"image_name\":\"x.png\"}]}");
+    refuse(path, &plain, SA_BAD_INPUT, "all of its 1 entries are pictures named");
 
     scratch_write_text(state, "saiapr_tc-12/01/images/1234.jpg", "x");
     path = scratch_write_text(state, "refclef_test.json",
@@ -243,6 +304,65 @@ static void test_segagent(void **state)
     read_good(&items, path, &one);
     assert_int_equal(items.count, 1);
     assert_string_equal(items.items[0].image, "saiapr_tc-12/01/images/1234.jpg");
+    sa_items_free(&items);
+}
+
+/* Ids do not depend on which pictures are there. */
+static void test_segagent_ids(void **state)
+{
+    const char *path = scratch_write_text(
+        state, "set.json",
+        "{\"data\":[{\"image_name\":\"a.jpg\",\"gt_ann\":{\"object_id\":9,\"caption\":\"one\"}},"
+        "{\"image_name\":\"b.jpg\",\"gt_ann\":{\"object_id\":9,\"caption\":\"two\"}}]}");
+    const sa_items_options without = {.without_pictures = true};
+    sa_items items;
+    read_good(&items, path, &without);
+    assert_int_equal(items.count, 2);
+    assert_string_equal(items.items[0].id, "9-0");
+    assert_string_equal(items.items[1].id, "9-0-d1");
+    assert_string_equal(items.items[1].path, scratch_path(state, "b.jpg"));
+    sa_items_free(&items);
+    scratch_write_text(state, "b.jpg", "x");
+    read_good(&items, path, &plain);
+    assert_int_equal(items.count, 1);
+    assert_string_equal(items.items[0].id, "9-0-d1");
+    check_bad(&items, 0, 0, "9-0", "not there");
+    sa_items_free(&items);
+}
+
+/* What we wrote comes back as it was: a PNG's name, one without an end, "Unknown", and the ids. */
+static void test_segagent_ours(void **state)
+{
+    static const char *const names[] = {"in/b.png", "plain"};
+    char *text = NULL;
+    size_t size;
+    put_pictures(state);
+    scratch_write_text(state, "plain", "x");
+    FILE *stream = open_memstream(&text, &size);
+    sa_json_writer w = sa_json_writer_on(stream);
+    sa_trajectory_json_begin(&w);
+    for (size_t i = 0; i < 2; i++) {
+        char id[16];
+        const uint32_t counts[] = {1, 5};
+        snprintf(id, sizeof id, "id/%zu", i);
+        sa_result result = {.id = id, .image = (char *)names[i], .text = "Unknown", .height = 2, .width = 3};
+        assert_int_equal(sa_rle_from_counts(&result.mask, counts, 2, 2, 3, NULL), SA_OK);
+        assert_int_equal(sa_trajectory_json_add(&result, &result.mask, &w, NULL), SA_OK);
+        sa_rle_free(&result.mask);
+    }
+    sa_trajectory_json_end(&w);
+    fclose(stream);
+    sa_items items;
+    read_good(&items, scratch_write(state, "ours.json", text, size), &plain);
+    free(text);
+    assert_int_equal(items.count, 2);
+    assert_int_equal(items.bad_count + items.skipped, 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(items.items[i].id, i == 0 ? "id/0" : "id/1");
+        assert_string_equal(items.items[i].image, names[i]);
+        assert_string_equal(items.items[i].text, "Unknown");
+        assert_true(sa_mask_source_given(&items.items[i].gt));
+    }
     sa_items_free(&items);
 }
 
@@ -551,9 +671,10 @@ static void test_pickle_bombs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_manifest), TEST(test_bad_rows),  TEST(test_hostile_rows), TEST(test_segagent),
-        TEST(test_coco),     TEST(test_refs),      TEST(test_bad_refs),     TEST(test_bad_coco),
-        TEST(test_folder),   TEST(test_bad_files), TEST(test_truncated),    TEST(test_pickle_bombs),
+        TEST(test_manifest),  TEST(test_bad_rows),     TEST(test_hostile_rows),  TEST(test_segagent),
+        TEST(test_deep_meta), TEST(test_segagent_ids), TEST(test_segagent_ours), TEST(test_coco),
+        TEST(test_refs),      TEST(test_bad_refs),     TEST(test_bad_coco),      TEST(test_folder),
+        TEST(test_bad_files), TEST(test_truncated),    TEST(test_pickle_bombs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

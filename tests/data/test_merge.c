@@ -222,13 +222,55 @@ static void test_refusals(void **state)
     assert_int_not_equal(stat(output, &info), 0); /* nothing was begun */
 }
 
+/* More parts than files can be open: a row each, and one of them there twice. */
+static void test_many(void **state)
+{
+    enum { MANY = 600 };
+    char *parts[MANY], text[200];
+    for (size_t i = 0; i < MANY; i++) {
+        size_t index = i == 0 ? MANY - 2 : i - 1; /* the last one is missing, the one before it there twice */
+        char name[40];
+        snprintf(name, sizeof name, "p%zu/results.jsonl", i);
+        snprintf(text, sizeof text, "{\"id\":\"r%zu\"}\n", index);
+        scratch_write_text(state, name, text);
+        snprintf(name, sizeof name, "p%zu/quarantine.jsonl", i);
+        scratch_write_text(state, name, "");
+        snprintf(name, sizeof name, "p%zu/run.json", i);
+        snprintf(text, sizeof text,
+                 "{\"rows\":%d,\"shard\":{\"index\":%zu,\"count\":%d},\"status\":\"done\"}", MANY, index,
+                 MANY);
+        scratch_write_text(state, name, text);
+        snprintf(name, sizeof name, "p%zu", i);
+        parts[i] = strdup(scratch_path(state, name));
+    }
+    sa_merge_report report;
+    sa_error err = {0};
+    if (sa_merge((const char *const *)parts, MANY, scratch_path(state, "whole"), &report, &err) != SA_OK) {
+        fail_msg("%s: %s", err.file, err.reason);
+    }
+    assert_int_equal(report.results, MANY - 1);
+    assert_int_equal(report.duplicates, 1);
+    assert_string_equal(report.lacks, "shard 599/600: 1 row");
+    char *rows = scratch_read(scratch_path(state, "whole/results.jsonl"), NULL);
+    assert_int_equal(strncmp(rows, "{\"id\":\"r0\"}\n{\"id\":\"r1\"}\n", 24), 0);
+    assert_string_equal(rows + strlen(rows) - 14, "{\"id\":\"r598\"}\n");
+    free(rows);
+    for (size_t i = 0; i < MANY; i++) {
+        free(parts[i]);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_make, scratch_remove)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ranges), cmocka_unit_test(test_parse), TEST(test_whole), TEST(test_partial),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_parse),
+        TEST(test_whole),
+        TEST(test_partial),
         TEST(test_refusals),
+        TEST(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -389,6 +389,44 @@ static void test_second_process(void **state)
     check_finished(directory, 0, 10, 60);
 }
 
+/* Half-written files of killed processes go; files that only look a little like them stay. */
+static void test_leftovers(void **state)
+{
+    static const char *const names[] = {
+        "run.json.1-0.tmp",        "results.journal.22-3.tmp",   "metrics.json.5-0.tmp", "kept.jsonl.5-0.tmp",
+        "dropped.jsonl.5-999.tmp", "lessons.jsonl.123456-0.tmp", "chat.jsonl.5-0.tmp",   "notes.5-0.tmp",
+        "metrics.json.tmp",        "metrics.json.old.tmp",       "kept.jsonl.5-0.tmp.gz"};
+    enum { GOING = 7 };
+    const char *directory = scratch_path(state, "o");
+    sa_error err = {0};
+    sa_output *output = rig_open_good(directory, 10, whole, -1);
+    must(rig_put_all(output, 60, 3, &err), &err);
+    sa_output_close(output);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        write_text(in(directory, names[i]), "half");
+    }
+    sa_output_close(rig_open_good(directory, 10, whole, -1));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (sa_file_exists(in(directory, names[i])) != (i >= GOING)) {
+            fail_msg("%s", names[i]);
+        }
+    }
+}
+
+/* The row alone cannot be written: it goes to quarantine, and the run ends well. */
+static void test_long_row(void **state)
+{
+    const char *directory = scratch_path(state, "o");
+    sa_error err = {0}, why = {0};
+    sa_output *output = rig_open_good(directory, 1, whole, -1);
+    assert_int_equal(sa_output_put(output, 0, "{", ((size_t)1 << 30) + 1, &why), SA_BAD_INPUT);
+    assert_non_null(strstr(why.reason, "1073741825 bytes is too long"));
+    assert_false(sa_output_is_done(output, 0));
+    must(sa_output_quarantine(output, 0, "i0", &why, &err), &err);
+    must(sa_output_finish(output, NULL, NULL, &err), &err);
+    sa_output_close(output);
+}
+
 /* ---- disks ---- */
 
 /* Puts rows until the disk is full; then, with room again, the rest. */
@@ -534,7 +572,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_orders),       TEST(test_visible),   TEST(test_new_journals), TEST(test_kills),
         TEST(test_torn_journal), TEST(test_damaged),   TEST(test_other_config), TEST(test_second_process),
-        TEST(test_size_limit),   TEST(test_full_disk), TEST(test_read_only),    TEST(test_contracts),
+        TEST(test_leftovers),    TEST(test_long_row),  TEST(test_size_limit),   TEST(test_full_disk),
+        TEST(test_read_only),    TEST(test_contracts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
