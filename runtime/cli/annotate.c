@@ -11,12 +11,9 @@ static void print_summary(const sa_cli *cli, const sa_run_options *o, const sa_r
     if (cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_json_begin_object(&w);
-        sa_json_key(&w, "output");
-        sa_json_string(&w, o->output);
-        sa_json_key(&w, "items");
-        sa_json_int(&w, (int64_t)s->items);
-        sa_json_key(&w, "quarantined");
-        sa_json_int(&w, (int64_t)s->quarantined);
+        sa_json_put_string(&w, "output", o->output);
+        sa_json_put_int(&w, "items", (int64_t)s->items);
+        sa_json_put_int(&w, "quarantined", (int64_t)s->quarantined);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
     } else {

@@ -86,16 +86,12 @@ static sa_status write_row(const job *j, sa_file_writer *writer, const sa_result
     const sa_item *item = sa_truths_item(&j->truths, r->id);
     sa_json_writer w = sa_json_writer_on(writer->stream);
     sa_json_begin_object(&w);
-    sa_json_key(&w, "id");
-    sa_json_string(&w, r->id);
-    sa_json_key(&w, "image");
-    sa_json_string(&w, r->image);
-    sa_json_key(&w, "text");
-    sa_json_string(&w, r->text);
+    sa_json_put_string(&w, "id", r->id);
+    sa_json_put_string(&w, "image", r->image);
+    sa_json_put_string(&w, "text", r->text);
     sa_json_key(&w, "mask");
     SA_TRY(sa_rle_write_json(&r->mask, &w, err));
-    sa_json_key(&w, "score");
-    sa_json_f64(&w, r->score);
+    sa_json_put_f64(&w, "score", r->score);
     if (item != NULL) {
         write_rest(&w, item);
     }
@@ -172,12 +168,9 @@ static void tell(sa_json_writer *w, const char *name, const sa_figure *f)
     }
     sa_json_key(w, name);
     sa_json_begin_object(w);
-    sa_json_key(w, "value");
-    sa_json_f64(w, f->value);
-    sa_json_key(w, "low");
-    sa_json_f64(w, f->low);
-    sa_json_key(w, "high");
-    sa_json_f64(w, f->high);
+    sa_json_put_f64(w, "value", f->value);
+    sa_json_put_f64(w, "low", f->low);
+    sa_json_put_f64(w, "high", f->high);
     sa_json_end_object(w);
 }
 
@@ -194,18 +187,12 @@ static void tell_json(const job *j, const sa_run_summary *s, const sa_metrics *m
 {
     sa_json_writer w = sa_json_writer_on(stdout);
     sa_json_begin_object(&w);
-    sa_json_key(&w, "output");
-    sa_json_string(&w, j->run->output);
-    sa_json_key(&w, "kept");
-    sa_json_int(&w, (int64_t)j->kept_count);
-    sa_json_key(&w, "dropped");
-    sa_json_int(&w, (int64_t)j->dropped_count);
-    sa_json_key(&w, "quarantined");
-    sa_json_int(&w, (int64_t)s->quarantined);
-    sa_json_key(&w, "unread");
-    sa_json_int(&w, (int64_t)j->mute);
-    sa_json_key(&w, "threshold");
-    sa_json_f64(&w, j->cut);
+    sa_json_put_string(&w, "output", j->run->output);
+    sa_json_put_int(&w, "kept", (int64_t)j->kept_count);
+    sa_json_put_int(&w, "dropped", (int64_t)j->dropped_count);
+    sa_json_put_int(&w, "quarantined", (int64_t)s->quarantined);
+    sa_json_put_int(&w, "unread", (int64_t)j->mute);
+    sa_json_put_f64(&w, "threshold", j->cut);
     if (m != NULL) {
         tell_figures(&w, m);
     }

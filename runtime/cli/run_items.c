@@ -168,6 +168,15 @@ static void show_progress(job *j)
     sa_progress_update(&j->progress, (long long)++j->done);
 }
 
+static sa_status set_aside(void *context, size_t index, const sa_error *why, sa_error *err)
+{
+    job *j = context;
+    const sa_item *item = &j->items.items[index];
+    sa_log_error(&j->cli->log, why);
+    show_progress(j);
+    return sa_output_quarantine(j->output, item->row, item->id, why, err);
+}
+
 static sa_status write_result(void *context, size_t index, sa_result *result, sa_error *err)
 {
     job *j = context;
@@ -187,17 +196,12 @@ static sa_status write_result(void *context, size_t index, sa_result *result, sa
         status = sa_output_put(j->output, j->items.items[index].row, line, size, err);
     }
     free(line);
+    if (status == SA_BAD_INPUT) { /* a row that no file of results could hold */
+        const sa_error why = *err;
+        return set_aside(j, index, &why, err);
+    }
     show_progress(j);
     return status;
-}
-
-static sa_status set_aside(void *context, size_t index, const sa_error *why, sa_error *err)
-{
-    job *j = context;
-    const sa_item *item = &j->items.items[index];
-    sa_log_error(&j->cli->log, why);
-    show_progress(j);
-    return sa_output_quarantine(j->output, item->row, item->id, why, err);
 }
 
 static bool is_interrupted(void *context)
@@ -421,20 +425,13 @@ static void tell_plan(const job *j, const sa_run_summary *summary)
     if (j->cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_json_begin_object(&w);
-        sa_json_key(&w, "format");
-        sa_json_string(&w, j->items.format);
-        sa_json_key(&w, "items");
-        sa_json_int(&w, (int64_t)summary->items);
-        sa_json_key(&w, "unusable");
-        sa_json_int(&w, (int64_t)summary->quarantined);
-        sa_json_key(&w, "device");
-        sa_json_string(&w, sa_device_name(j->device));
-        sa_json_key(&w, "segmenter_bytes");
-        sa_json_int(&w, (int64_t)memory.segmenter);
-        sa_json_key(&w, "policy_bytes");
-        sa_json_int(&w, (int64_t)memory.policy);
-        sa_json_key(&w, "batch");
-        sa_json_int(&w, j->options->batch);
+        sa_json_put_string(&w, "format", j->items.format);
+        sa_json_put_int(&w, "items", (int64_t)summary->items);
+        sa_json_put_int(&w, "unusable", (int64_t)summary->quarantined);
+        sa_json_put_string(&w, "device", sa_device_name(j->device));
+        sa_json_put_int(&w, "segmenter_bytes", (int64_t)memory.segmenter);
+        sa_json_put_int(&w, "policy_bytes", (int64_t)memory.policy);
+        sa_json_put_int(&w, "batch", j->options->batch);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
         return;
@@ -486,6 +483,11 @@ static sa_status run_job(job *j, sa_run_options *o, sa_run_summary *summary, sa_
     complete(o, j->kind, &j->agent);
     SA_TRY(check(o, j->kind, &j->agent, err));
     SA_TRY(sa_items_read(&j->items, o->input, &reading, err));
+    if (j->items.skipped > 0) {
+        sa_log_message(&j->cli->log, SA_LOG_INFO,
+                       "%s: %zu entries with pictures named .png are skipped, as SegAgent's loader does",
+                       o->input, j->items.skipped);
+    }
     SA_TRY(sa_cli_open_device(j->cli, &j->device, err));
     sa_dtype precision;
     SA_TRY(sa_cli_choose_precision(j->cli, j->device, &precision, err));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/lines.h"
 #include "runtime/base/text_table.h"
 #include "runtime/cli/visit.h"
@@ -49,10 +50,7 @@ static sa_status is_new(job *j, const sa_lesson_row *row, bool *new, sa_error *e
 {
     char *mask, key[512];
     SA_TRY(sa_rle_to_string(&row->mask, &mask, NULL, err));
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a over what may be long */
-    for (const char *at = mask; *at != '\0'; at++) {
-        hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
-    }
+    uint64_t hash = sa_hash_bytes(mask, strlen(mask)); /* of what may be long */
     free(mask);
     snprintf(key, sizeof key, "%.400s|%016" PRIx64 "|%d %zu %zu", row->id, hash, row->action.positive,
              row->action.row, row->action.col);
@@ -325,29 +323,22 @@ static sa_status teach(job *j, sa_run_summary *summary, sa_error *err)
     return j->options->chat != NULL ? write_chat(j, lessons, err) : SA_OK;
 }
 
-static void put_count(sa_json_writer *w, const char *key, size_t value)
-{
-    sa_json_key(w, key);
-    sa_json_int(w, (int64_t)value);
-}
-
 static void report(const job *j, const sa_run_summary *s)
 {
     const sa_lesson_counts *c = &j->counts;
     if (j->cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_json_begin_object(&w);
-        sa_json_key(&w, "output");
-        sa_json_string(&w, j->options->run.output);
-        put_count(&w, "items", s->items);
-        put_count(&w, "quarantined", s->quarantined);
-        put_count(&w, "trajectories", c->trajectories);
-        put_count(&w, "kept", c->kept);
-        put_count(&w, "corrected", c->corrected);
-        put_count(&w, "dropped", c->dropped);
-        put_count(&w, "merged", j->merged);
-        put_count(&w, "repeated", j->repeated);
-        put_count(&w, "lessons", j->lines);
+        sa_json_put_string(&w, "output", j->options->run.output);
+        sa_json_put_int(&w, "items", (int64_t)s->items);
+        sa_json_put_int(&w, "quarantined", (int64_t)s->quarantined);
+        sa_json_put_int(&w, "trajectories", (int64_t)c->trajectories);
+        sa_json_put_int(&w, "kept", (int64_t)c->kept);
+        sa_json_put_int(&w, "corrected", (int64_t)c->corrected);
+        sa_json_put_int(&w, "dropped", (int64_t)c->dropped);
+        sa_json_put_int(&w, "merged", (int64_t)j->merged);
+        sa_json_put_int(&w, "repeated", (int64_t)j->repeated);
+        sa_json_put_int(&w, "lessons", (int64_t)j->lines);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
         return;

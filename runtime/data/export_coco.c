@@ -1,4 +1,5 @@
 /* COCO instances. Annotations are written as they come; images and categories follow, once all are known. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,7 +78,9 @@ sa_status sa_export_coco_add(sa_export *e, const sa_result *result, const char *
     sa_json_key(w, "bbox");
     sa_rle_write_bbox(&result->mask, w);
     sa_json_put_int(w, "iscrowd", 0);
-    sa_json_put_f64(w, "score", result->score);
+    if (!isnan(result->score)) { /* of masks that nobody judged there is none */
+        sa_json_put_f64(w, "score", result->score);
+    }
     sa_json_put_string(w, "item", result->id);
     sa_json_end_object(w);
     return SA_OK;

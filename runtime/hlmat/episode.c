@@ -2,18 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/hlmat/episode_parts.h"
 
 /* ---- opening ---- */
 
-/* FNV-1a. */
 uint64_t sa_episode_key_of(const char *id)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *id != '\0'; id++) {
-        hash = (hash ^ (unsigned char)*id) * 0x100000001b3u;
-    }
-    return hash;
+    return sa_hash_bytes(id, strlen(id));
 }
 
 static sa_status copy_texts(sa_episode *e, sa_error *err)
