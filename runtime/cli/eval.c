@@ -31,7 +31,7 @@ typedef struct {
 
 static sa_status score_file(job *j, const char *path, sa_scored *s, sa_error *err)
 {
-    sa_status status = sa_cli_score_results(j->cli, &j->truths, path, s, err);
+    sa_status status = sa_cli_score_results(j->cli, &j->truths, false, path, s, err);
     j->skipped += s->counts.skipped;
     return status;
 }

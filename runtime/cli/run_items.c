@@ -196,7 +196,9 @@ static sa_status write_result(void *context, size_t index, sa_result *result, sa
         status = sa_output_put(j->output, j->items.items[index].row, line, size, err);
     }
     free(line);
-    if (status == SA_BAD_INPUT) { /* a row that no file of results could hold */
+    if (status == SA_BAD_INPUT &&
+        !sa_output_is_done(j->output,
+                           j->items.items[index].row)) { /* a row that no file of results could hold */
         const sa_error why = *err;
         return set_aside(j, index, &why, err);
     }
@@ -333,6 +335,22 @@ static sa_status run_all(job *j, sa_error *err)
     return status == SA_OK ? finish(j, &counts, sa_clock_seconds() - begun, err) : status;
 }
 
+/* The run that is gone on with computed in another precision than the device that was found would. */
+static bool may_have_fallen_back(const job *j, const char *record)
+{
+    const sa_common_options *c = &j->cli->common;
+    json_t *run;
+    sa_error ignored;
+    if (strcmp(c->device, "auto") != 0 || strcmp(c->precision, "auto") != 0 ||
+        sa_json_read(record, SIZE_MAX, &run, &ignored) != SA_OK) {
+        return false;
+    }
+    const char *precision = json_string_value(json_object_get(json_object_get(run, "config"), "precision"));
+    bool other = precision != NULL && strcmp(precision, j->options->precision) != 0;
+    json_decref(run);
+    return other;
+}
+
 /*
  * A new run opens the models first, so that its record tells the device and the precision that they are on;
  * one that goes on, and may be done already, only when they are needed.
@@ -345,7 +363,7 @@ static sa_status open_output(job *j, sa_error *err)
     json_t *run = NULL;
     SA_TRY(sa_shard_parse(j->options->shard, &options.shard, err));
     SA_TRY(sa_file_join(path, sizeof path, j->options->output, "run.json", err));
-    SA_TRY(sa_file_exists(path) ? SA_OK : open_runner(j, err));
+    SA_TRY(sa_file_exists(path) && !may_have_fallen_back(j, path) ? SA_OK : open_runner(j, err));
     sa_status status = sa_run_record(&run, j->cli, j->options, j->kind, &j->agent, &j->items,
                                      sa_device_name(j->device), err);
     options.run = run;
@@ -364,15 +382,16 @@ static sa_status write_metrics(job *j, const sa_truths *truths, sa_run_summary *
     sa_scored scored;
     sa_pool *pool = NULL;
     sa_metrics metrics;
-    sa_status status = sa_cli_score_results(j->cli, truths, j->options->output, &scored, err);
+    sa_status status = sa_cli_score_results(j->cli, truths, true, j->options->output, &scored, err);
     summary->skipped = scored.counts.skipped;
-    if (status == SA_OK) {
+    bool measured = status == SA_OK && scored.scores.count > 0;
+    if (measured) {
         status = sa_pool_open(&pool, (int)j->cli->common.threads, err);
     }
-    if (status == SA_OK) {
+    if (measured && status == SA_OK) {
         status = sa_cli_measure(&scored, &options, pool, &metrics, err);
     }
-    if (status == SA_OK) {
+    if (measured && status == SA_OK) {
         status = sa_cli_write_metrics(j->options->output, &metrics, err);
         sa_metrics_free(&metrics);
     }

@@ -8,6 +8,9 @@ static sa_status score_row(void *context, const sa_result *result, const char *n
 {
     sa_scored *s = context;
     sa_rle truth;
+    if (s->known_only && !sa_truths_known(s->truths, result)) {
+        return SA_OK;
+    }
     SA_TRY(sa_truths_find(s->truths, result, name, &truth, err));
     sa_status status = sa_scores_add(&s->scores, result, &truth, name, err);
     sa_rle_free(&truth);
@@ -36,11 +39,11 @@ static sa_status count_quarantined(const char *directory, size_t *count, sa_erro
     return status;
 }
 
-sa_status sa_cli_score_results(sa_cli *cli, const sa_truths *truths, const char *path, sa_scored *scored,
-                               sa_error *err)
+sa_status sa_cli_score_results(sa_cli *cli, const sa_truths *truths, bool known_only, const char *path,
+                               sa_scored *scored, sa_error *err)
 {
     size_t quarantined = 0;
-    *scored = (sa_scored){.truths = truths};
+    *scored = (sa_scored){.truths = truths, .known_only = known_only};
     SA_TRY(sa_cli_visit_results(cli, "eval", path, score_row, scored, &scored->counts, err));
     if (sa_file_is_directory(path)) {
         SA_TRY(count_quarantined(path, &quarantined, err));

@@ -300,11 +300,14 @@ static sa_status check_files(job *j, sa_error *err)
 {
     sa_file_writer writer;
     SA_TRY(visit_merged(j, check_lines, err));
-    if (j->options->segagent != NULL) {
-        SA_TRY(sa_file_writer_open(&writer, j->options->segagent, err));
+    const char *file = j->options->segagent;
+    if (file != NULL &&
+        (sa_file_is_regular(file) || !sa_file_exists(file))) { /* no pipe, which would end here */
+        SA_TRY(sa_file_writer_open(&writer, file, err));
         sa_file_writer_abandon(&writer);
     }
-    return j->options->chat != NULL ? sa_file_make_directory(j->options->chat, err) : SA_OK;
+    bool paints = j->options->chat != NULL && !j->options->run.dry_run;
+    return paints ? sa_file_make_directory(j->options->chat, err) : SA_OK;
 }
 
 static sa_status teach(job *j, sa_run_summary *summary, sa_error *err)

@@ -95,7 +95,7 @@ static sa_status step(sa_generator_job *j)
     sa_generator *g = j->g;
     size_t items = sa_generator_choose_items(j);
     if (items == 0) {
-        return SA_OK; /* the only run has failed */
+        return SA_OK; /* all that there were have failed */
     }
     SA_TRY(sa_generator_see(j, items));
     SA_TRY(sa_llama_forward(g->llama, g->items, items, j->err));

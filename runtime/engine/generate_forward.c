@@ -1,6 +1,7 @@
 /* What goes into the next forward: places for tokens, beginnings that are there, guesses. */
 #include <string.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/engine/generate_parts.h"
 
 void sa_generator_drop_guess(sa_generator_run *r)
@@ -127,8 +128,12 @@ static void guess(sa_generator_job *j, sa_generator_run *r, size_t most)
     size_t count = sa_draft_guess(&g->draft, r->place, most, tokens);
     for (size_t i = 0; i < count; i++) {
         sa_tokens_append(&r->history, tokens[i]);
+        r->guessed += !r->history.failed;
     }
-    r->guessed = r->history.failed ? 0 : count;
+    size_t needed = sa_kv_needed(g->kv, r->sequence, r->history.count - r->done);
+    if (count > 0 && !sa_prefix_give_back(g->prefix, needed)) { /* no run gives up its pages for a guess */
+        sa_generator_drop_guess(r);
+    }
     g->counts.guessed += r->guessed;
 }
 
@@ -148,11 +153,11 @@ size_t sa_generator_choose_items(sa_generator_job *j)
         }
         size_t count = sa_least(r->history.count - r->done, rows);
         sa_kv_copy copy = {-1, -1};
-        sa_error why;
+        sa_error why = {0};
         sa_status status = find_places(g, i, count, &copy, &why);
-        if (status != SA_OK && r->guessed > 0) { /* perhaps there is room for what is certain */
-            sa_generator_drop_guess(r);
-            count = sa_least(r->history.count - r->done, rows);
+        if (status != SA_OK &&
+            chosen == 0) { /* the tree may hold a page of its own, which it would have to copy */
+            sa_prefix_clear(g->prefix);
             status = find_places(g, i, count, &copy, &why);
         }
         if (status != SA_OK && chosen == 0) {
@@ -160,13 +165,14 @@ size_t sa_generator_choose_items(sa_generator_job *j)
             sa_kv_truncate(g->kv, r->sequence, 0);
             continue;
         }
-        spare -= r->guessed;
         if (status != SA_OK) {
+            sa_generator_drop_guess(r);
             continue; /* older ones get on, and will make room */
         }
         if (copy.from >= 0) {
             sa_llama_copy_page(g->llama, copy.from, copy.to);
         }
+        spare -= r->guessed;
         add_item(j, i, count);
         chosen++;
         rows -= count;
@@ -188,8 +194,15 @@ sa_status sa_generator_see(sa_generator_job *j, size_t items)
             }
         }
     }
-    bool asks = count > 0 && j->watcher != NULL && j->watcher->see != NULL;
-    return asks ? j->watcher->see(j->watcher->context, g->unseen, count, j->err) : SA_OK;
+    if (count == 0 || j->watcher == NULL || j->watcher->see == NULL) {
+        return SA_OK;
+    }
+    double begun = sa_clock_seconds();
+    SA_TRY(j->watcher->see(j->watcher->context, g->unseen, count, j->err));
+    for (size_t i = 0; i < g->running; i++) { /* seeing is no part of prefill: it is counted by itself */
+        g->runs[i].begun += sa_clock_seconds() - begun;
+    }
+    return SA_OK;
 }
 
 /* Marks the items' tokens as written. */

@@ -61,10 +61,10 @@ static sa_status begin_run(sa_generator_job *j, size_t index, sa_error *err)
 {
     sa_generator *g = j->g;
     const sa_generate_prompt *prompt = &j->prompts[index];
-    sa_generator_run r = {.index = index, .keys = make_keys(prompt), .begun = sa_clock_seconds()};
     if (prompt->grammar != NULL && g->constrainer == NULL) {
         SA_TRY(sa_constrainer_open(&g->constrainer, g->tokenizer, err));
     }
+    sa_generator_run r = {.index = index, .keys = make_keys(prompt), .begun = sa_clock_seconds()};
     for (size_t i = 0; i < prompt->count; i++) {
         sa_tokens_append(&r.history, prompt->tokens[i]);
     }

@@ -240,8 +240,6 @@ size_t sa_prefix_find(sa_prefix *p, const uint64_t *keys, size_t count, sa_kv_se
     size_t length;
     touch(p, walk(p, keys, count, &length));
     sa_kv_adopt(p->kv, sequence, p->path, length);
-    p->counts.asked += count;
-    p->counts.found += length;
     return length;
 }
 
@@ -323,6 +321,15 @@ bool sa_prefix_give_back(sa_prefix *p, size_t pages)
         }
     }
     return sa_kv_free_pages(p->kv) >= pages;
+}
+
+void sa_prefix_clear(sa_prefix *p)
+{
+    for (node_id id = p->oldest, newer; id != NONE; id = newer) {
+        newer = at(p, id)->newer; /* children go before their parents */
+        remove_leaf(p, id);
+        p->counts.given_back++;
+    }
 }
 
 /* ---- asking ---- */

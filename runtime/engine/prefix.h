@@ -41,11 +41,13 @@ void sa_prefix_keep(sa_prefix *prefix, const uint64_t *keys, size_t count, sa_kv
  * book. False: there are fewer, and all that are left in the tree stand in sequences, too.
  */
 bool sa_prefix_give_back(sa_prefix *prefix, size_t pages);
+/* Gives up all of it, pages that stand in sequences, too: whoever holds one alone may write behind it again.
+ */
+void sa_prefix_clear(sa_prefix *prefix);
 
 typedef struct {
-    size_t found, asked; /* tokens of sa_prefix_find */
-    size_t nodes;        /* pages in the tree now */
-    size_t given_back;   /* pages, so far */
+    size_t nodes;      /* pages in the tree now */
+    size_t given_back; /* pages, so far */
 } sa_prefix_counts;
 sa_prefix_counts sa_prefix_get_counts(const sa_prefix *prefix);
 

@@ -225,10 +225,19 @@ static void test_too_few_pages_for_one(void **state)
     int32_t words[40] = {0};
     const sa_generate_prompt prompts[2] = {{.tokens = words, .count = 20}, {.tokens = words, .count = 40}};
     sa_generate_options greedy = some(0.0f);
-    must(sa_generate(w->generator, prompts, 2, &greedy, NULL, answers, &err), &err);
-    assert_int_equal(answers[0].status, SA_NO_ROOM); /* two pages hold twelve more and no others */
-    assert_int_equal(answers[0].tokens.count, 13);
-    assert_int_equal(answers[1].status, SA_NO_ROOM);
+    for (int again = 0; again < 2;
+         again++) { /* the second time the tree has both pages, and would have to give one */
+        must(sa_generate(w->generator, prompts, 2, &greedy, NULL, answers, &err), &err);
+        assert_int_equal(answers[0].status, SA_NO_ROOM); /* two pages hold twelve more and no others */
+        assert_int_equal(answers[0].tokens.count, 13);
+        assert_int_equal(answers[1].status, SA_NO_ROOM);
+        free_all(answers, 2);
+    }
+    const sa_generate_prompt twins[2] = {prompts[0], prompts[0]};
+    greedy.max_tokens = 13;
+    must(sa_generate(w->generator, twins, 2, &greedy, NULL, answers, &err), &err);
+    assert_true(answers[0].status == SA_OK && answers[1].status == SA_OK);
+    expect_equal(&answers[0], &answers[1]);
     free_all(answers, 2);
     options = wide();
     open_generator(w, &options);

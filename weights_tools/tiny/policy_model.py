@@ -114,7 +114,7 @@ def tokenizer():
         eos_token="</s>",
         unk_token="<unk>",
         pad_token=PAD_TOKEN,
-        model_max_length=256,
+        model_max_length=512,
         clean_up_tokenization_spaces=False,
     )
 
@@ -207,7 +207,7 @@ def config(words):
         num_hidden_layers=4,
         num_attention_heads=6,
         num_key_value_heads=6,
-        max_position_embeddings=256,
+        max_position_embeddings=512,
         rms_norm_eps=1e-5,
         bos_token_id=words.bos,
         eos_token_id=words.eos,
