@@ -89,7 +89,7 @@ static sa_status hash_agent(json_t *files, const sa_agent *agent, sa_error *err)
     SA_TRY(add_hash(files, "agent.json", agent->file, err));
     SA_TRY(add_model(files, "policy", agent->policy, err));
     SA_TRY(add_model(files, "segmenter", agent->segmenter, err));
-    return sa_file_exists(agent->template) ? add_hash(files, "template", agent->template, err) : SA_OK;
+    return sa_file_is_regular(agent->template) ? add_hash(files, "template", agent->template, err) : SA_OK;
 }
 
 /* Of what is no file that can be read again (a folder, a pipe): what its items are called, show and ask. */
