@@ -13,6 +13,14 @@
 /* A guard as long as the alignment: what lies between two guards is aligned too. */
 enum { CHECK_ALIGN = 256, GUARD = CHECK_ALIGN, GUARD_BYTE = 0xC3, FRESH_BYTE = 0xEE };
 
+void must(sa_status status, const sa_error *err)
+{
+    char text[2048];
+    if (status != SA_OK) {
+        fail_msg("%s", sa_error_format(err, text, sizeof text));
+    }
+}
+
 check_buffer check_buffer_new(size_t size)
 {
     check_buffer buffer = {.size = size};

@@ -14,6 +14,10 @@
 #include <cmocka.h>
 
 #include "runtime/base/dtype.h"
+#include "runtime/base/status.h"
+
+/* Fails the test and says why, unless the status is SA_OK. */
+void must(sa_status status, const sa_error *err);
 
 /*
  * A buffer with sentinels before and after. check_buffer_free fails the test if one was overwritten. `bytes`

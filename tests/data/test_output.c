@@ -50,13 +50,6 @@ static void check_finished(const char *directory, size_t first, size_t end, size
     json_decref(run);
 }
 
-static void must(sa_status status, const sa_error *err)
-{
-    if (status != SA_OK) {
-        fail_msg("%s: %s", err->file, err->reason);
-    }
-}
-
 static void refuse(const char *directory, size_t rows, sa_status status, const char *reason)
 {
     sa_output *output;

@@ -8,6 +8,7 @@
 
 #include "runtime/base/philox.h"
 #include "runtime/device/device.h"
+#include "tests/check.h"
 #include "tests/kernels/fixture.h"
 
 enum { LARGE = 21 * 1000 * 1000 + 7, SMALL = 1000 };
@@ -16,13 +17,6 @@ typedef struct {
     sa_device *device;
     sa_stream *stream;
 } rig;
-
-static void must(sa_status status, const sa_error *err)
-{
-    if (status != SA_OK) {
-        fail_msg("%s: %s", err->file, err->reason);
-    }
-}
 
 static rig open_rig(void)
 {

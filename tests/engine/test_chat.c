@@ -28,13 +28,6 @@ typedef struct {
     sa_chat_request request[REQUESTS];
 } world;
 
-static void must(sa_status status, const sa_error *err)
-{
-    if (status != SA_OK) {
-        fail_msg("%s: %s", err->file, err->reason);
-    }
-}
-
 static sa_chat_options options_for(size_t batch)
 {
     sa_chat_options o = sa_chat_default_options();

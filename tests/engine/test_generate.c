@@ -27,13 +27,6 @@ typedef struct {
     sa_generate_prompt prompts[PROMPTS];
 } world;
 
-static void must(sa_status status, const sa_error *err)
-{
-    if (status != SA_OK) {
-        fail_msg("%s: %s", err->file, err->reason);
-    }
-}
-
 /* Token i is "<i>". */
 static sa_tokenizer *word_tokenizer(size_t vocabulary)
 {

@@ -35,13 +35,6 @@ static size_t draw(const world *w, uint32_t which, size_t range)
     return sa_philox_block(w->seed, w->step, which).word[0] % range;
 }
 
-static void must(sa_status status, const sa_error *err)
-{
-    if (status != SA_OK) {
-        fail_msg("%s", err->reason);
-    }
-}
-
 static naive *any(world *w, uint32_t which, bool used)
 {
     size_t first = draw(w, which, SEQUENCES);

@@ -28,26 +28,18 @@ typedef struct {
 typedef struct {
     sa_kv *kv;
     sa_prefix *prefix;
-    size_t pages;
     running all[SEQUENCES];
     uint64_t (*device)[SA_KV_PAGE];
     kept *list;
     size_t kept_count;
     uint64_t seed, step;
     bool forgot; /* something was given back */
-    size_t found, shared_pages;
+    size_t found;
 } world;
 
 static size_t draw(const world *w, uint32_t which, size_t range)
 {
     return sa_philox_block(w->seed, w->step, which).word[0] % range;
-}
-
-static void must(sa_status status, const sa_error *err)
-{
-    if (status != SA_OK) {
-        fail_msg("%s", err->reason);
-    }
 }
 
 static void remember(world *w, const running *r, size_t count)
@@ -171,7 +163,6 @@ static void run_program(uint64_t seed, size_t pages, size_t steps, bool forgets,
     sa_error err;
     memset(&w, 0, sizeof w);
     w.seed = seed;
-    w.pages = pages;
     w.device = calloc(pages, sizeof *w.device);
     w.list = calloc(KEPT, sizeof *w.list);
     assert_true(w.device != NULL && w.list != NULL);

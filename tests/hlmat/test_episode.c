@@ -22,13 +22,6 @@ typedef struct {
     sa_episode_item item;
 } world;
 
-static void must(sa_status status, const sa_error *err)
-{
-    if (status != SA_OK) {
-        fail_msg("%s", err->reason);
-    }
-}
-
 static void paint_disc(sa_mask *mask, size_t row, size_t col, bool on)
 {
     for (size_t y = 0; y < mask->height; y++) {

@@ -33,13 +33,6 @@ typedef struct {
     sa_runner_options options;
 } world;
 
-static void must(sa_status status, const sa_error *err)
-{
-    if (status != SA_OK) {
-        fail_msg("%s: %s", err->file, err->reason);
-    }
-}
-
 /* -- Scenes -- */
 
 static void write_scene(const world *w, sa_scene *scene, uint64_t index, FILE *manifest)

@@ -52,14 +52,6 @@ static void take(call *c, void *field, size_t bytes, operand_use use)
     }
 }
 
-static void must(sa_status status, const sa_error *err)
-{
-    char text[2048];
-    if (status != SA_OK) {
-        fail_msg("%s", sa_error_format(err, text, sizeof text));
-    }
-}
-
 static int by_begin(const void *a, const void *b)
 {
     const operand_place *x = a, *y = b;

@@ -3,14 +3,6 @@
 #include "tests/check.h"
 #include "tests/kernels/fixture.h"
 
-static void must(sa_status status, const sa_error *err)
-{
-    char text[2048];
-    if (status != SA_OK) {
-        fail_msg("%s", sa_error_format(err, text, sizeof text));
-    }
-}
-
 llama_rig llama_rig_open(const char *path, const sa_llama_options *options, const char *isa, int threads)
 {
     llama_rig r;

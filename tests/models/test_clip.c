@@ -31,14 +31,6 @@ static const struct {
     {"tests/golden/llava/original/tower", "vision_model.", -2, false, true},
 };
 
-static void must(sa_status status, const sa_error *err)
-{
-    char text[2048];
-    if (status != SA_OK) {
-        fail_msg("%s", sa_error_format(err, text, sizeof text));
-    }
-}
-
 typedef struct {
     sa_device *device;
     sa_stream *stream;

@@ -28,14 +28,6 @@ enum { GREEDY = 64 };
 static const char *const variants[] = {"llama2", "llama3", "qwen2", "mistral", "linear"};
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
-static void must(sa_status status, const sa_error *err)
-{
-    char text[2048];
-    if (status != SA_OK) {
-        fail_msg("%s", sa_error_format(err, text, sizeof text));
-    }
-}
-
 static const char *path_of(const char *variant, const char *file)
 {
     static char path[2][256];

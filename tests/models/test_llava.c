@@ -33,14 +33,6 @@ static const tolerance tolerance_bf16 = {SA_BF16, 3e-2, 4e-2};
 
 enum { CONTEXT = 256, MOST_ITEMS = 8, MOST_ROWS = 600 };
 
-static void must(sa_status status, const sa_error *err)
-{
-    char text[2048];
-    if (status != SA_OK) {
-        fail_msg("%s", sa_error_format(err, text, sizeof text));
-    }
-}
-
 typedef struct {
     sa_device *device;
     sa_llava *llava;

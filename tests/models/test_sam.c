@@ -42,14 +42,6 @@ static const char *const variants[][2] = {
     {"tests/golden/sam/agent", "weights_tools/tiny/agent/segmenter"},
 };
 
-static void must(sa_status status, const sa_error *err)
-{
-    char text[2048];
-    if (status != SA_OK) {
-        fail_msg("%s", sa_error_format(err, text, sizeof text));
-    }
-}
-
 typedef struct {
     sa_device *device;
     sa_segmenter *segmenter;

@@ -86,7 +86,7 @@ static bool fits(const form *f, size_t at, const char *text, bool begun)
 
 /* -- Random forms and texts -- */
 
-static void must(sa_status status)
+static void succeed(sa_status status)
 {
     assert_int_equal(status, SA_OK);
 }
@@ -94,14 +94,14 @@ static void must(sa_status status)
 static sa_grammar *build(const form *f)
 {
     sa_grammar *g;
-    must(sa_grammar_open(&g, NULL));
+    succeed(sa_grammar_open(&g, NULL));
     for (size_t i = 0; i < f->count; i++) {
         const piece *p = &f->pieces[i];
         switch (p->kind) {
-        case LITERAL: must(sa_grammar_add_literal(g, p->one, NULL)); break;
-        case CHOICE: must(sa_grammar_add_choice(g, p->one, p->other, NULL)); break;
-        case NUMBER: must(sa_grammar_add_number(g, p->digits, p->decimals, NULL)); break;
-        case SPACE: must(sa_grammar_add_space(g, NULL)); break;
+        case LITERAL: succeed(sa_grammar_add_literal(g, p->one, NULL)); break;
+        case CHOICE: succeed(sa_grammar_add_choice(g, p->one, p->other, NULL)); break;
+        case NUMBER: succeed(sa_grammar_add_number(g, p->digits, p->decimals, NULL)); break;
+        case SPACE: succeed(sa_grammar_add_space(g, NULL)); break;
         }
     }
     return g;
@@ -239,10 +239,10 @@ static void test_empty(void **state)
 {
     (void)state;
     sa_grammar *g;
-    must(sa_grammar_open(&g, NULL));
+    succeed(sa_grammar_open(&g, NULL));
     assert_true(takes(g, ""));
     assert_false(takes(g, "a"));
-    must(sa_grammar_add_literal(g, "", NULL)); /* changes nothing */
+    succeed(sa_grammar_add_literal(g, "", NULL)); /* changes nothing */
     assert_true(takes(g, ""));
     sa_grammar_close(g);
     sa_grammar_close(NULL);
@@ -255,8 +255,8 @@ static void test_numbers(void **state)
     static const char *const bad[] = {"",     ".",     "1.", ".5", "1000", "1.255",
                                       "1..5", "1.5.2", "-1", "+1", "1e2",  "1 "};
     sa_grammar *g;
-    must(sa_grammar_open(&g, NULL));
-    must(sa_grammar_add_number(g, 3, 2, NULL));
+    succeed(sa_grammar_open(&g, NULL));
+    succeed(sa_grammar_add_number(g, 3, 2, NULL));
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(takes(g, good[i]));
     }
@@ -273,10 +273,10 @@ static void test_common_beginning(void **state)
 {
     (void)state;
     sa_grammar *g;
-    must(sa_grammar_open(&g, NULL));
-    must(sa_grammar_add_space(g, NULL));
-    must(sa_grammar_add_choice(g, "point up", "point down", NULL));
-    must(sa_grammar_add_number(g, 1, 0, NULL));
+    succeed(sa_grammar_open(&g, NULL));
+    succeed(sa_grammar_add_space(g, NULL));
+    succeed(sa_grammar_add_choice(g, "point up", "point down", NULL));
+    succeed(sa_grammar_add_number(g, 1, 0, NULL));
     assert_true(takes(g, "point up1"));
     assert_true(takes(g, " point down2"));
     assert_false(takes(g, "point u1"));
@@ -298,7 +298,7 @@ static void test_no_room(void **state)
     sa_error err;
     memset(text, 'x', sizeof text);
     text[sizeof text - 1] = '\0';
-    must(sa_grammar_open(&g, NULL));
+    succeed(sa_grammar_open(&g, NULL));
     assert_int_equal(sa_grammar_add_literal(g, text, &err), SA_NO_ROOM);
     assert_true(err.reason[0] != '\0' && err.hint[0] != '\0');
     sa_grammar_close(g);
@@ -309,7 +309,7 @@ static void test_no_room(void **state)
 static sa_grammar *opened(void)
 {
     sa_grammar *g;
-    must(sa_grammar_open(&g, NULL));
+    succeed(sa_grammar_open(&g, NULL));
     return g;
 }
 
