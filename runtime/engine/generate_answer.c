@@ -220,7 +220,6 @@ static void take_rows(sa_generator_job *j, sa_generator_run *r, size_t row, cons
     sa_kv_truncate(g->kv, r->sequence, r->done);
 }
 
-/* Rows whose logits were no numbers have the token -1; `why` tells of the first of them. */
 void sa_generator_take_samples(sa_generator_job *j, size_t items, const sa_error *why)
 {
     sa_generator *g = j->g;

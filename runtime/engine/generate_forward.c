@@ -20,15 +20,20 @@ static void give_up_pages(sa_generator *g, sa_generator_run *r)
 
 /*
  * Places for run i's next `count` tokens. First the tree gives pages back, then the youngest runs give up
- * theirs, so that the oldest always gets on. SA_NO_ROOM: not this time, or, if it is the oldest and alone
- * with its pages, never.
+ * theirs. For the `first` run of a round the tree gives up the rest, too: it may hold a page of this very
+ * run, which would have to be copied. So the oldest always gets on. SA_NO_ROOM: not this time, or, for the
+ * first, never: all pages are its own.
  */
-static sa_status find_places(sa_generator *g, size_t i, size_t count, sa_kv_copy *copy, sa_error *err)
+static sa_status find_places(sa_generator *g, size_t i, size_t count, bool first, sa_kv_copy *copy,
+                             sa_error *err)
 {
     sa_generator_run *r = &g->runs[i];
     size_t youngest = g->running;
     while (!sa_prefix_give_back(g->prefix, sa_kv_needed(g->kv, r->sequence, count)) && youngest > i + 1) {
         give_up_pages(g, &g->runs[--youngest]);
+    }
+    if (first && sa_kv_needed(g->kv, r->sequence, count) > sa_kv_free_pages(g->kv)) {
+        sa_prefix_clear(g->prefix);
     }
     return sa_kv_append(g->kv, r->sequence, count, copy, err);
 }
@@ -71,10 +76,6 @@ static bool begin_with_kept(sa_generator_job *j, size_t i)
     return true;
 }
 
-/*
- * A prompt that is all there is kept at once: its full pages, and the rest if another one waits for it (the
- * answer's first token then goes to a copy of that page).
- */
 void sa_generator_keep_prompt(sa_generator_job *j, size_t i)
 {
     sa_generator *g = j->g;
@@ -137,7 +138,6 @@ static void guess(sa_generator_job *j, sa_generator_run *r, size_t most)
     g->counts.guessed += r->guessed;
 }
 
-/* The items of the next forward; their number. */
 size_t sa_generator_choose_items(sa_generator_job *j)
 {
     sa_generator *g = j->g;
@@ -154,14 +154,9 @@ size_t sa_generator_choose_items(sa_generator_job *j)
         size_t count = sa_least(r->history.count - r->done, rows);
         sa_kv_copy copy = {-1, -1};
         sa_error why = {0};
-        sa_status status = find_places(g, i, count, &copy, &why);
-        if (status != SA_OK &&
-            chosen == 0) { /* the tree may hold a page of its own, which it would have to copy */
-            sa_prefix_clear(g->prefix);
-            status = find_places(g, i, count, &copy, &why);
-        }
+        sa_status status = find_places(g, i, count, chosen == 0, &copy, &why);
         if (status != SA_OK && chosen == 0) {
-            sa_generator_fail_run(j, r, status, &why); /* all pages are its own, and they are not enough */
+            sa_generator_fail_run(j, r, status, &why);
             sa_kv_truncate(g->kv, r->sequence, 0);
             continue;
         }
@@ -180,7 +175,6 @@ size_t sa_generator_choose_items(sa_generator_job *j)
     return chosen;
 }
 
-/* The embeddings that this forward reads. */
 sa_status sa_generator_see(sa_generator_job *j, size_t items)
 {
     sa_generator *g = j->g;
@@ -205,7 +199,6 @@ sa_status sa_generator_see(sa_generator_job *j, size_t items)
     return SA_OK;
 }
 
-/* Marks the items' tokens as written. */
 void sa_generator_advance(sa_generator_job *j, size_t items)
 {
     sa_generator *g = j->g;

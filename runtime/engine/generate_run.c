@@ -86,7 +86,6 @@ static sa_status begin_run(sa_generator_job *j, size_t index, sa_error *err)
     return SA_OK;
 }
 
-/* The prompt is kept for others, the part in the last page as well: nothing is written behind it any more. */
 void sa_generator_end_run(sa_generator_job *j, sa_generator_run *r)
 {
     sa_generator *g = j->g;
@@ -99,7 +98,6 @@ void sa_generator_end_run(sa_generator_job *j, sa_generator_run *r)
     sa_tokens_free(&r->history);
 }
 
-/* Runs that are over make room; the others keep their order. */
 void sa_generator_drop_ended(sa_generator_job *j)
 {
     sa_generator *g = j->g;
@@ -121,7 +119,6 @@ void sa_generator_fail_run(sa_generator_job *j, sa_generator_run *r, sa_status s
     r->over = r->failed = true;
 }
 
-/* Prompts that cannot run at all are answered at once. */
 sa_status sa_generator_admit(sa_generator_job *j, size_t *next, size_t count)
 {
     while (j->g->running < j->g->most && *next < count) {
