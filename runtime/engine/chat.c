@@ -3,32 +3,16 @@
  * (configuration, tokenizer, template, only then weights), and, for every call, pictures seen before prompts
  * are generated from.
  */
-#include "runtime/engine/chat.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/clock.h"
-#include "runtime/base/sha256.h"
 #include "runtime/base/sizes.h"
+#include "runtime/engine/chat_parts.h"
 #include "runtime/engine/draft.h"
 #include "runtime/models/config.h"
-#include "runtime/models/llava.h"
 
 enum { MOST_CONTEXT = 4096, USUAL_CONTEXT = 1024, PREFILL_ROWS = 512, GUESS_BYTES = 64 << 20 };
-
-struct sa_chat {
-    char path[512];
-    sa_chat_options options;
-    sa_device *device;
-    sa_tokenizer *tokenizer;
-    sa_template *template;
-    sa_llava *llava; /* NULL: text alone */
-    sa_llama *llama; /* its decoder, or a model by itself */
-    sa_generator *generator;
-    size_t seen; /* pictures */
-};
 
 sa_chat_options sa_chat_default_options(void)
 {
@@ -46,6 +30,7 @@ void sa_chat_close(sa_chat *chat)
         return;
     }
     sa_generator_close(chat->generator);
+    sa_chat_free_runs(chat);
     if (chat->llava != NULL) {
         sa_llava_close(chat->llava);
     } else {
@@ -150,7 +135,8 @@ static sa_status open_parts(sa_chat *chat, sa_error *err)
     SA_TRY(
         sa_template_open(&chat->template, template != NULL ? template : suitable_template(chat, sees), err));
     SA_TRY(sees ? open_seeing(chat, &text, err) : open_reading(chat, &text, err));
-    return sa_generator_open(&chat->generator, chat->llama, &text, chat->tokenizer, err);
+    SA_TRY(sa_generator_open(&chat->generator, chat->llama, &text, chat->tokenizer, err));
+    return sa_chat_new_runs(chat, err);
 }
 
 sa_status sa_chat_open(sa_chat **out, sa_device *device, const char *path, const sa_chat_options *options,
@@ -233,212 +219,17 @@ sa_status sa_chat_write(const sa_chat *chat, const sa_message *messages, size_t 
     return status;
 }
 
-/* ---- answers ---- */
-
-/* The prompts of one call, what their expanded tokens stand in, and all of their pictures. */
-typedef struct {
-    sa_chat *chat;
-    const sa_generate_watcher *watcher; /* the caller's */
-    sa_generate_prompt *prompts;        /* [count] */
-    int32_t **expanded;                 /* [count], NULL where the request's own tokens do */
-    size_t *first, *pictures_of;        /* [count] a prompt's first slot, and how many it has */
-    const sa_image **pictures;          /* [options.pictures], slot by slot; NULL: seen already */
-    sa_picture_name *names;             /* of these */
-    size_t picture_count;
-    /* One look at several: [options.pictures] each */
-    const sa_image **looked;
-    size_t *slots;
-    double seconds; /* of all looks */
-} prepared;
-
-static void free_prepared(prepared *p, size_t count)
-{
-    for (size_t i = 0; p->expanded != NULL && i < count; i++) {
-        free(p->expanded[i]);
-    }
-    free(p->expanded);
-    free(p->prompts);
-    free(p->first);
-    free(p->pictures_of);
-    free(p->pictures);
-    free(p->names);
-    free(p->looked);
-    free(p->slots);
-}
-
-static sa_status new_prepared(sa_chat *chat, size_t count, const sa_generate_watcher *watcher, prepared *p,
-                              sa_error *err)
-{
-    size_t pictures = chat->options.pictures;
-    *p = (prepared){.chat = chat,
-                    .watcher = watcher,
-                    .prompts = calloc(count, sizeof *p->prompts),
-                    .expanded = calloc(count, sizeof *p->expanded),
-                    .first = calloc(count, sizeof *p->first),
-                    .pictures_of = calloc(count, sizeof *p->pictures_of),
-                    .pictures = calloc(pictures, sizeof *p->pictures),
-                    .names = calloc(pictures, sizeof *p->names),
-                    .looked = calloc(pictures, sizeof *p->looked),
-                    .slots = calloc(pictures, sizeof *p->slots)};
-    bool there = p->prompts != NULL && p->expanded != NULL && p->first != NULL && p->pictures_of != NULL &&
-                 p->pictures != NULL && p->names != NULL && p->looked != NULL && p->slots != NULL;
-    return there ? SA_OK
-                 : sa_fail(err, SA_NO_ROOM, NULL, "use a smaller batch", "no memory for %zu prompts", count);
-}
-
-/* The same pixels, the same name. */
-static sa_status name_picture(const sa_image *picture, sa_picture_name *name, sa_error *err)
-{
-    unsigned char digest[32];
-    SA_TRY(sa_sha256_bytes(picture->pixels, picture->height * picture->width * 3, digest, err));
-    memcpy(name, digest, sizeof *name);
-    name->low ^= (uint64_t)picture->width; /* and their shape */
-    return SA_OK;
-}
-
-/* The request's pictures take the next slots; nothing is done if one of them cannot be seen. */
-static sa_status queue_pictures(const sa_chat *chat, const sa_chat_request *request, prepared *p, size_t i,
-                                sa_error *err)
-{
-    SA_ASSERT(request->picture_count <= chat->options.pictures - p->picture_count);
-    for (size_t k = 0; k < request->picture_count; k++) {
-        SA_TRY(sa_llava_check_picture(chat->llava, request->pictures[k], err));
-        SA_TRY(name_picture(request->pictures[k], &p->names[p->picture_count + k], err));
-    }
-    p->first[i] = p->picture_count;
-    p->pictures_of[i] = request->picture_count;
-    for (size_t k = 0; k < request->picture_count; k++) {
-        p->pictures[p->picture_count++] = request->pictures[k];
-    }
-    return SA_OK;
-}
-
-/* sa_generate needs what these prompts show: once for each picture. */
-static sa_status see(void *context, const size_t *indexes, size_t count, sa_error *err)
-{
-    prepared *p = context;
-    size_t looked = 0;
-    double begun = sa_clock_seconds();
-    for (size_t i = 0; i < count; i++) {
-        size_t first = p->first[indexes[i]], end = first + p->pictures_of[indexes[i]];
-        for (size_t slot = first; slot < end; slot++) {
-            if (p->pictures[slot] != NULL) {
-                p->looked[looked] = p->pictures[slot];
-                p->slots[looked++] = slot;
-                p->pictures[slot] = NULL;
-            }
-        }
-    }
-    sa_status status = looked > 0 ? sa_llava_see(p->chat->llava, p->looked, p->slots, looked, err) : SA_OK;
-    p->chat->seen += looked;
-    p->seconds += sa_clock_seconds() - begun;
-    return status;
-}
-
-static void pass_text(void *context, size_t index, const char *bytes, size_t size)
-{
-    const prepared *p = context;
-    p->watcher->text(p->watcher->context, index, bytes, size);
-}
-
-static bool pass_interrupted(void *context)
-{
-    const prepared *p = context;
-    return p->watcher->interrupted(p->watcher->context);
-}
-
-static bool is_same(const sa_chat_request *a, const sa_chat_request *b)
-{
-    return a->tokens == b->tokens && a->count == b->count && a->pictures == b->pictures &&
-           a->picture_count == b->picture_count;
-}
-
-static sa_status prepare_seeing(const sa_chat *chat, const sa_chat_request *request, prepared *p, size_t i,
-                                sa_error *err)
-{
-    size_t pictures = request->picture_count, first = p->picture_count;
-    size_t count = sa_llava_expanded(chat->llava, request->count, pictures);
-    p->expanded[i] = malloc((count + 1) * sizeof **p->expanded);
-    if (p->expanded[i] == NULL) {
-        return sa_fail(err, SA_NO_ROOM, NULL, "use a shorter text", "no memory for a prompt");
-    }
-    SA_TRY(sa_llava_expand(chat->llava, request->tokens, request->count, pictures, p->expanded[i], err));
-    SA_TRY(queue_pictures(chat, request, p, i, err));
-    p->prompts[i].tokens = p->expanded[i];
-    p->prompts[i].count = count;
-    p->prompts[i].embeddings = pictures > 0 ? sa_llava_rows(chat->llava, first) : NULL;
-    p->prompts[i].pictures = &p->names[first];
-    p->prompts[i].picture_rows = sa_llava_picture_rows(chat->llava);
-    return SA_OK;
-}
-
-static sa_status prepare(const sa_chat *chat, const sa_chat_request *request, prepared *p, size_t i,
-                         sa_error *err)
-{
-    p->prompts[i] = (sa_generate_prompt){.tokens = request->tokens,
-                                         .count = request->count,
-                                         .item = request->item,
-                                         .node = request->node,
-                                         .candidate = request->candidate,
-                                         .grammar = request->grammar,
-                                         .greedy = request->greedy};
-    if (chat->llava != NULL) {
-        return prepare_seeing(chat, request, p, i, err);
-    }
-    if (request->picture_count > 0) {
-        return sa_fail(err, SA_BAD_INPUT, chat->path, "leave the picture out, or use a LLaVA",
-                       "this model reads text alone");
-    }
-    return SA_OK;
-}
-
-/* The same question as the one before it: what differs is the key, and how the answer is chosen. */
-static sa_status prepare_again(const sa_chat_request *request, prepared *p, size_t i)
-{
-    p->prompts[i] = p->prompts[i - 1];
-    p->prompts[i].item = request->item;
-    p->prompts[i].node = request->node;
-    p->prompts[i].candidate = request->candidate;
-    p->prompts[i].grammar = request->grammar;
-    p->prompts[i].greedy = request->greedy;
-    p->first[i] = p->first[i - 1];
-    p->pictures_of[i] = p->pictures_of[i - 1];
-    return SA_OK;
-}
-
-sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t count,
-                         const sa_generate_options *options, const sa_generate_watcher *watcher,
-                         sa_generate_answer *answers, double *vision_seconds, sa_error *err)
-{
-    prepared p;
-    sa_status status = new_prepared(chat, count, watcher, &p, err);
-    for (size_t i = 0; status == SA_OK && i < count; i++) {
-        bool same = i > 0 && answers[i - 1].status == SA_OK && is_same(&requests[i - 1], &requests[i]);
-        answers[i].status =
-            same ? prepare_again(&requests[i], &p, i) : prepare(chat, &requests[i], &p, i, &answers[i].error);
-    }
-    if (status == SA_OK) {
-        const sa_generate_watcher own = {
-            .context = &p,
-            .see = see,
-            .text = watcher != NULL && watcher->text != NULL ? pass_text : NULL,
-            .interrupted = watcher != NULL && watcher->interrupted != NULL ? pass_interrupted : NULL};
-        status = sa_generate(chat->generator, p.prompts, count, options, &own, answers, err);
-    }
-    *vision_seconds = p.seconds;
-    free_prepared(&p, count);
-    return status;
-}
-
 sa_chat_counts sa_chat_get_counts(const sa_chat *chat)
 {
-    return (sa_chat_counts){.seen = chat->seen, .text = sa_generator_get_counts(chat->generator)};
+    return (sa_chat_counts){
+        .seen = chat->seen, .vision = chat->vision, .text = sa_generator_get_counts(chat->generator)};
 }
 
 sa_chat_counts sa_chat_counts_since(sa_chat_counts now, sa_chat_counts before)
 {
     const sa_generator_counts *b = &before.text;
     now.seen -= before.seen;
+    now.vision -= before.vision;
     now.text.prompts -= b->prompts;
     now.text.prompt_tokens -= b->prompt_tokens;
     now.text.reused -= b->reused;

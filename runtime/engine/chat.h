@@ -19,7 +19,7 @@ typedef struct {
     sa_dtype precision;
     size_t context;  /* tokens of one conversation at most; 0: what the model was made for, 4096 at most */
     size_t batch;    /* conversations answered at a time, >= 1 */
-    size_t pictures; /* of all conversations of one call together, >= 1; not used by a model without eyes */
+    size_t pictures; /* of all conversations at one time, >= 1; not used by a model without eyes */
     size_t max_pixels, max_side; /* of one picture */
     sa_llava_fit fit;
     const char *template; /* name or file; NULL: what suits the model best, of those that are shipped */
@@ -46,11 +46,21 @@ size_t sa_chat_memory(const sa_chat *chat); /* bytes of device memory held */
 sa_status sa_chat_write(const sa_chat *chat, const sa_message *messages, size_t count, sa_tokens *out,
                         sa_error *err);
 
+/* A picture that is made only if it has to be looked at. */
+typedef struct {
+    sa_picture_name name; /* the same name, the same pixels */
+    /* Makes it, within the limits; the chat frees it. */
+    sa_status (*paint)(void *context, sa_image *picture, sa_error *err);
+    void *context;
+} sa_chat_painting;
+
+/* It, and what it points to, stays as it is until it is answered. */
 typedef struct {
     const int32_t *tokens; /* [count] with markers, as sa_chat_write makes them */
     size_t count;
-    const sa_image *const *pictures;
-    size_t picture_count;
+    const sa_image *const *pictures; /* or `painting`, the only one */
+    size_t picture_count;            /* <= options.pictures */
+    sa_chat_painting painting;       /* paint NULL: none */
     /* As in sa_generate_prompt. */
     uint64_t item;
     uint32_t node, candidate;
@@ -59,11 +69,21 @@ typedef struct {
 } sa_chat_request;
 
 /*
- * Answers requests; as sa_generate(). A request whose pictures are too large, or do not fit its markers,
- * fails alone. A picture that stands behind the same text as one before, in this call or an earlier one whose
- * pages are still kept, is not looked at again; requests that follow each other with the same tokens and
- * pictures (the same pointers) are one request but for their keys. *vision_seconds: how long the pictures
- * took, all together.
+ * Requests as they come; as sa_generator_start() and so on. A request whose pictures are too large, or do not
+ * fit its markers, fails alone. Of the watcher, `see` is not used. A picture that stands behind the same text
+ * as one before is not looked at again as long as those pages are kept, and requests at work share it.
+ */
+void sa_chat_start(sa_chat *chat, const sa_generate_options *options, const sa_generate_watcher *watcher);
+bool sa_chat_has_room(const sa_chat *chat, const sa_chat_request *request);
+sa_status sa_chat_begin(sa_chat *chat, const sa_chat_request *request, sa_generate_answer *answer,
+                        size_t ticket, bool *running, sa_error *err);
+size_t sa_chat_running(const sa_chat *chat);
+sa_status sa_chat_step(sa_chat *chat, sa_error *err);
+const size_t *sa_chat_ended(const sa_chat *chat, size_t *count);
+void sa_chat_stop(sa_chat *chat);
+
+/*
+ * Answers all of these, as sa_generate(). *vision_seconds: how long their pictures took, all together.
  */
 sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t count,
                          const sa_generate_options *options, const sa_generate_watcher *watcher,
@@ -71,7 +91,8 @@ sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t 
 
 /* Since the model was opened. */
 typedef struct {
-    size_t seen; /* pictures that went through the tower */
+    size_t seen;   /* pictures that went through the tower */
+    double vision; /* seconds that this took */
     sa_generator_counts text;
 } sa_chat_counts;
 sa_chat_counts sa_chat_get_counts(const sa_chat *chat);

@@ -27,6 +27,7 @@ void sa_generator_close(sa_generator *g)
     sa_prefix_close(g->prefix);
     sa_kv_close(g->kv);
     free(g->runs);
+    free(g->ended);
     free(g->items);
     free(g->owner);
     free(g->unseen);
@@ -49,6 +50,7 @@ sa_status sa_generator_open(sa_generator **out, sa_llama *llama, const sa_llama_
     *g = (sa_generator){.llama = llama, .tokenizer = tokenizer, .options = *options};
     g->most = sa_least(sa_least(options->items, options->rows), options->logit_rows);
     g->runs = calloc(g->most, sizeof *g->runs);
+    g->ended = calloc(g->most, sizeof *g->ended);
     g->items = calloc(g->most, sizeof *g->items);
     g->owner = calloc(g->most, sizeof *g->owner);
     g->unseen = calloc(g->most, sizeof *g->unseen);
@@ -57,8 +59,8 @@ sa_status sa_generator_open(sa_generator **out, sa_llama *llama, const sa_llama_
     g->logprobs = calloc(options->logit_rows, sizeof *g->logprobs);
     g->row = calloc(sa_llama_get_config(llama)->vocabulary, sizeof *g->row);
     sa_status status =
-        g->runs == NULL || g->items == NULL || g->owner == NULL || g->unseen == NULL || g->choices == NULL ||
-                g->tokens == NULL || g->logprobs == NULL || g->row == NULL
+        g->runs == NULL || g->ended == NULL || g->items == NULL || g->owner == NULL || g->unseen == NULL ||
+                g->choices == NULL || g->tokens == NULL || g->logprobs == NULL || g->row == NULL
             ? sa_fail(err, SA_NO_ROOM, NULL, "use a smaller batch", "no memory for %zu sequences", g->most)
             : sa_kv_open(&g->kv, sa_llama_pages(llama), g->most, sa_llama_context(llama), err);
     if (status == SA_OK) {
@@ -90,51 +92,97 @@ float sa_generate_unit(uint64_t seed, uint64_t item, uint32_t node, uint32_t can
 
 /* ---- one round ---- */
 
-static sa_status step(sa_generator_job *j)
+static sa_status forward(sa_generator *g, sa_error *err)
 {
-    sa_generator *g = j->g;
-    size_t items = sa_generator_choose_items(j);
+    size_t items = sa_generator_choose_items(g);
     if (items == 0) {
         return SA_OK; /* all that there were have failed */
     }
-    SA_TRY(sa_generator_see(j, items));
-    SA_TRY(sa_llama_forward(g->llama, g->items, items, j->err));
-    sa_generator_advance(j, items);
-    if (sa_generator_choose_samples(j, items) == 0) {
+    SA_TRY(sa_generator_see(g, items, err));
+    SA_TRY(sa_llama_forward(g->llama, g->items, items, err));
+    sa_generator_advance(g, items);
+    if (sa_generator_choose_samples(g, items) == 0) {
         return SA_OK;
     }
     sa_error why = {0};
     sa_status status = sa_llama_sample(g->llama, g->choices, g->tokens, g->logprobs, &why);
     if (status != SA_OK && status != SA_BAD_INPUT) {
-        if (j->err != NULL) {
-            *j->err = why;
+        if (err != NULL) {
+            *err = why;
         }
         return status;
     }
-    sa_generator_take_samples(j, items, &why);
+    sa_generator_take_samples(g, items, &why);
     return SA_OK;
+}
+
+static sa_status check_interrupt(const sa_generator *g, sa_error *err)
+{
+    bool stop =
+        g->watcher != NULL && g->watcher->interrupted != NULL && g->watcher->interrupted(g->watcher->context);
+    return stop ? sa_fail(err, SA_INTERRUPTED, NULL, NULL, "interrupted") : SA_OK;
+}
+
+void sa_generator_start(sa_generator *g, const sa_generate_options *options,
+                        const sa_generate_watcher *watcher)
+{
+    SA_ASSERT(g->running == 0 && options->max_tokens >= 1);
+    g->asked = options;
+    g->watcher = watcher;
+}
+
+bool sa_generator_has_room(const sa_generator *g)
+{
+    return g->running < g->most;
+}
+
+size_t sa_generator_running(const sa_generator *g)
+{
+    return g->running;
+}
+
+sa_status sa_generator_step(sa_generator *g, sa_error *err)
+{
+    g->ended_count = 0;
+    SA_TRY(check_interrupt(g, err));
+    SA_TRY(forward(g, err));
+    sa_generator_drop_ended(g);
+    return SA_OK;
+}
+
+const size_t *sa_generator_ended(const sa_generator *g, size_t *count)
+{
+    *count = g->ended_count;
+    return g->ended;
+}
+
+void sa_generator_stop(sa_generator *g)
+{
+    for (size_t i = 0; i < g->running; i++) {
+        sa_generator_end_run(g, &g->runs[i]);
+    }
+    g->running = 0;
+    g->asked = NULL;
+    g->watcher = NULL;
+    sa_kv_check(g->kv);
+    sa_prefix_check(g->prefix);
 }
 
 /* ---- all of it ---- */
 
-static sa_status check_interrupt(const sa_generator_job *j)
+static sa_status run_all(sa_generator *g, const sa_generate_prompt *prompts, size_t count,
+                         sa_generate_answer *answers, sa_error *err)
 {
-    bool stop =
-        j->watcher != NULL && j->watcher->interrupted != NULL && j->watcher->interrupted(j->watcher->context);
-    return stop ? sa_fail(j->err, SA_INTERRUPTED, NULL, NULL, "interrupted") : SA_OK;
-}
-
-static sa_status run_all(sa_generator_job *j, size_t count)
-{
-    size_t next = 0;
-    for (;;) {
-        SA_TRY(sa_generator_admit(j, &next, count));
-        if (j->g->running == 0) {
+    for (size_t next = 0;;) {
+        while (next < count && sa_generator_has_room(g)) {
+            bool running;
+            SA_TRY(sa_generator_begin(g, &prompts[next], &answers[next], next, &running, err));
+            next++;
+        }
+        if (g->running == 0) {
             return SA_OK;
         }
-        SA_TRY(check_interrupt(j));
-        SA_TRY(step(j));
-        sa_generator_drop_ended(j);
+        SA_TRY(sa_generator_step(g, err));
     }
 }
 
@@ -142,16 +190,9 @@ sa_status sa_generate(sa_generator *g, const sa_generate_prompt *prompts, size_t
                       const sa_generate_options *options, const sa_generate_watcher *watcher,
                       sa_generate_answer *answers, sa_error *err)
 {
-    SA_ASSERT(options->max_tokens >= 1);
-    sa_generator_job j = {g, prompts, options, watcher, answers, err};
-    sa_status status = run_all(&j, count);
-    for (size_t i = 0; i < g->running; i++) {
-        g->runs[i].failed = status != SA_OK; /* who knows what stands in its pages */
-        sa_generator_end_run(&j, &g->runs[i]);
-    }
-    g->running = 0;
-    sa_kv_check(g->kv);
-    sa_prefix_check(g->prefix);
+    sa_generator_start(g, options, watcher);
+    sa_status status = run_all(g, prompts, count, answers, err);
+    sa_generator_stop(g);
     return status;
 }
 

@@ -99,7 +99,30 @@ typedef struct {
 } sa_generate_watcher;
 
 /*
- * Answers all prompts. answers [count], all zeros before; where a status is not SA_OK already, the prompt is
+ * Prompts as they come: between start and stop each that is begun runs along, and leaves when it is done.
+ *
+ *   start -> [ begin while there is room -> step: one pass of the model -> ended: who is done ] -> stop
+ *
+ * Options and watcher are those of all of them, and stay as they are until stop; a prompt, what it points to
+ * and its answer (all zeros before, freed by the caller) until it has ended. The watcher calls a prompt by
+ * its ticket.
+ */
+void sa_generator_start(sa_generator *generator, const sa_generate_options *options,
+                        const sa_generate_watcher *watcher);
+bool sa_generator_has_room(const sa_generator *generator);
+/* One that cannot run at all, or whose status is not SA_OK, is not *running: its answer says why. */
+sa_status sa_generator_begin(sa_generator *generator, const sa_generate_prompt *prompt,
+                             sa_generate_answer *answer, size_t ticket, bool *running, sa_error *err);
+size_t sa_generator_running(const sa_generator *generator);
+/* Not SA_OK: what ends the whole, see sa_generate. */
+sa_status sa_generator_step(sa_generator *generator, sa_error *err);
+/* The tickets of those that the last step ended. */
+const size_t *sa_generator_ended(const sa_generator *generator, size_t *count);
+/* Those that still run end where they are. */
+void sa_generator_stop(sa_generator *generator);
+
+/*
+ * All of these. answers [count], all zeros before; where a status is not SA_OK already, the prompt is
  * passed over. The caller frees each, whatever is returned. Not SA_OK: what ended the whole (the device,
  * memory, an interrupt).
  */

@@ -38,9 +38,9 @@ static sa_status find_places(sa_generator *g, size_t i, size_t count, bool first
     return sa_kv_append(g->kv, r->sequence, count, copy, err);
 }
 
-static size_t common_keys(const sa_generator_job *j, const sa_generator_run *a, const sa_generator_run *b)
+static size_t common_keys(const sa_generator_run *a, const sa_generator_run *b)
 {
-    size_t most = sa_least(sa_generator_prompt_count(j, a), sa_generator_prompt_count(j, b)), same = 0;
+    size_t most = sa_least(a->prompt->count, b->prompt->count), same = 0;
     while (same < most && a->keys[same] == b->keys[same]) {
         same++;
     }
@@ -51,18 +51,17 @@ static size_t common_keys(const sa_generator_job *j, const sa_generator_run *a, 
  * A run that has not begun begins with what the tree has of its prompt, but for the last token, whose logits
  * it needs. It waits while an older run is about to bring more: a page more, or all of it. False: it waits.
  */
-static bool begin_with_kept(sa_generator_job *j, size_t i)
+static bool begin_with_kept(sa_generator *g, size_t i)
 {
-    sa_generator *g = j->g;
     sa_generator_run *r = &g->runs[i];
     if (r->done > 0) {
         return true;
     }
-    size_t wanted = sa_generator_prompt_count(j, r) - 1, there = sa_prefix_length(g->prefix, r->keys, wanted);
+    size_t wanted = r->prompt->count - 1, there = sa_prefix_length(g->prefix, r->keys, wanted);
     for (size_t k = 0; k < i && there < wanted; k++) {
         const sa_generator_run *older = &g->runs[k];
-        if (!older->over && older->done < sa_generator_prompt_count(j, older)) {
-            size_t coming = sa_least(common_keys(j, older, r), wanted);
+        if (!older->over && older->done < older->prompt->count) {
+            size_t coming = sa_least(common_keys(older, r), wanted);
             if (coming >= there + SA_KV_PAGE || (coming == wanted && coming > there)) {
                 return false;
             }
@@ -76,26 +75,24 @@ static bool begin_with_kept(sa_generator_job *j, size_t i)
     return true;
 }
 
-void sa_generator_keep_prompt(sa_generator_job *j, size_t i)
+void sa_generator_keep_prompt(sa_generator *g, size_t i)
 {
-    sa_generator *g = j->g;
     const sa_generator_run *r = &g->runs[i];
-    size_t count = sa_generator_prompt_count(j, r), full = count - count % SA_KV_PAGE;
+    size_t count = r->prompt->count, full = count - count % SA_KV_PAGE;
     for (size_t k = i + 1; k < g->running && full < count; k++) {
         const sa_generator_run *younger = &g->runs[k];
-        if (!younger->over && younger->done == 0 && common_keys(j, r, younger) + 1 >= count) {
+        if (!younger->over && younger->done == 0 && common_keys(r, younger) + 1 >= count) {
             full = count;
         }
     }
     sa_prefix_keep(g->prefix, r->keys, full, r->sequence);
 }
 
-static void add_item(sa_generator_job *j, size_t i, size_t count)
+static void add_item(sa_generator *g, size_t i, size_t count)
 {
-    sa_generator *g = j->g;
     sa_generator_run *r = &g->runs[i];
     size_t width = sa_llama_get_config(g->llama)->hidden, item = 0;
-    const float *embeddings = j->prompts[r->index].embeddings;
+    const float *embeddings = r->prompt->embeddings;
     while (g->items[item].count != 0) {
         item++;
     }
@@ -114,18 +111,17 @@ static void add_item(sa_generator_job *j, size_t i, size_t count)
  * How the answer goes on, as far as that can be guessed, at the end of the history: at most `most` tokens,
  * within the context and the answer's length.
  */
-static void guess(sa_generator_job *j, sa_generator_run *r, size_t most)
+static void guess(sa_generator *g, sa_generator_run *r, size_t most)
 {
-    sa_generator *g = j->g;
-    const sa_generate_prompt *prompt = &j->prompts[r->index];
-    size_t said = j->answers[r->index].tokens.count, context = sa_llama_context(g->llama);
+    const sa_generate_prompt *prompt = r->prompt;
+    size_t said = r->answer->tokens.count, context = sa_llama_context(g->llama);
     int32_t tokens[SA_DRAFT_MOST];
     SA_ASSERT(r->guessed == 0);
-    if (j->options->varying == NULL || prompt->grammar != NULL || r->history.count >= context) {
+    if (g->asked->varying == NULL || prompt->grammar != NULL || r->history.count >= context) {
         return;
     }
     most = sa_least(sa_least(most, SA_DRAFT_MOST),
-                    sa_least(context - r->history.count, j->options->max_tokens - said - 1));
+                    sa_least(context - r->history.count, g->asked->max_tokens - said - 1));
     size_t count = sa_draft_guess(&g->draft, r->place, most, tokens);
     for (size_t i = 0; i < count; i++) {
         sa_tokens_append(&r->history, tokens[i]);
@@ -138,25 +134,24 @@ static void guess(sa_generator_job *j, sa_generator_run *r, size_t most)
     g->counts.guessed += r->guessed;
 }
 
-size_t sa_generator_choose_items(sa_generator_job *j)
+size_t sa_generator_choose_items(sa_generator *g)
 {
-    sa_generator *g = j->g;
     size_t rows = g->options.rows, chosen = 0, spare = g->options.logit_rows - g->running;
     memset(g->items, 0, g->most * sizeof *g->items);
     for (size_t i = 0; i < g->running && rows > 0; i++) {
         sa_generator_run *r = &g->runs[i];
-        if (!begin_with_kept(j, i)) {
+        if (!begin_with_kept(g, i)) {
             continue;
         }
         if (r->history.count - r->done < rows) {
-            guess(j, r, sa_least(spare, rows - (r->history.count - r->done)));
+            guess(g, r, sa_least(spare, rows - (r->history.count - r->done)));
         }
         size_t count = sa_least(r->history.count - r->done, rows);
         sa_kv_copy copy = {-1, -1};
         sa_error why = {0};
         sa_status status = find_places(g, i, count, chosen == 0, &copy, &why);
         if (status != SA_OK && chosen == 0) {
-            sa_generator_fail_run(j, r, status, &why);
+            sa_generator_fail_run(r, status, &why);
             sa_kv_truncate(g->kv, r->sequence, 0);
             continue;
         }
@@ -168,43 +163,41 @@ size_t sa_generator_choose_items(sa_generator_job *j)
             sa_llama_copy_page(g->llama, copy.from, copy.to);
         }
         spare -= r->guessed;
-        add_item(j, i, count);
+        add_item(g, i, count);
         chosen++;
         rows -= count;
     }
     return chosen;
 }
 
-sa_status sa_generator_see(sa_generator_job *j, size_t items)
+sa_status sa_generator_see(sa_generator *g, size_t items, sa_error *err)
 {
-    sa_generator *g = j->g;
     size_t count = 0;
     for (size_t i = 0; i < items; i++) {
         const sa_llama_item *item = &g->items[i];
         for (size_t t = 0; t < item->count; t++) {
             if (item->tokens[t] == SA_LLAMA_EMBEDDING) {
-                g->unseen[count++] = g->runs[g->owner[i]].index;
+                g->unseen[count++] = g->runs[g->owner[i]].ticket;
                 break;
             }
         }
     }
-    if (count == 0 || j->watcher == NULL || j->watcher->see == NULL) {
+    if (count == 0 || g->watcher == NULL || g->watcher->see == NULL) {
         return SA_OK;
     }
     double begun = sa_clock_seconds();
-    SA_TRY(j->watcher->see(j->watcher->context, g->unseen, count, j->err));
+    SA_TRY(g->watcher->see(g->watcher->context, g->unseen, count, err));
     for (size_t i = 0; i < g->running; i++) { /* seeing is no part of prefill: it is counted by itself */
         g->runs[i].begun += sa_clock_seconds() - begun;
     }
     return SA_OK;
 }
 
-void sa_generator_advance(sa_generator_job *j, size_t items)
+void sa_generator_advance(sa_generator *g, size_t items)
 {
-    sa_generator *g = j->g;
     for (size_t i = 0; i < items; i++) {
         sa_generator_run *r = &g->runs[g->owner[i]];
-        size_t prompt = sa_generator_prompt_count(j, r), before = r->done;
+        size_t prompt = r->prompt->count, before = r->done;
         for (size_t t = 0; t < g->items[i].count; t++) {
             r->embedded += g->items[i].tokens[t] == SA_LLAMA_EMBEDDING;
         }

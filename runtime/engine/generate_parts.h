@@ -13,7 +13,9 @@
 
 /* A prompt that holds a sequence; its history is the prompt's tokens and the answer's. */
 typedef struct {
-    size_t index; /* of the prompt */
+    const sa_generate_prompt *prompt;
+    sa_generate_answer *answer;
+    size_t ticket; /* what the caller calls it */
     sa_kv_sequence sequence;
     sa_tokens history;
     uint64_t *keys;  /* of the prompt's tokens, for the tree */
@@ -37,9 +39,14 @@ struct sa_generator {
     sa_prefix *prefix;
     sa_draft draft;
     sa_generator_counts counts;
-    size_t most;            /* runs at a time */
-    sa_generator_run *runs; /* [most]: `running` of them, the oldest first */
+    /* Of all that runs: */
+    const sa_generate_options *asked;
+    const sa_generate_watcher *watcher; /* or NULL */
+    size_t most;                        /* runs at a time */
+    sa_generator_run *runs;             /* [most]: `running` of them, the oldest first */
     size_t running;
+    size_t *ended; /* [ended_count] tickets of the runs that the last step ended */
+    size_t ended_count;
     /* One forward: items, whose runs they are, [most] each, and what comes back, [logit_rows] */
     sa_llama_item *items;
     size_t *owner, *unseen; /* unseen: prompts whose embeddings are needed */
@@ -50,48 +57,34 @@ struct sa_generator {
     sa_constrainer *constrainer; /* made when the first grammar comes */
 };
 
-/* What one call of sa_generate works on. */
-typedef struct {
-    sa_generator *g;
-    const sa_generate_prompt *prompts;
-    const sa_generate_options *options;
-    const sa_generate_watcher *watcher;
-    sa_generate_answer *answers;
-    sa_error *err;
-} sa_generator_job;
-
 /* ---- runs ---- */
 
-size_t sa_generator_prompt_count(const sa_generator_job *j, const sa_generator_run *r);
-/* Takes prompts[*next] and on in, while there is room. Prompts that cannot run at all are answered at once.
- */
-sa_status sa_generator_admit(sa_generator_job *j, size_t *next, size_t count);
 /* The prompt is kept for others, the part in the last page as well: nothing is written behind it any more. */
-void sa_generator_end_run(sa_generator_job *j, sa_generator_run *r);
-/* Runs that are over make room; the others keep their order. */
-void sa_generator_drop_ended(sa_generator_job *j);
-void sa_generator_fail_run(sa_generator_job *j, sa_generator_run *r, sa_status status, const sa_error *why);
+void sa_generator_end_run(sa_generator *g, sa_generator_run *r);
+/* Runs that are over make room, and their tickets are told; the others keep their order. */
+void sa_generator_drop_ended(sa_generator *g);
+void sa_generator_fail_run(sa_generator_run *r, sa_status status, const sa_error *why);
 void sa_generator_drop_guess(sa_generator_run *r);
 /*
  * A prompt that is all there is kept at once: its full pages, and the rest if another one waits for it (the
  * answer's first token then goes to a copy of that page).
  */
-void sa_generator_keep_prompt(sa_generator_job *j, size_t i);
+void sa_generator_keep_prompt(sa_generator *g, size_t i);
 
 /* ---- one forward ---- */
 
 /* The items of the next forward; their number. */
-size_t sa_generator_choose_items(sa_generator_job *j);
+size_t sa_generator_choose_items(sa_generator *g);
 /* The embeddings that this forward reads. */
-sa_status sa_generator_see(sa_generator_job *j, size_t items);
+sa_status sa_generator_see(sa_generator *g, size_t items, sa_error *err);
 /* Marks the items' tokens as written. */
-void sa_generator_advance(sa_generator_job *j, size_t items);
+void sa_generator_advance(sa_generator *g, size_t items);
 
 /* ---- its logits ---- */
 
 /* g->choices of the rows of logits; their number. */
-size_t sa_generator_choose_samples(sa_generator_job *j, size_t items);
+size_t sa_generator_choose_samples(sa_generator *g, size_t items);
 /* g->tokens and g->logprobs become parts of the answers. `why`: see sa_llama_sample. */
-void sa_generator_take_samples(sa_generator_job *j, size_t items, const sa_error *why);
+void sa_generator_take_samples(sa_generator *g, size_t items, const sa_error *why);
 
 #endif

@@ -4,16 +4,10 @@
 #include "runtime/base/clock.h"
 #include "runtime/engine/generate_parts.h"
 
-size_t sa_generator_prompt_count(const sa_generator_job *j, const sa_generator_run *r)
+static sa_status check_prompt(const sa_generator *g, const sa_generate_prompt *prompt, sa_error *err)
 {
-    return j->prompts[r->index].count;
-}
-
-static sa_status check_prompt(const sa_generator_job *j, size_t index, sa_error *err)
-{
-    const sa_generate_prompt *prompt = &j->prompts[index];
-    size_t context = sa_llama_context(j->g->llama), room = sa_llama_pages(j->g->llama) * SA_KV_PAGE;
-    size_t vocabulary = sa_llama_get_config(j->g->llama)->vocabulary;
+    size_t context = sa_llama_context(g->llama), room = sa_llama_pages(g->llama) * SA_KV_PAGE;
+    size_t vocabulary = sa_llama_get_config(g->llama)->vocabulary;
     SA_ASSERT(prompt->candidate < 1u << 12);
     if (prompt->count == 0) {
         return sa_fail(err, SA_BAD_INPUT, NULL, "give a text", "the prompt is empty");
@@ -57,27 +51,46 @@ static uint64_t *make_keys(const sa_generate_prompt *prompt)
     return keys;
 }
 
-static sa_status begin_run(sa_generator_job *j, size_t index, sa_error *err)
+static sa_status begin_run(sa_generator *g, sa_generator_run *r, sa_error *err)
 {
-    sa_generator *g = j->g;
-    const sa_generate_prompt *prompt = &j->prompts[index];
+    const sa_generate_prompt *prompt = r->prompt;
     if (prompt->grammar != NULL && g->constrainer == NULL) {
         SA_TRY(sa_constrainer_open(&g->constrainer, g->tokenizer, err));
     }
-    sa_generator_run r = {.index = index, .keys = make_keys(prompt), .begun = sa_clock_seconds()};
+    r->keys = make_keys(prompt);
     for (size_t i = 0; i < prompt->count; i++) {
-        sa_tokens_append(&r.history, prompt->tokens[i]);
+        sa_tokens_append(&r->history, prompt->tokens[i]);
     }
-    sa_status status = r.history.failed || r.keys == NULL
-                           ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a prompt")
-                           : sa_detokenizer_open(&r.detokenizer, g->tokenizer, true, err);
-    if (status == SA_OK) {
-        status = sa_kv_create(g->kv, &r.sequence, err);
+    SA_TRY(r->history.failed || r->keys == NULL
+               ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a prompt")
+               : sa_detokenizer_open(&r->detokenizer, g->tokenizer, true, err));
+    return sa_kv_create(g->kv, &r->sequence, err);
+}
+
+static void free_run(sa_generator_run *r)
+{
+    free(r->keys);
+    sa_detokenizer_close(r->detokenizer);
+    sa_tokens_free(&r->history);
+}
+
+sa_status sa_generator_begin(sa_generator *g, const sa_generate_prompt *prompt, sa_generate_answer *answer,
+                             size_t ticket, bool *running, sa_error *err)
+{
+    SA_ASSERT(g->asked != NULL && sa_generator_has_room(g));
+    *running = answer->status == SA_OK;
+    if (*running) {
+        answer->status = check_prompt(g, prompt, &answer->error);
+        *running = answer->status == SA_OK;
     }
+    if (!*running) {
+        return SA_OK;
+    }
+    sa_generator_run r = {.prompt = prompt, .answer = answer, .ticket = ticket, .begun = sa_clock_seconds()};
+    sa_status status = begin_run(g, &r, err);
     if (status != SA_OK) {
-        sa_detokenizer_close(r.detokenizer);
-        sa_tokens_free(&r.history);
-        free(r.keys);
+        *running = false;
+        free_run(&r);
         return status;
     }
     g->counts.prompts++;
@@ -86,25 +99,22 @@ static sa_status begin_run(sa_generator_job *j, size_t index, sa_error *err)
     return SA_OK;
 }
 
-void sa_generator_end_run(sa_generator_job *j, sa_generator_run *r)
+void sa_generator_end_run(sa_generator *g, sa_generator_run *r)
 {
-    sa_generator *g = j->g;
     if (!r->failed) {
-        sa_prefix_keep(g->prefix, r->keys, sa_least(r->done, sa_generator_prompt_count(j, r)), r->sequence);
+        sa_prefix_keep(g->prefix, r->keys, sa_least(r->done, r->prompt->count), r->sequence);
     }
-    free(r->keys);
     sa_kv_release(g->kv, r->sequence);
-    sa_detokenizer_close(r->detokenizer);
-    sa_tokens_free(&r->history);
+    free_run(r);
 }
 
-void sa_generator_drop_ended(sa_generator_job *j)
+void sa_generator_drop_ended(sa_generator *g)
 {
-    sa_generator *g = j->g;
     size_t kept = 0;
     for (size_t i = 0; i < g->running; i++) {
         if (g->runs[i].over) {
-            sa_generator_end_run(j, &g->runs[i]);
+            g->ended[g->ended_count++] = g->runs[i].ticket;
+            sa_generator_end_run(g, &g->runs[i]);
         } else {
             g->runs[kept++] = g->runs[i];
         }
@@ -112,24 +122,9 @@ void sa_generator_drop_ended(sa_generator_job *j)
     g->running = kept;
 }
 
-void sa_generator_fail_run(sa_generator_job *j, sa_generator_run *r, sa_status status, const sa_error *why)
+void sa_generator_fail_run(sa_generator_run *r, sa_status status, const sa_error *why)
 {
-    j->answers[r->index].status = status;
-    j->answers[r->index].error = *why;
+    r->answer->status = status;
+    r->answer->error = *why;
     r->over = r->failed = true;
-}
-
-sa_status sa_generator_admit(sa_generator_job *j, size_t *next, size_t count)
-{
-    while (j->g->running < j->g->most && *next < count) {
-        size_t index = (*next)++;
-        sa_generate_answer *answer = &j->answers[index];
-        if (answer->status == SA_OK) {
-            answer->status = check_prompt(j, index, &answer->error);
-        }
-        if (answer->status == SA_OK) {
-            SA_TRY(begin_run(j, index, j->err));
-        }
-    }
-    return SA_OK;
 }

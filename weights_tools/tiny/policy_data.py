@@ -298,6 +298,7 @@ class SourceOptions:
     chunk: int  # scenes of a chunk
     uses: int  # masks painted on one picture
     shares: tuple  # chances of an empty mask, of a segmenter's mask
+    damage: bool  # other masks than the pool's are damaged targets as well; else empty
 
 
 def fresh_chunk(options, number):
@@ -325,11 +326,12 @@ def produce(batches, options, number):
     while True:
         rng = np.random.default_rng([23, number])
         pooled = number % 2 == 1 and all(pool_parts(options.pool))
+        shares = options.shares if options.damage else ((0.3, 0.7) if pooled else (1, 0))
         drawn = list(pool_chunk(options.pool, rng) if pooled else fresh_chunk(options, number))
         order = np.concatenate([rng.permutation(len(drawn)) for _ in range(options.uses)])
         for at in range(0, len(order) - options.size + 1, options.size):
             samples = [
-                make_sample(words, drawn[i], rng, options.shares) for i in order[at : at + options.size]
+                make_sample(words, drawn[i], rng, shares) for i in order[at : at + options.size]
             ]
             batches.put((collate(words, samples), number))
         number += 1

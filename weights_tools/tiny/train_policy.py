@@ -219,6 +219,7 @@ class PolicyTraining(training.Training):
                 chunk=600,
                 uses=4,
                 shares=(0.3, 0.6),
+                damage=not options.undamaged,
             ),
             self.chunk,
         )
@@ -276,6 +277,7 @@ class PolicyTraining(training.Training):
 def main():
     parser = training.arguments(__doc__, steps=20000, rate=4e-3, validate=200)
     parser.add_argument("--pool", default="", help="scenes with rollouts, of rollouts.py")
+    parser.add_argument("--undamaged", action="store_true", help="no masks but the pool's, and empty ones")
     parser.add_argument("--see", type=int, default=1500, help="steps of vision only")
     parser.add_argument("--chunk", type=int, default=0, help="the first of scenes that --start has not seen")
     parser.add_argument("--size", type=int, default=32, help="pictures of a batch")
