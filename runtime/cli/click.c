@@ -193,9 +193,9 @@ static sa_status answer_prompt(job *j, sa_error *err)
     sa_status status = SA_OK;
     if (sa_user_prompt_has_mask(&j->prompt)) {
         state = calloc(sa_segmenter_state_size(segmenter), sizeof *state);
-        status = state == NULL ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the state")
-                               : sa_user_prompt_state(&j->prompt, segmenter, 0, &j->image, &limits, "--mask",
-                                                      state, err);
+        status = state == NULL
+                     ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the state")
+                     : sa_user_prompt_state(&j->prompt, segmenter, &j->image, &limits, "--mask", state, err);
     }
     double start = sa_clock_seconds();
     if (status == SA_OK) {

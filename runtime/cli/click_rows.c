@@ -305,7 +305,7 @@ static void free_item(item *it)
     *it = (item){0};
 }
 
-static sa_status prepare_item(run *r, item *it, size_t slot, sa_error *err)
+static sa_status prepare_item(run *r, item *it, sa_error *err)
 {
     const sa_segmenter *segmenter = r->engine.segmenter;
     const sa_image *image = &it->picture->image;
@@ -322,7 +322,7 @@ static sa_status prepare_item(run *r, item *it, size_t slot, sa_error *err)
     if (it->state == NULL) {
         return sa_fail(err, SA_NO_ROOM, name, NULL, "no memory for the state");
     }
-    return sa_user_prompt_state(&it->at->prompt, segmenter, slot, image, &limits, name, it->state, err);
+    return sa_user_prompt_state(&it->at->prompt, segmenter, image, &limits, name, it->state, err);
 }
 
 /* The finished row as text; on failure the row has failed. */
@@ -409,7 +409,7 @@ static sa_status click_wave(run *r, size_t groups, item *items, sa_error *err)
         for (; at != NULL; at = next_of(r, at)) {
             sa_error why = {0};
             items[count] = (item){.at = at, .picture = &r->wave[i]};
-            if (prepare_item(r, &items[count], i, &why) == SA_OK) {
+            if (prepare_item(r, &items[count], &why) == SA_OK) {
                 count++;
             } else {
                 free_item(&items[count]);

@@ -202,7 +202,7 @@ static sa_status state_from_npy(const char *path, const unsigned char *bytes, si
                           "not the logits of one mask of this segmenter, [1,%zu,%zu]", side, side);
 }
 
-sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter *segmenter, size_t slot,
+sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter *segmenter,
                                const sa_image *picture, const sa_image_limits *limits, const char *name,
                                float *state, sa_error *err)
 {
@@ -224,7 +224,7 @@ sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter 
             status = sa_mask_from_json(&mask, prompt->mask_json, name, err);
         }
         if (status == SA_OK) {
-            sa_segmenter_state_from_mask(segmenter, slot, &mask, state);
+            sa_segmenter_state_from_mask(segmenter, &mask, state);
         }
     }
     sa_mask_free(&mask);

@@ -57,7 +57,7 @@ sa_status sa_user_prompt_check(const sa_user_prompt *prompt, size_t height, size
  * 128), RLE or polygons by sa_segmenter_state_from_mask.
  *   state [s,s] f32 out
  */
-sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter *segmenter, size_t slot,
+sa_status sa_user_prompt_state(const sa_user_prompt *prompt, const sa_segmenter *segmenter,
                                const sa_image *picture, const sa_image_limits *limits, const char *name,
                                float *state, sa_error *err);
 

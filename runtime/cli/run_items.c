@@ -1,5 +1,6 @@
 #include "runtime/cli/run_items.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,11 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          INT64_MAX},
         {"shard", SA_OPTION_TEXT, &o->shard, "I/N", "only part I of N, from 0; `segagent merge` joins them",
          NULL, 0, 0},
-        {"batch", SA_OPTION_INTEGER, &o->batch, "N", "items at a time", "8", 1, 4096},
+        {"batch", SA_OPTION_INTEGER, &o->batch, "N", "most that a model does at a time", "8", 1, 4096},
+        {"in-flight", SA_OPTION_INTEGER, &o->in_flight, "N", "items at work; 0: twice the batch", "0", 0,
+         1000000},
+        {"kv-pages", SA_OPTION_INTEGER, &o->kv_pages, "N",
+         "pages of 16 tokens that the policy keeps; 0: as many as suit the batch", "0", 0, 100000000},
         {"max-pixels", SA_OPTION_INTEGER, &o->max_pixels, "N", "most pixels of a picture", "16777216", 1,
          most_side * most_side},
         {"max-side", SA_OPTION_INTEGER, &o->max_side, "N", "most pixels of a side", "65535", 1, most_side},
@@ -67,7 +72,7 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "who clicks: the agent's model, the simulated annotator (needs \"gt\"), or nobody in particular",
          "model", 0, 0},
     };
-    enum { SHARED = 12, WITH_STEPS = 15 }; /* rows up to "dry-run", and up to "trace" */
+    enum { SHARED = 14, WITH_STEPS = 17 }; /* rows up to "dry-run", and up to "trace" */
     size_t count = kind->judges_only      ? SHARED
                    : kind->policy != NULL ? WITH_STEPS
                                           : sizeof all / sizeof all[0];
@@ -143,24 +148,28 @@ typedef struct {
     sa_output *output; /* NULL in a dry run */
     sa_device *device;
     sa_runner *runner;
-    size_t next; /* item that is looked at next */
-    size_t done; /* rows of the shard */
+    pthread_mutex_t lock; /* of the output and the progress: the runner's threads ask and tell */
+    size_t next;          /* item that is looked at next */
+    size_t done;          /* rows of the shard */
     sa_progress progress;
 } job;
 
 static const sa_item *next_item(void *context, size_t *index)
 {
     job *j = context;
+    const sa_item *found = NULL;
     size_t first, end;
+    pthread_mutex_lock(&j->lock);
     sa_output_range(j->output, &first, &end);
-    while (j->next < j->items.count) {
+    while (found == NULL && j->next < j->items.count) {
         const sa_item *item = &j->items.items[j->next];
         *index = j->next++;
         if (item->row >= first && item->row < end && !sa_output_is_done(j->output, item->row)) {
-            return item;
+            found = item;
         }
     }
-    return NULL;
+    pthread_mutex_unlock(&j->lock);
+    return found;
 }
 
 static void show_progress(job *j)
@@ -168,13 +177,35 @@ static void show_progress(job *j)
     sa_progress_update(&j->progress, (long long)++j->done);
 }
 
-static sa_status set_aside(void *context, size_t index, const sa_error *why, sa_error *err)
+/* With the lock. */
+static sa_status put_aside(job *j, size_t index, const sa_error *why, sa_error *err)
 {
-    job *j = context;
     const sa_item *item = &j->items.items[index];
     sa_log_error(&j->cli->log, why);
     show_progress(j);
     return sa_output_quarantine(j->output, item->row, item->id, why, err);
+}
+
+static sa_status set_aside(void *context, size_t index, const sa_error *why, sa_error *err)
+{
+    job *j = context;
+    pthread_mutex_lock(&j->lock);
+    sa_status status = put_aside(j, index, why, err);
+    pthread_mutex_unlock(&j->lock);
+    return status;
+}
+
+/* With the lock. */
+static sa_status put_line(job *j, size_t index, const char *line, size_t size, sa_error *err)
+{
+    size_t row = j->items.items[index].row;
+    sa_status status = sa_output_put(j->output, row, line, size, err);
+    if (status == SA_BAD_INPUT && !sa_output_is_done(j->output, row)) {
+        const sa_error why = *err; /* a row that no file of results could hold */
+        return put_aside(j, index, &why, err);
+    }
+    show_progress(j);
+    return status;
 }
 
 static sa_status write_result(void *context, size_t index, sa_result *result, sa_error *err)
@@ -193,16 +224,11 @@ static sa_status write_result(void *context, size_t index, sa_result *result, sa
         status = sa_fail(err, SA_NO_ROOM, result->id, "lower --batch", "no memory for a result");
     }
     if (status == SA_OK) {
-        status = sa_output_put(j->output, j->items.items[index].row, line, size, err);
+        pthread_mutex_lock(&j->lock);
+        status = put_line(j, index, line, size, err);
+        pthread_mutex_unlock(&j->lock);
     }
     free(line);
-    if (status == SA_BAD_INPUT &&
-        !sa_output_is_done(j->output,
-                           j->items.items[index].row)) { /* a row that no file of results could hold */
-        const sa_error why = *err;
-        return set_aside(j, index, &why, err);
-    }
-    show_progress(j);
     return status;
 }
 
@@ -250,6 +276,8 @@ static sa_runner_options runner_options(const job *j, sa_dtype precision)
     return (sa_runner_options){
         .precision = precision,
         .batch = (size_t)o->batch,
+        .in_flight = (size_t)o->in_flight,
+        .kv_pages = (size_t)o->kv_pages,
         .max_pixels = (size_t)o->max_pixels,
         .max_side = (size_t)o->max_side,
         .seconds = o->seconds,
@@ -517,7 +545,7 @@ static sa_status run_job(job *j, sa_run_options *o, sa_run_summary *summary, sa_
 sa_status sa_run_items(sa_cli *cli, sa_run_options *options, const sa_run_kind *kind, sa_run_summary *summary,
                        sa_truths *truths, sa_error *err)
 {
-    job j = {.cli = cli, .options = options, .kind = kind};
+    job j = {.cli = cli, .options = options, .kind = kind, .lock = PTHREAD_MUTEX_INITIALIZER};
     sa_truths own = {0};
     *summary = (sa_run_summary){0};
     sa_interrupt_install();

@@ -16,7 +16,7 @@ typedef struct {
     const char *images, *instances, *split, *shard;
     const char *search, *score, *policy;               /* NULL: the agent's; "expected"; "model" */
     int64_t steps, candidates, beam, budget, patience; /* 0: the agent's, or the search's own */
-    int64_t limit, batch, max_pixels, max_side;
+    int64_t limit, batch, in_flight, kv_pages, max_pixels, max_side;
     double temperature, exploration, seconds; /* temperature < 0: the agent's */
     bool trace, dry_run;
     const char *precision; /* as used, whatever --precision auto meant; filled in by the run */
@@ -37,7 +37,7 @@ typedef struct {
 } sa_run_kind;
 
 /* The options that all of them have, for a command's table; the first `count` places of it. */
-enum { SA_RUN_OPTIONS = 24 };
+enum { SA_RUN_OPTIONS = 26 };
 size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_option table[SA_RUN_OPTIONS]);
 
 typedef struct {

@@ -182,11 +182,11 @@ json_t *sa_run_counters(const sa_runner_counts *c)
 {
     const sa_episode_counts *e = &c->of_episodes;
     json_t *counters = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "items", (json_int_t)c->items, "failed",
-        (json_int_t)c->failed, "pictures_encoded", (json_int_t)c->pictures, "pictures_seen",
-        (json_int_t)c->seen, "thoughts", (json_int_t)e->thoughts, "clicks", (json_int_t)e->clicks,
-        "answers_retried", (json_int_t)e->retried, "answers_failed", (json_int_t)e->failed, "clicks_clamped",
-        (json_int_t)e->clamped, "states", (json_int_t)e->nodes, "states_merged", (json_int_t)e->merged);
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "items", (json_int_t)c->items, "failed",
+        (json_int_t)c->failed, "pictures_encoded", (json_int_t)c->pictures, "thoughts",
+        (json_int_t)e->thoughts, "clicks", (json_int_t)e->clicks, "answers_retried", (json_int_t)e->retried,
+        "answers_failed", (json_int_t)e->failed, "clicks_clamped", (json_int_t)e->clamped, "states",
+        (json_int_t)e->nodes, "states_merged", (json_int_t)e->merged);
     json_t *policy = policy_counters(&c->of_policy);
     if (counters == NULL || policy == NULL || json_object_update(counters, policy) != 0) {
         json_decref(counters);

@@ -12,7 +12,13 @@
 #include "runtime/engine/draft.h"
 #include "runtime/models/config.h"
 
-enum { MOST_CONTEXT = 4096, USUAL_CONTEXT = 1024, PREFILL_ROWS = 512, GUESS_BYTES = 64 << 20 };
+enum {
+    MOST_CONTEXT = 4096,
+    USUAL_CONTEXT = 1024,
+    PREFILL_ROWS = 512,
+    GUESS_BYTES = 64 << 20,
+    KEPT_BYTES = 1 << 30
+};
 
 sa_chat_options sa_chat_default_options(void)
 {
@@ -56,23 +62,30 @@ static sa_status find_kind(const char *path, bool *sees, sa_error *err)
     return status;
 }
 
-/*
- * Pages for a batch of conversations as long as they usually are, and for one as long as the context: a long
- * one among many waits for its turn. Logits for guesses at how answers go on, as far as that is cheap.
- */
-static sa_llama_options text_options(const sa_chat *chat, size_t positions, size_t vocabulary)
+/* Pages for a batch of conversations as long as they usually are, for those that are kept beside it as far as
+ * that is cheap, and for one as long as the context: a long one among many waits for its turn. */
+static size_t usual_pages(const sa_chat_options *o, const sa_llama_config *config, size_t context)
+{
+    size_t each = sa_kv_pages_for(sa_least(context, USUAL_CONTEXT));
+    size_t page_bytes =
+        2 * config->layers * SA_KV_PAGE * config->kv_heads * config->head_dim * sa_dtype_size(o->precision);
+    size_t kept = sa_least(o->kept * each, KEPT_BYTES / page_bytes);
+    return sa_most(o->batch * each + kept, sa_kv_pages_for(context));
+}
+
+/* Logits for guesses at how answers go on, as far as that is cheap. */
+static sa_llama_options text_options(const sa_chat *chat, const sa_llama_config *config)
 {
     const sa_chat_options *o = &chat->options;
-    size_t context = o->context != 0 ? o->context : sa_least(positions, MOST_CONTEXT);
+    size_t context = o->context != 0 ? o->context : sa_least(config->positions, MOST_CONTEXT);
     sa_llama_options text = sa_llama_default_options();
     text.precision = o->precision;
     text.context = context;
-    text.pages =
-        sa_most(o->batch * sa_kv_pages_for(sa_least(context, USUAL_CONTEXT)), sa_kv_pages_for(context));
+    text.pages = o->pages != 0 ? o->pages : usual_pages(o, config, context);
     text.rows = sa_most(PREFILL_ROWS, o->batch);
     text.items = o->batch;
     text.logit_rows =
-        o->batch + sa_least(o->batch * SA_DRAFT_MOST, GUESS_BYTES / (vocabulary * sizeof(float)));
+        o->batch + sa_least(o->batch * SA_DRAFT_MOST, GUESS_BYTES / (config->vocabulary * sizeof(float)));
     return text;
 }
 
@@ -95,7 +108,7 @@ static sa_status open_seeing(sa_chat *chat, sa_llama_options *text, sa_error *er
     sa_llava_config config;
     SA_TRY(sa_llava_config_read(chat->path, chat->options.fit, &config, err));
     SA_TRY(check_vocabulary(chat, config.text.vocabulary, err));
-    *text = text_options(chat, config.text.positions, config.text.vocabulary);
+    *text = text_options(chat, &config.text);
     const sa_llava_options options = {.text = *text,
                                       .slots = chat->options.pictures,
                                       .max_pixels = chat->options.max_pixels,
@@ -111,7 +124,7 @@ static sa_status open_reading(sa_chat *chat, sa_llama_options *text, sa_error *e
     sa_llama_config config;
     SA_TRY(sa_llama_config_read(chat->path, &config, err));
     SA_TRY(check_vocabulary(chat, config.vocabulary, err));
-    *text = text_options(chat, config.positions, config.vocabulary);
+    *text = text_options(chat, &config);
     return sa_llama_open(&chat->llama, chat->device, chat->path, text, err);
 }
 

@@ -19,6 +19,8 @@ typedef struct {
     sa_dtype precision;
     size_t context;  /* tokens of one conversation at most; 0: what the model was made for, 4096 at most */
     size_t batch;    /* conversations answered at a time, >= 1 */
+    size_t kept;     /* beginnings of conversations worth keeping for later ones, while that is cheap */
+    size_t pages;    /* KV pages in all; 0: for these, of usual length, and for one as long as the context */
     size_t pictures; /* of all conversations at one time, >= 1; not used by a model without eyes */
     size_t max_pixels, max_side; /* of one picture */
     sa_llava_fit fit;

@@ -279,6 +279,11 @@ const sa_mask *sa_episode_mask(const sa_episode *e, sa_node_id node)
     return &e->tree.nodes[node].mask;
 }
 
+uint64_t sa_episode_mask_hash(const sa_episode *e, sa_node_id node)
+{
+    return e->tree.nodes[node].hash;
+}
+
 uint64_t sa_episode_key(const sa_episode *e)
 {
     return e->key;

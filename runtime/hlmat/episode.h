@@ -71,6 +71,7 @@ void sa_episode_stop(sa_episode *episode);
 
 /* What a THINK is about: the mask that is painted on the picture; the key of what is random. */
 const sa_mask *sa_episode_mask(const sa_episode *episode, sa_node_id node);
+uint64_t sa_episode_mask_hash(const sa_episode *episode, sa_node_id node); /* sa_mask_hash() of it */
 uint64_t sa_episode_key(const sa_episode *episode);
 /* The same for an id: whatever else there is, and in whatever order. */
 uint64_t sa_episode_key_of(const char *id);

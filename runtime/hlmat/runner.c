@@ -2,9 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "runtime/base/clock.h"
 #include "runtime/hlmat/runner_parts.h"
+
+enum { MOST_ANSWER = 64 }; /* tokens: a click has twenty or so, one with a box twice as many */
 
 /* ---- opening ---- */
 
@@ -46,7 +48,8 @@ static sa_status open_segmenter(sa_runner *r, sa_error *err)
     const sa_agent *agent = o->episode.agent;
     sa_segmenter_options options = sa_segmenter_default_options();
     options.precision = o->precision;
-    options.slots = options.batch = o->batch;
+    options.slots = o->in_flight;
+    options.batch = o->batch;
     options.max_clicks = sa_runner_most_clicks(o);
     options.max_pixels = o->max_pixels;
     options.max_side = o->max_side;
@@ -88,6 +91,8 @@ static sa_status open_policy(sa_runner *r, sa_error *err)
     sa_chat_options options = sa_chat_default_options();
     options.precision = o->precision;
     options.batch = options.pictures = o->batch;
+    options.kept = o->in_flight * (o->episode.options.candidates + 1);
+    options.pages = o->kv_pages;
     options.max_pixels = o->max_pixels;
     options.max_side = o->max_side;
     options.template = agent->template;
@@ -103,23 +108,35 @@ static sa_status open_policy(sa_runner *r, sa_error *err)
 
 static sa_status take_memory(sa_runner *r, sa_error *err)
 {
-    size_t batch = r->options.batch, candidates = r->options.episode.options.candidates;
-    r->most = batch > candidates ? batch : candidates;
-    r->pictures = calloc(batch, sizeof *r->pictures);
-    r->places = calloc(batch, sizeof *r->places);
-    r->painted = calloc(r->most, sizeof *r->painted);
-    r->requests = calloc(r->most, sizeof *r->requests);
-    r->answers = calloc(r->most, sizeof *r->answers);
+    size_t batch = r->options.batch;
+    r->answers = calloc(batch, sizeof *r->answers);
+    r->free_answers = calloc(batch, sizeof *r->free_answers);
     r->queries = calloc(batch, sizeof *r->queries);
     r->segmented = calloc(batch, sizeof *r->segmented);
     r->clicks = calloc(batch * sa_runner_most_clicks(&r->options), sizeof *r->clicks);
     r->masks = calloc(batch, sizeof *r->masks);
-    r->owner = calloc(r->most, sizeof *r->owner);
-    r->work = calloc(r->most, sizeof *r->work);
-    bool there = r->pictures != NULL && r->places != NULL && r->painted != NULL && r->requests != NULL &&
-                 r->answers != NULL && r->queries != NULL && r->segmented != NULL && r->clicks != NULL &&
-                 r->masks != NULL && r->owner != NULL && r->work != NULL;
-    return there ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, "lower --batch", "no memory for %zu items", batch);
+    r->asking = calloc(batch, sizeof(sa_runner_job *));
+    r->images = calloc(batch, sizeof(sa_image *));
+    r->slots = calloc(batch, sizeof *r->slots);
+    r->encoding = calloc(batch, sizeof(sa_runner_picture *));
+    bool there = r->answers != NULL && r->free_answers != NULL && r->queries != NULL &&
+                 r->segmented != NULL && r->clicks != NULL && r->masks != NULL && r->asking != NULL &&
+                 r->images != NULL && r->slots != NULL && r->encoding != NULL;
+    SA_TRY(there ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, "lower --batch", "no memory for %zu items", batch));
+    SA_TRY(sa_runner_open_pictures(r, err));
+    return sa_runner_open_hands(r, err);
+}
+
+/* What the options leave open. */
+static sa_runner_options complete(const sa_runner_options *given)
+{
+    sa_runner_options o = *given;
+    size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGE_SIZE);
+    o.in_flight = o.in_flight != 0 ? o.in_flight : 2 * o.batch;
+    o.hands = o.hands != 0 ? o.hands : 2;
+    o.ahead = o.ahead != 0 ? o.ahead : o.batch;
+    o.host_bytes = o.host_bytes != 0 ? o.host_bytes : memory / 4;
+    return o;
 }
 
 sa_status sa_runner_open(sa_runner **out, sa_device *device, const sa_runner_options *options, sa_error *err)
@@ -129,8 +146,13 @@ sa_status sa_runner_open(sa_runner **out, sa_device *device, const sa_runner_opt
     if (r == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a run");
     }
-    r->options = *options;
+    r->options = complete(options);
     r->device = device;
+    r->batcher.encodes = r->batcher.answers = r->batcher.clicks = r->options.batch;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->client_lock, NULL);
+    pthread_cond_init(&r->hands.work, NULL);
+    pthread_cond_init(&r->hands.news, NULL);
     sa_status status = take_memory(r, err);
     if (status == SA_OK && (options->episode.options.steps > 0 || sa_runner_starts_by_prompt(options))) {
         status = open_segmenter(r, err);
@@ -151,28 +173,27 @@ void sa_runner_close(sa_runner *r)
     if (r == NULL) {
         return;
     }
-    for (size_t i = 0; r->places != NULL && r->pictures != NULL && i < r->options.batch; i++) {
-        sa_runner_free_place(r, &r->places[i]);
-    }
-    for (size_t i = 0; r->pictures != NULL && i < r->options.batch; i++) {
-        sa_runner_free_picture(&r->pictures[i]);
-    }
+    sa_runner_close_hands(r);
+    sa_runner_close_pictures(r);
     sa_chat_close(r->chat);
     sa_segmenter_close(r->segmenter);
     sa_grammar_close(r->grammar);
     sa_answer_digits_free(&r->digits);
+    pthread_cond_destroy(&r->hands.work);
+    pthread_cond_destroy(&r->hands.news);
+    pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->client_lock);
     free(r->stops);
-    free(r->pictures);
-    free(r->places);
-    free(r->painted);
-    free(r->requests);
     free(r->answers);
+    free(r->free_answers);
     free(r->queries);
     free(r->segmented);
     free(r->clicks);
     free(r->masks);
-    free(r->owner);
-    free(r->work);
+    free(r->asking);
+    free(r->images);
+    free(r->slots);
+    free(r->encoding);
     free(r);
 }
 
@@ -187,84 +208,113 @@ sa_runner_memory sa_runner_get_memory(const sa_runner *r)
     return memory;
 }
 
-/* ---- works ---- */
-
-static sa_status finish_item(sa_runner *r, sa_runner_place *p, sa_error *err)
+bool sa_runner_ends_run(sa_status status)
 {
-    sa_result result;
-    sa_error why = {0};
-    sa_status status = sa_episode_result(p->episode, &result, &why);
-    if (status != SA_OK) {
-        return sa_runner_fail_work(r, p, &why, err);
+    return status == SA_NO_DEVICE || status == SA_IO;
+}
+
+sa_status sa_runner_name_items(sa_status status, const sa_item *first, size_t count, sa_error *err)
+{
+    if (status != SA_OK && status != SA_INTERRUPTED && err != NULL) {
+        sa_error why = *err;
+        return sa_fail(err, status, why.file, why.hint, "%.800s, with %zu item%s from %.80s on", why.reason,
+                       count, count == 1 ? "" : "s", first->id);
     }
-    sa_episode_counts c = sa_episode_get_counts(p->episode), *all = &r->counts->of_episodes;
-    all->thoughts += c.thoughts;
-    all->clicks += c.clicks;
-    all->retried += c.retried;
-    all->failed += c.failed;
-    all->clamped += c.clamped;
-    all->nodes += c.nodes;
-    all->merged += c.merged;
-    result.meta = p->item->meta != NULL ? json_incref(p->item->meta) : NULL;
-    status = r->client->finished(r->client->context, p->index, &result, err);
-    sa_result_free(&result);
-    sa_runner_free_place(r, p);
     return status;
 }
 
-/* Goes on with an item whose works are all answered. */
-static sa_status step_item(sa_runner *r, sa_runner_place *p, sa_error *err)
+sa_status sa_runner_check(sa_runner *r, const sa_item *item, sa_error *err)
 {
-    sa_error why = {0};
-    sa_status status = p->opened ? SA_OK : sa_runner_open_episode(r, p, &why);
-    if (status == SA_OK && r->options.seconds > 0 && sa_clock_seconds() - p->since > r->options.seconds) {
-        sa_episode_stop(p->episode);
+    sa_runner_counts counts = {0};
+    sa_runner_place *p;
+    r->counts = &counts;
+    sa_status status = sa_runner_load_item(r, item, 0, &p, err);
+    if (p != NULL) {
+        sa_runner_free_place(r, p);
     }
-    if (status == SA_OK && !sa_episode_waits(p->episode)) {
-        status = sa_episode_step(p->episode, &why);
-    }
-    if (status != SA_OK) {
-        return sa_runner_fail_work(r, p, &why, err);
-    }
-    return sa_episode_done(p->episode) ? finish_item(r, p, err) : SA_OK;
+    return status;
 }
 
-static sa_status step_items(sa_runner *r, sa_error *err)
+/* ---- a run ---- */
+
+static sa_status let_in(sa_runner *r, sa_error *err)
 {
-    for (size_t i = 0; i < r->options.batch; i++) {
-        if (r->places[i].item != NULL) {
-            SA_TRY(step_item(r, &r->places[i], err));
-        }
+    sa_job *job;
+    sa_runner_take_loaded(r);
+    while (sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight &&
+           (job = sa_batcher_first(&r->batcher, SA_WANT_ROOM)) != NULL) {
+        SA_TRY(sa_runner_begin_place(r, (sa_runner_place *)job, err));
     }
     return SA_OK;
 }
 
-bool sa_runner_is_interrupted(void *context)
+static sa_status run_stages(sa_runner *r, sa_error *err)
 {
-    const sa_runner_client *client = context;
-    return client->interrupted != NULL && client->interrupted(client->context);
-}
-
-/* ---- all of it ---- */
-
-static sa_status run_all(sa_runner *r, sa_error *err)
-{
-    bool more = true;
     for (;;) {
-        size_t full;
-        if (sa_runner_is_interrupted((void *)r->client)) {
+        if (r->client->interrupted != NULL && r->client->interrupted(r->client->context)) {
             return sa_fail(err, SA_INTERRUPTED, NULL, "run the same command again to go on", "interrupted");
         }
-        SA_TRY(sa_runner_fill_places(r, &more, &full, err));
-        if (full == 0) {
-            return SA_OK;
+        SA_TRY(sa_runner_hands_status(r, err));
+        SA_TRY(let_in(r, err));
+        switch (sa_batcher_choose(&r->batcher)) {
+        case SA_RUN_ENCODE: SA_TRY(sa_runner_run_encode(r, err)); break;
+        case SA_RUN_ANSWER: SA_TRY(sa_runner_run_answer(r, err)); break;
+        case SA_RUN_CLICK: SA_TRY(sa_runner_run_click(r, err)); break;
+        case SA_RUN_NOTHING:
+            if (!sa_runner_wait(r)) {
+                return sa_runner_hands_status(r, err);
+            }
         }
-        SA_TRY(sa_runner_encode_pictures(r, err));
-        SA_TRY(step_items(r, err));
-        SA_TRY(sa_runner_think(r, err));
-        SA_TRY(step_items(r, err));
-        SA_TRY(sa_runner_click(r, err));
+        sa_batcher_check(&r->batcher);
     }
+}
+
+static void drop_items(sa_runner *r, sa_stage stage)
+{
+    sa_job *job;
+    while ((job = sa_batcher_first(&r->batcher, stage)) != NULL) {
+        sa_runner_place *p = (sa_runner_place *)job;
+        sa_batcher_drop(&r->batcher, job);
+        p->picture->searches -= stage == SA_SEARCHING;
+        sa_runner_free_place(r, p);
+        r->hands.items--;
+    }
+}
+
+/* What is left when the run ends before its items do. */
+static void drop_all(sa_runner *r)
+{
+    drop_items(r, SA_WANT_ROOM);
+    drop_items(r, SA_SEARCHING);
+    SA_ASSERT(r->hands.items == 0);
+    for (size_t i = 0; i < r->options.batch; i++) {
+        sa_generate_answer_free(&r->answers[i].answer);
+        r->answers[i] = (sa_runner_answer){0};
+    }
+    r->batcher = (sa_batcher){
+        .encodes = r->batcher.encodes, .answers = r->batcher.answers, .clicks = r->batcher.clicks};
+}
+
+/* How the policy is asked, all of this run. */
+static void start_policy(sa_runner *r)
+{
+    r->free_answer_count = 0;
+    for (size_t i = r->options.batch; i-- > 0;) {
+        r->free_answers[r->free_answer_count++] = i;
+    }
+    if (r->chat == NULL) {
+        return;
+    }
+    r->asked = sa_generate_default_options();
+    r->asked.temperature = (float)r->options.episode.agent->temperature;
+    r->asked.max_tokens = MOST_ANSWER;
+    r->asked.stops = r->stops;
+    r->asked.seed = r->options.episode.seed;
+    r->asked.probes = r->digits.ids; /* none of an agent that does not judge */
+    r->asked.probe_count = r->digits.count;
+    r->asked.varying = r->digits.ids;
+    r->asked.varying_count = r->digits.count;
+    sa_chat_start(r->chat, &r->asked, NULL);
 }
 
 static sa_chat_counts policy_counts(const sa_runner *r)
@@ -278,10 +328,18 @@ sa_status sa_runner_run(sa_runner *r, const sa_runner_client *client, sa_runner_
     r->counts = counts;
     *counts = (sa_runner_counts){0};
     const sa_chat_counts before = policy_counts(r);
-    sa_status status = run_all(r, err);
-    counts->of_policy = sa_chat_counts_since(policy_counts(r), before);
-    for (size_t i = 0; i < r->options.batch; i++) {
-        sa_runner_free_place(r, &r->places[i]);
+    start_policy(r);
+    sa_status status = sa_runner_start_hands(r, err);
+    status = status == SA_OK ? run_stages(r, err) : status;
+    sa_runner_stop_hands(r);
+    if (status == SA_INTERRUPTED) { /* results that the hands told last */
+        sa_error why;
+        status = sa_runner_hands_status(r, &why) == SA_OK ? status : sa_runner_hands_status(r, err);
     }
+    if (r->chat != NULL) {
+        sa_chat_stop(r->chat);
+    }
+    drop_all(r);
+    counts->of_policy = sa_chat_counts_since(policy_counts(r), before);
     return status;
 }

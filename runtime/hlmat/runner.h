@@ -1,8 +1,9 @@
 /*
- * Runs episodes with the models of an agent, many at a time and in step: what all of them want of the policy
- * goes through it together, then what they want of the segmenter, and so on.
+ * Runs episodes with the models of an agent, many at a time: what they want of the policy and of the
+ * segmenter is gathered by stage (batcher.h), and the stage whose batch pays most runs next.
  *
- *   items -> [ picture -> encode -> episode: ( think together -> click together ) ... ] -> results
+ *   items -> [ picture, prompt ] -> episode: ( encode | answer | click ) ... -> [ result ] -> client
+ *            host threads           one thread, the device's                    host threads
  *
  * What becomes of an item does not depend on the others, nor on how many run at a time. An item that fails
  * (its picture, its text) ends alone; a device that fails, a disk, or memory that is used up ends all.
@@ -29,7 +30,12 @@ enum { SA_START_MOST_CLICKS = 3 };
 
 typedef struct {
     sa_dtype precision;
-    size_t batch;                /* items at a time, >= 1 */
+    size_t batch;                /* of one stage at most, >= 1 */
+    size_t in_flight;            /* items at a time; 0: twice the batch */
+    size_t kv_pages;             /* of the policy; 0: as many as suit the batch */
+    size_t hands;                /* host threads that bring items in and results out; 0: 2 */
+    size_t host_bytes;           /* of pictures in host memory, about; 0: a quarter of the machine's */
+    size_t ahead;                /* items read before there is room for them; 0: as many as a batch */
     size_t max_pixels, max_side; /* of one picture */
     sa_episode_options episode;
     double seconds; /* of one item at most; 0: no limit. Its results then depend on the machine */
@@ -49,10 +55,14 @@ typedef struct {
 } sa_runner_memory;
 sa_runner_memory sa_runner_get_memory(const sa_runner *runner);
 
-/* Who brings items and takes results, in the order in which they get ready. */
+/*
+ * Who brings items and takes results, in the order in which they get ready. Called from the runner's threads:
+ * `next` by one at a time, `finished` and `failed` by one at a time, perhaps beside a `next`; `interrupted`
+ * by the thread that runs it.
+ */
 typedef struct {
     void *context;
-    /* The next item, which stays as it is until it is finished or has failed; NULL: no more. */
+    /* The next item, which stays as it is until it is finished or has failed; NULL: no more. May wait. */
     const sa_item *(*next)(void *context, size_t *index);
     sa_status (*finished)(void *context, size_t index, sa_result *result, sa_error *err);
     sa_status (*failed)(void *context, size_t index, const sa_error *why, sa_error *err);
@@ -62,7 +72,6 @@ typedef struct {
 typedef struct {
     size_t items, failed;
     size_t pictures; /* encoded */
-    size_t seen;     /* painted pictures that the policy looked at */
     sa_episode_counts of_episodes;
     sa_chat_counts of_policy;
     double decode, encode, think, click; /* seconds */

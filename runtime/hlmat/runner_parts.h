@@ -1,40 +1,108 @@
-/* What the parts of the runner share: items (runner_items.c), the masks that they begin with
- * (runner_start.c), the policy (runner_think.c), the segmenter (runner_click.c), and the loop around them
- * (runner.c). */
+/*
+ * What the parts of the runner share.
+ *
+ *   host threads: runner_hands.c    items in (runner_items.c, runner_pictures.c), results out
+ *   one thread:   runner.c          who is let in, which stage runs next
+ *                 runner_work.c     an item's search and its jobs
+ *                 runner_start.c    the mask that it begins with
+ *                 runner_answer.c   the policy, runner_click.c the segmenter
+ */
 #ifndef SA_HLMAT_RUNNER_PARTS_H
 #define SA_HLMAT_RUNNER_PARTS_H
 
+#include <pthread.h>
+
+#include "runtime/engine/batcher.h"
 #include "runtime/engine/chat.h"
 #include "runtime/hlmat/runner.h"
 
-/* A picture that is encoded; items with the same path share it. */
-typedef struct {
-    char *path; /* NULL: none */
+typedef enum { SA_PICTURE_NEW, SA_PICTURE_READING, SA_PICTURE_THERE } sa_picture_state;
+
+/* A picture in host memory; items with the same path share it. Under the lock, but for what its users read.
+ */
+typedef struct sa_runner_picture {
+    struct sa_runner_picture *next;          /* of its bucket */
+    struct sa_runner_picture *newer, *older; /* of those that nobody uses */
+    char *path;
+    sa_picture_state state;
     sa_image image;
+    sa_picture_name name; /* of its pixels; only where a policy looks at it */
     size_t users;
-    bool encoded;
+    size_t slot; /* the segmenter's; SA_NO_SLOT: none */
+    /* The one thread's: */
+    bool encoded;    /* in its slot */
+    size_t searches; /* items whose search goes on: they keep the slot */
+    uint64_t needed; /* when the last of them came in */
 } sa_runner_picture;
 
-/* An item at work. */
+#define SA_NO_SLOT SIZE_MAX
+
 typedef struct {
-    const sa_item *item; /* NULL: free */
+    sa_runner_picture **buckets; /* [bucket_mask + 1] */
+    size_t bucket_mask, count, most;
+    sa_runner_picture *newest, *oldest; /* that nobody uses */
+    sa_runner_picture **slots;          /* [slot_count] who holds it; NULL: free */
+    size_t slot_count;
+    size_t bytes; /* of all */
+} sa_runner_pictures;
+
+typedef struct sa_runner_place sa_runner_place;
+
+/* One thing that an item's search wants. */
+typedef struct {
+    sa_job job;
+    sa_runner_place *place;
+    size_t work;   /* SA_START: the mask to begin with */
+    size_t answer; /* in WANT_DECODE: which of the runner's answers */
+} sa_runner_job;
+
+#define SA_START SIZE_MAX
+
+/* An item at work. */
+struct sa_runner_place {
+    sa_job job;            /* WANT_ROOM, SEARCHING */
+    sa_runner_place *next; /* in a list of the hands */
+    const sa_item *item;
     size_t index;
-    size_t picture; /* its place among the pictures, and the segmenter's slot */
-    bool opened;    /* the episode is there */
+    sa_runner_picture *picture;
     sa_mask mask, truth;
     float *state; /* that the mask came with; NULL: none */
     sa_prompt begun;
     sa_click clicks[SA_START_MOST_CLICKS];
     sa_tokens prompt;
-    sa_episode *episode;
-    double since; /* clock when it came in */
-} sa_runner_place;
+    sa_episode *episode; /* NULL: not begun */
+    sa_runner_job *jobs; /* [job_room], `open` of them in queues */
+    size_t job_room, open;
+    sa_error *why; /* it has failed; owned */
+    double since;  /* clock when it was let in */
+};
 
-/* A painted picture of the batch at hand. */
 typedef struct {
-    sa_image image;
-    const sa_image *list[1]; /* what the request points to */
-} sa_runner_painted;
+    sa_runner_place *first, *last;
+    size_t count;
+} sa_place_list;
+
+/* Host threads, which bring items in and results out. Under the lock. */
+typedef struct {
+    pthread_t *threads; /* [count] */
+    size_t count;
+    pthread_cond_t work; /* for the hands */
+    pthread_cond_t news; /* for the one thread, and for who waits for a picture */
+    bool taking;         /* a hand asks the client for an item */
+    bool no_more, closing;
+    size_t items; /* taken and not told yet, wherever they are */
+    sa_place_list loaded, done;
+    bool failed;
+    sa_error why; /* what ended the whole */
+} sa_runner_hands;
+
+/* An answer that the policy writes. */
+typedef struct {
+    sa_runner_job *job;    /* NULL: free */
+    const sa_agent *agent; /* who paints */
+    sa_chat_request request;
+    sa_generate_answer answer;
+} sa_runner_answer;
 
 struct sa_runner {
     sa_runner_options options;
@@ -44,21 +112,26 @@ struct sa_runner {
     sa_grammar *grammar;
     const char **stops; /* texts that end an answer; the last is NULL */
     sa_answer_digits digits;
-    sa_runner_picture *pictures; /* [batch] */
-    sa_runner_place *places;     /* [batch] */
-    /* One call of the policy, [most]: as many as a batch has, or a state has candidates. */
-    size_t most;
-    sa_runner_painted *painted;
-    sa_chat_request *requests;
-    sa_generate_answer *answers;
+    pthread_mutex_t lock;        /* pictures, hands, counts */
+    pthread_mutex_t client_lock; /* the client's finished and failed */
+    sa_runner_pictures pictures;
+    sa_runner_hands hands;
+    sa_batcher batcher;
+    uint64_t let_in; /* items, so far */
+    /* The policy: */
+    sa_generate_options asked;
+    sa_runner_answer *answers; /* [batch] */
+    size_t *free_answers;      /* [free_answer_count] */
+    size_t free_answer_count;
     /* One call of the segmenter, [batch]: */
     sa_segmenter_query *queries;
     sa_segmenter_answer *segmented;
     sa_click *clicks; /* [batch, sa_runner_most_clicks] */
     sa_mask *masks;
-    /* Whose these are, [most]: */
-    sa_runner_place **owner;
-    size_t *work;
+    sa_runner_job **asking;
+    const sa_image **images;
+    size_t *slots;
+    sa_runner_picture **encoding;
     const sa_runner_client *client; /* of the run at hand */
     sa_runner_counts *counts;
 };
@@ -72,36 +145,66 @@ bool sa_runner_feeds_back(const sa_runner *r);
 sa_status sa_runner_new_state(const sa_runner *r, const sa_item *item, float **state, sa_error *err);
 /* Of one prompt. */
 size_t sa_runner_most_clicks(const sa_runner_options *o);
-/* `client` is the sa_runner_client of the run: what sa_generate_watcher asks. */
-bool sa_runner_is_interrupted(void *client);
-
-/* ---- items ---- */
-
-void sa_runner_free_picture(sa_runner_picture *p);
-void sa_runner_free_place(sa_runner *r, sa_runner_place *p);
-/*
- * Tells the client, and frees the place. What is the machine's fault and no item's (the device, the disk)
- * ends the run instead: the item may well do when the run is gone on with.
- */
-sa_status sa_runner_fail_item(sa_runner *r, sa_runner_place *p, const sa_error *why, sa_error *err);
-/* The same of an item that was read. That there is no memory for it now ends the run, too; while it is read,
- * that may mean a picture or a text that is too large. */
-sa_status sa_runner_fail_work(sa_runner *r, sa_runner_place *p, const sa_error *why, sa_error *err);
-sa_status sa_runner_fail_precision(const sa_runner_place *p, sa_error *err);
+/* What is the machine's fault and no item's: the item may well do when the run is gone on with. */
+bool sa_runner_ends_run(sa_status status);
 /* Adds to the error of a device what it was working on. */
-sa_status sa_runner_name_items(sa_status status, const sa_runner_place *first, size_t count, sa_error *err);
-/* Fills free places; *full is how many are at work. */
-sa_status sa_runner_fill_places(sa_runner *r, bool *more, size_t *full, sa_error *err);
-/* Pictures that came in are encoded together. */
-sa_status sa_runner_encode_pictures(sa_runner *r, sa_error *err);
+sa_status sa_runner_name_items(sa_status status, const sa_item *first, size_t count, sa_error *err);
+
+/* ---- pictures, under the lock unless said otherwise ---- */
+
+sa_status sa_runner_open_pictures(sa_runner *r, sa_error *err);
+void sa_runner_close_pictures(sa_runner *r);
+/* Without the lock. Reads it, or waits for who reads it already; one more user. */
+sa_status sa_runner_take_picture(sa_runner *r, const char *path, sa_runner_picture **picture, sa_error *err);
+void sa_runner_leave_picture(sa_runner *r, sa_runner_picture *picture);
+/* Without the lock. A slot of the segmenter for a picture that is searched. */
+size_t sa_runner_find_slot(sa_runner *r, sa_runner_picture *picture);
+
+/* ---- items, in any thread ---- */
+
+/* Reads all that an item names. *place is there to be freed unless there was no memory for it. */
+sa_status sa_runner_load_item(sa_runner *r, const sa_item *item, size_t index, sa_runner_place **place,
+                              sa_error *err);
+void sa_runner_free_place(sa_runner *r, sa_runner_place *place);
+
+/* ---- hands ---- */
+
+sa_status sa_runner_open_hands(sa_runner *r, sa_error *err);
+void sa_runner_close_hands(sa_runner *r);
+/* A run's threads. Stop waits for what is being read, and for results to be told, unless the run failed. */
+sa_status sa_runner_start_hands(sa_runner *r, sa_error *err);
+void sa_runner_stop_hands(sa_runner *r);
+/* Items that have been loaded go to WANT_ROOM. */
+void sa_runner_take_loaded(sa_runner *r);
+/* Out of the one thread's hands: its result is told, or why it failed. */
+void sa_runner_give_done(sa_runner *r, sa_runner_place *place);
+/* Waits for an item, or a while; false: there are none left anywhere. */
+bool sa_runner_wait(sa_runner *r);
+/* What ended the whole, if the hands met it. */
+sa_status sa_runner_hands_status(sa_runner *r, sa_error *err);
+
+/* ---- works ---- */
+
+/* The item's search begins. */
+sa_status sa_runner_begin_place(sa_runner *r, sa_runner_place *p, sa_error *err);
+/* A job is answered: the search goes on if it was the last. */
+sa_status sa_runner_end_job(sa_runner *r, sa_runner_job *job, sa_error *err);
+/* The job failed, and its item with it (or the whole). */
+sa_status sa_runner_fail_job(sa_runner *r, sa_runner_job *job, const sa_error *why, sa_error *err);
+sa_status sa_runner_fail_precision(const sa_runner_place *p, sa_error *err);
+/* Where a click waits. */
+sa_stage sa_runner_click_stage(const sa_runner_place *p);
 
 /* ---- the mask to begin with ---- */
 
+/* What is asked of the segmenter for it. */
+void sa_runner_choose_start(const sa_runner *r, sa_runner_place *p);
 sa_status sa_runner_open_episode(sa_runner *r, sa_runner_place *p, sa_error *err);
 
-/* ---- works: all that are open and of one kind ---- */
+/* ---- stages ---- */
 
-sa_status sa_runner_think(sa_runner *r, sa_error *err);
-sa_status sa_runner_click(sa_runner *r, sa_error *err);
+sa_status sa_runner_run_encode(sa_runner *r, sa_error *err);
+sa_status sa_runner_run_answer(sa_runner *r, sa_error *err);
+sa_status sa_runner_run_click(sa_runner *r, sa_error *err);
 
 #endif

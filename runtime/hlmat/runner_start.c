@@ -46,23 +46,13 @@ static void choose_start_box(sa_runner_place *p)
     p->begun.box[3] = (float)(box.y + box.height);
 }
 
-static sa_status start_by_prompt(sa_runner *r, sa_runner_place *p, sa_error *err)
+void sa_runner_choose_start(const sa_runner *r, sa_runner_place *p)
 {
-    const sa_image *image = &r->pictures[p->picture].image;
-    sa_segmenter_answer answer = {.best_mask = &p->mask};
-    SA_TRY(sa_mask_new(&p->mask, image->height, image->width, err));
-    if (sa_runner_feeds_back(r)) {
-        SA_TRY(sa_runner_new_state(r, p->item, &p->state, err));
-        answer.best_state = p->state;
-    }
     if (r->options.start == SA_START_BOX) {
         choose_start_box(p);
     } else {
         choose_start_clicks(r, p);
     }
-    const sa_segmenter_query query = {.slot = p->picture, .prompt = p->begun};
-    SA_TRY(sa_segmenter_click(r->segmenter, &query, &answer, 1, err));
-    return answer.finite ? SA_OK : sa_runner_fail_precision(p, err);
 }
 
 static sa_status start_from_given(sa_runner *r, sa_runner_place *p, sa_error *err)
@@ -71,25 +61,22 @@ static sa_status start_from_given(sa_runner *r, sa_runner_place *p, sa_error *er
         return SA_OK;
     }
     SA_TRY(sa_runner_new_state(r, p->item, &p->state, err));
-    sa_segmenter_state_from_mask(r->segmenter, p->picture, &p->mask, p->state);
+    sa_segmenter_state_from_mask(r->segmenter, &p->mask, p->state);
     return SA_OK;
 }
 
 sa_status sa_runner_open_episode(sa_runner *r, sa_runner_place *p, sa_error *err)
 {
     bool given = r->options.start != SA_START_EMPTY;
-    SA_TRY(sa_runner_starts_by_prompt(&r->options) ? start_by_prompt(r, p, err)
-           : given                                 ? start_from_given(r, p, err)
-                                                   : SA_OK);
+    SA_TRY(r->options.start == SA_START_GIVEN ? start_from_given(r, p, err) : SA_OK);
     const sa_episode_item item = {.id = p->item->id,
                                   .image = p->item->image,
                                   .text = p->item->text,
-                                  .picture = &r->pictures[p->picture].image,
+                                  .picture = &p->picture->image,
                                   .mask = given ? &p->mask : NULL,
                                   .truth = p->truth.bits != NULL ? &p->truth : NULL,
                                   .begun = p->begun};
     float *state = p->state;
     p->state = NULL;
-    p->opened = true;
     return sa_episode_open(&p->episode, &r->options.episode, &item, state, err);
 }

@@ -419,16 +419,17 @@ static sa_status sam_read_embedding(void *self, size_t slot, float *out, sa_erro
 }
 
 /* Logits of +-10, sampled at the state's pixel centres; the frame's padding is background. */
-static void sam_state_from_mask(const void *self, size_t slot_index, const sa_mask *mask, float *state)
+static void sam_state_from_mask(const void *self, const sa_mask *mask, float *state)
 {
     const sa_sam *sam = self;
-    const sam_slot *slot = &sam->slots[slot_index];
     double cell = (double)sam->config.vision.image_size / (double)sam->low_side;
+    size_t height, width;
+    sam_size_in_frame(sam, mask->height, mask->width, &height, &width);
     for (size_t y = 0; y < sam->low_side; y++) {
         for (size_t x = 0; x < sam->low_side; x++) {
-            double in_y = ((double)y + 0.5) * cell * (double)slot->height / (double)slot->new_height;
-            double in_x = ((double)x + 0.5) * cell * (double)slot->width / (double)slot->new_width;
-            bool set = in_y < (double)slot->height && in_x < (double)slot->width &&
+            double in_y = ((double)y + 0.5) * cell * (double)mask->height / (double)height;
+            double in_x = ((double)x + 0.5) * cell * (double)mask->width / (double)width;
+            bool set = in_y < (double)mask->height && in_x < (double)mask->width &&
                        sa_mask_get(mask, (size_t)in_x, (size_t)in_y);
             state[y * sam->low_side + x] = set ? 10.0f : -10.0f;
         }

@@ -200,6 +200,9 @@ void sam_prepare_slot(sa_sam *sam, size_t slot);
 /* uv, kind and low of `count` prompts -> logits and scores. */
 void sam_decode(sa_sam *sam, const sam_prompt *prompts, size_t count, size_t rows);
 
+/* newH, newW of MODEL_SPECS 2.6; a very long picture keeps at least one row. */
+void sam_size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height, size_t *new_width);
+
 static inline size_t sam_size_t(const sa_sam *sam)
 {
     return sa_dtype_size(sam->options.precision);

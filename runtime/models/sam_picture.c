@@ -13,9 +13,7 @@
 #include "runtime/image/resize.h"
 #include "runtime/models/sam.h"
 
-/* newH, newW of MODEL_SPECS 2.6; a very long picture keeps at least one row. */
-static void size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height,
-                          size_t *new_width)
+void sam_size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height, size_t *new_width)
 {
     double scale = (double)sam->config.vision.image_size / (double)(height > width ? height : width);
     *new_height = (size_t)((double)height * scale + 0.5);
@@ -29,7 +27,7 @@ static sa_resize_u8_args resize_args(const sa_sam *sam, const uint8_t *in, size_
 {
     sa_resize_u8_args args = {
         .in = in, .in_height = height, .in_width = width, .in_stride = width * 3, .out = out};
-    size_in_frame(sam, height, width, &args.out_height, &args.out_width);
+    sam_size_in_frame(sam, height, width, &args.out_height, &args.out_width);
     args.out_stride = args.out_width * 3;
     args.channels = 3;
     args.filter = SA_RESIZE_BILINEAR;

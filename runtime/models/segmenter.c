@@ -105,10 +105,9 @@ sa_status sa_segmenter_read_embedding(sa_segmenter *segmenter, size_t slot, floa
     return segmenter->class->read_embedding(segmenter->self, slot, out, err);
 }
 
-void sa_segmenter_state_from_mask(const sa_segmenter *segmenter, size_t slot, const sa_mask *mask,
-                                  float *state)
+void sa_segmenter_state_from_mask(const sa_segmenter *segmenter, const sa_mask *mask, float *state)
 {
-    segmenter->class->state_from_mask(segmenter->self, slot, mask, state);
+    segmenter->class->state_from_mask(segmenter->self, mask, state);
 }
 
 sa_segmenter_costs sa_segmenter_get_costs(const sa_segmenter *segmenter)

@@ -114,11 +114,10 @@ sa_status sa_segmenter_click(sa_segmenter *segmenter, const sa_segmenter_query *
 sa_status sa_segmenter_read_embedding(sa_segmenter *segmenter, size_t slot, float *out, sa_error *err);
 
 /*
- * A state from a mask of the picture in `slot` (a mask image given as the start): SAM: the mask resized like
+ * A state from a mask of a picture (a mask image given as the start): SAM: the mask resized like
  * the picture, as logits of +-10.
  */
-void sa_segmenter_state_from_mask(const sa_segmenter *segmenter, size_t slot, const sa_mask *mask,
-                                  float *state);
+void sa_segmenter_state_from_mask(const sa_segmenter *segmenter, const sa_mask *mask, float *state);
 
 /* Flops of the useful work, padding excluded: of one encode, and of one click with `tokens` prompt tokens. */
 typedef struct {

@@ -17,7 +17,7 @@ typedef struct {
     sa_status (*click)(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
                        size_t count, sa_error *err);
     sa_status (*read_embedding)(void *self, size_t slot, float *out, sa_error *err);
-    void (*state_from_mask)(const void *self, size_t slot, const sa_mask *mask, float *state);
+    void (*state_from_mask)(const void *self, const sa_mask *mask, float *state);
     sa_segmenter_costs (*costs)(const void *self);
     void (*shape)(const void *self, sa_segmenter_shape *shape);
 } sa_segmenter_class;
