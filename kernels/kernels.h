@@ -452,6 +452,7 @@ typedef struct {
 typedef struct {
     float temperature, top_p, min_p, u;
     uint32_t top_k;
+    uint32_t place; /* of the token in its answer: nothing but the null device's business */
 } sa_sample_choice;
 
 typedef struct {

@@ -218,6 +218,15 @@ static sa_status open_named(const sa_cli *cli, const char *name, sa_device **dev
 
 sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err)
 {
+    if (strcmp(cli->common.device, "null") == 0) {
+        return sa_fail(err, SA_BAD_USAGE, "--device", "use it with annotate, refine and the like",
+                       "the null device computes nothing");
+    }
+    return sa_cli_open_any_device(cli, device, err);
+}
+
+sa_status sa_cli_open_any_device(const sa_cli *cli, sa_device **device, sa_error *err)
+{
     SA_TRY(open_named(cli, cli->common.device, device, err));
     if (sa_device_note(*device)[0] != '\0') {
         sa_log log = cli->log; /* nothing is drawn yet that it would have to know of */

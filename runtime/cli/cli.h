@@ -78,6 +78,8 @@ sa_status sa_cli_check_device(const char *name, sa_error *err);
 
 /* Opens the device of --device, --threads and --numerics; says what --device auto chose. */
 sa_status sa_cli_open_device(const sa_cli *cli, sa_device **device, sa_error *err);
+/* The null device as well, which the other refuses: for runs whose results may mean nothing. */
+sa_status sa_cli_open_any_device(const sa_cli *cli, sa_device **device, sa_error *err);
 
 /*
  * After `why` ended the opening of a model on *device: true if the device was --device auto's choice and had

@@ -7,6 +7,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
+#include "runtime/cli/profile.h"
 #include "runtime/cli/run_record.h"
 #include "runtime/cli/score.h"
 
@@ -41,6 +42,13 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
         {"max-side", SA_OPTION_INTEGER, &o->max_side, "N", "most pixels of a side", "65535", 1, most_side},
         {"dry-run", SA_OPTION_FLAG, &o->dry_run, NULL,
          "check every input and the models, say what memory they take, and end", NULL, 0, 0},
+        {"profile", SA_OPTION_FLAG, &o->profile, NULL,
+         "tell where the time went, how full batches were, and what was not computed twice", NULL, 0, 0},
+        {"costs", SA_OPTION_TEXT, &o->costs, "NAME|FILE",
+         "of --device null: these models on an a100 or h100 at its peaks' share, segagent-qwen-a100 or "
+         "-h100, "
+         "or a file of lines STAGE BATCH MS; default: h100",
+         NULL, 0, 0},
         {"steps", SA_OPTION_INTEGER, &o->steps, "T", "most clicks in a row; 0: the agent's", "0", 0, 1000},
         {"temperature", SA_OPTION_REAL, &o->temperature, "X",
          "of all candidates of a state but the first, the likeliest; default: the agent's, or 1 where there "
@@ -72,7 +80,7 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "who clicks: the agent's model, the simulated annotator (needs \"gt\"), or nobody in particular",
          "model", 0, 0},
     };
-    enum { SHARED = 14, WITH_STEPS = 17 }; /* rows up to "dry-run", and up to "trace" */
+    enum { SHARED = 16, WITH_STEPS = 19 }; /* rows up to "dry-run", and up to "trace" */
     size_t count = kind->judges_only      ? SHARED
                    : kind->policy != NULL ? WITH_STEPS
                                           : sizeof all / sizeof all[0];
@@ -294,6 +302,27 @@ static sa_runner_options runner_options(const job *j, sa_dtype precision)
     };
 }
 
+/* The null device's clock. */
+static sa_status set_costs(job *j, sa_error *err)
+{
+    const char *name = j->options->costs != NULL ? j->options->costs : "h100";
+    sa_cost_device device;
+    sa_cost_model model;
+    if (sa_device_computes(j->device)) {
+        return j->options->costs == NULL
+                   ? SA_OK
+                   : sa_fail(err, SA_BAD_USAGE, "--costs", "add --device null",
+                             "%s computes: it is as fast as it is", sa_device_name(j->device));
+    }
+    if (sa_cost_device_find(name, &device)) {
+        model = sa_runner_roofline(j->runner, &device);
+    } else {
+        SA_TRY(sa_cost_model_read(&model, name, err));
+    }
+    sa_device_set_costs(j->device, &model);
+    return SA_OK;
+}
+
 /* Opens the models on the device; on the CPU where --device auto's GPU has no room for them. */
 static sa_status open_runner(job *j, sa_error *err)
 {
@@ -312,7 +341,7 @@ static sa_status open_runner(job *j, sa_error *err)
         return status;
     }
     j->options->precision = sa_dtype_name(precision);
-    return SA_OK;
+    return set_costs(j, err);
 }
 
 /* What was begun on one device may not go on in the precision of another. */
@@ -360,7 +389,11 @@ static sa_status run_all(job *j, sa_error *err)
         status = sa_runner_run(j->runner, &client, &counts, err);
     }
     sa_progress_end(&j->progress, (long long)j->done);
-    return status == SA_OK ? finish(j, &counts, sa_clock_seconds() - begun, err) : status;
+    double seconds = sa_clock_seconds() - begun;
+    if (j->options->profile && status == SA_OK) {
+        sa_cli_print_profile(stderr, &counts, seconds);
+    }
+    return status == SA_OK ? finish(j, &counts, seconds, err) : status;
 }
 
 /* The run that is gone on with computed in another precision than the device that was found would. */
@@ -535,7 +568,7 @@ static sa_status run_job(job *j, sa_run_options *o, sa_run_summary *summary, sa_
                        "%s: %zu entries with pictures named .png are skipped, as SegAgent's loader does",
                        o->input, j->items.skipped);
     }
-    SA_TRY(sa_cli_open_device(j->cli, &j->device, err));
+    SA_TRY(sa_cli_open_any_device(j->cli, &j->device, err));
     sa_dtype precision;
     SA_TRY(sa_cli_choose_precision(j->cli, j->device, &precision, err));
     o->precision = sa_dtype_name(precision);

@@ -7,6 +7,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/sha256.h"
+#include "runtime/cli/profile.h"
 
 static sa_status no_memory(sa_error *err)
 {
@@ -160,10 +161,41 @@ sa_status sa_run_record(json_t **run, const sa_cli *cli, const sa_run_options *o
     return *run != NULL ? SA_OK : no_memory(err);
 }
 
+static bool add_stages(json_t *times, const sa_device_work *work)
+{
+    json_t *stages = json_object();
+    bool good = json_object_set_new(times, "stages", stages) == 0;
+    for (int i = 0; good && i < SA_COST_STAGES; i++) {
+        json_t *stage = json_pack("{s:I, s:I}", "batches", (json_int_t)work->batches[i], "units",
+                                  (json_int_t)work->units[i]);
+        good = json_object_set_new(stages, sa_cost_stage_name((sa_cost_stage)i), stage) == 0;
+        if (good && work->seconds[i] > 0) {
+            good = json_object_set_new(stage, "modelled", json_real(work->seconds[i])) == 0;
+        }
+    }
+    return good;
+}
+
+/* Of the null device: its clock, and the host's own time beside it. */
+static bool add_clock(json_t *times, const sa_runner_counts *c)
+{
+    double modelled = sa_cli_modelled_seconds(c), host = c->host;
+    return modelled <= 0 ||
+           (json_object_set_new(times, "modelled", json_real(modelled)) == 0 &&
+            json_object_set_new(times, "host", json_real(host)) == 0 &&
+            json_object_set_new(times, "busy", json_real(modelled / (modelled + host))) == 0);
+}
+
 json_t *sa_run_times(const sa_runner_counts *c, double seconds)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "total", seconds, "decode", c->decode, "encode", c->encode,
-                     "think", c->think, "click", c->click);
+    json_t *times = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "total", seconds, "decode", c->decode,
+                              "encode", c->encode, "vision", c->of_policy.vision, "think", c->think, "click",
+                              c->click, "waited", c->waited);
+    if (times == NULL || !add_stages(times, &c->work) || !add_clock(times, c)) {
+        json_decref(times);
+        return NULL;
+    }
+    return times;
 }
 
 /* What the policy did, and what it did not have to. */

@@ -18,6 +18,7 @@ typedef struct {
     bool has_f16;
     size_t (*items_at_once)(const sa_device *);
     bool reads_host;
+    bool computes_nothing;                                                   /* the null device */
     bool (*peak)(const sa_device *, sa_dtype, double *flops, double *bytes); /* may be NULL */
     void (*profile_start)(sa_device *);                                      /* these two together */
     size_t (*profile_end)(sa_device *, sa_kernel_profile rows[SA_MOST_PROFILED]);
@@ -33,6 +34,14 @@ typedef struct {
     void (*copy)(sa_stream *, void *device_to, const void *device_from, size_t bytes);
 } sa_backend;
 
+/* What the null device says to everything. */
+typedef struct {
+    int32_t *tokens; /* [count] */
+    bool *varies;    /* [count] */
+    int32_t *others; /* [other_count] */
+    size_t count, other_count;
+} sa_null_answer;
+
 /* The first member of every backend's device. */
 struct sa_device {
     const sa_backend *backend;
@@ -40,14 +49,18 @@ struct sa_device {
     char name[16]; /* "cpu", "cuda:0" */
     char note[384];
     size_t allocated, allocations; /* bytes now, calls ever: kept by the backends' alloc and free */
+    sa_cost_model costs;           /* of the null device */
+    sa_device_work work;
+    sa_null_answer answer;
 };
 
 /*
- * Both fill everything but the pool, which device.c opens and closes. `options->name` is checked by device.c;
+ * All fill everything but the pool, which device.c opens and closes. `options->name` is checked by device.c;
  * `ordinal` is the i of "cuda:i".
  */
 sa_status sa_device_cpu_open(sa_device **device, const sa_device_options *options, sa_error *err);
 sa_status sa_device_cuda_open(sa_device **device, const sa_device_options *options, int ordinal,
                               sa_error *err);
+sa_status sa_device_null_open(sa_device **device, sa_error *err);
 
 #endif

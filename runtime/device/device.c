@@ -7,10 +7,9 @@
 
 #include "runtime/device/backend.h"
 
-enum { ANY_BACKEND = -1, CPU_BACKEND = -2 }; /* beside the numbers of CUDA devices */
+enum { ANY_BACKEND = -1, CPU_BACKEND = -2, NULL_BACKEND = -3 }; /* beside the numbers of CUDA devices */
 
-/* "auto", "cpu", "cuda", "cuda:3" to a number. Lists of devices and the null device are for later versions.
- */
+/* "auto", "cpu", "null", "cuda", "cuda:3" to a number. */
 static sa_status read_name(const char *name, int *ordinal, sa_error *err)
 {
     const char *digits = strncmp(name, "cuda:", 5) == 0 ? name + 5 : "";
@@ -36,7 +35,8 @@ static sa_status read_name(const char *name, int *ordinal, sa_error *err)
                        "this version runs on one CUDA device at a time");
     }
     if (strcmp(name, "null") == 0) {
-        return sa_fail(err, SA_NO_DEVICE, "--device", "use --device cpu", "this build has no null device");
+        *ordinal = NULL_BACKEND;
+        return SA_OK;
     }
     return sa_fail(err, SA_BAD_USAGE, "--device", "use auto, cpu, cuda or cuda:0",
                    "there is no device \"%s\"", name);
@@ -62,9 +62,10 @@ sa_status sa_device_open(sa_device **out, const sa_device_options *options, sa_e
     int ordinal = ANY_BACKEND;
     sa_device *device = NULL;
     SA_TRY(read_name(options->name != NULL ? options->name : "auto", &ordinal, err));
-    sa_status status = ordinal == ANY_BACKEND   ? open_any(&device, options, err)
-                       : ordinal == CPU_BACKEND ? sa_device_cpu_open(&device, options, err)
-                                                : sa_device_cuda_open(&device, options, ordinal, err);
+    sa_status status = ordinal == ANY_BACKEND    ? open_any(&device, options, err)
+                       : ordinal == CPU_BACKEND  ? sa_device_cpu_open(&device, options, err)
+                       : ordinal == NULL_BACKEND ? sa_device_null_open(&device, err)
+                                                 : sa_device_cuda_open(&device, options, ordinal, err);
     if (status == SA_OK) {
         status = sa_pool_open(&device->pool, options->threads, err);
         if (status != SA_OK) {
@@ -81,6 +82,9 @@ void sa_device_close(sa_device *device)
 {
     if (device != NULL) {
         sa_pool_close(device->pool);
+        free(device->answer.tokens);
+        free(device->answer.varies);
+        free(device->answer.others);
         device->backend->close(device);
     }
 }
@@ -140,6 +144,61 @@ void sa_device_profile_start(sa_device *device)
 size_t sa_device_profile_end(sa_device *device, sa_kernel_profile rows[SA_MOST_PROFILED])
 {
     return device->backend->profile_end != NULL ? device->backend->profile_end(device, rows) : 0;
+}
+
+bool sa_device_computes(const sa_device *device)
+{
+    return !device->backend->computes_nothing;
+}
+
+void sa_device_count(sa_device *device, sa_cost_stage stage, size_t batch)
+{
+    device->work.batches[stage]++;
+    device->work.units[stage] += batch;
+    device->work.seconds[stage] += sa_cost_seconds(&device->costs, stage, batch);
+}
+
+sa_device_work sa_device_get_work(const sa_device *device)
+{
+    return device->work;
+}
+
+sa_device_work sa_device_work_since(sa_device_work now, sa_device_work before)
+{
+    for (int i = 0; i < SA_COST_STAGES; i++) {
+        now.batches[i] -= before.batches[i];
+        now.units[i] -= before.units[i];
+        now.seconds[i] -= before.seconds[i];
+    }
+    return now;
+}
+
+void sa_device_set_costs(sa_device *device, const sa_cost_model *costs)
+{
+    device->costs = *costs;
+}
+
+sa_status sa_device_set_null_answer(sa_device *device, const int32_t *tokens, const bool *varies,
+                                    size_t count, const int32_t *others, size_t other_count, sa_error *err)
+{
+    sa_null_answer *a = &device->answer;
+    free(a->tokens);
+    free(a->varies);
+    free(a->others);
+    *a = (sa_null_answer){.tokens = malloc((count + 1) * sizeof *a->tokens),
+                          .varies = malloc((count + 1) * sizeof *a->varies),
+                          .others = malloc((other_count + 1) * sizeof *a->others)};
+    if (a->tokens == NULL || a->varies == NULL || a->others == NULL) {
+        return sa_fail(err, SA_NO_ROOM, device->name, NULL, "no memory for an answer");
+    }
+    memcpy(a->tokens, tokens, count * sizeof *tokens);
+    memcpy(a->varies, varies, count * sizeof *varies);
+    if (other_count > 0) {
+        memcpy(a->others, others, other_count * sizeof *others);
+    }
+    a->count = count;
+    a->other_count = other_count;
+    return SA_OK;
 }
 
 sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err)

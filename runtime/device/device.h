@@ -20,6 +20,7 @@
 #include "kernels/kernels.h"
 #include "runtime/base/pool.h"
 #include "runtime/base/status.h"
+#include "runtime/device/cost_model.h"
 
 typedef struct sa_device sa_device;
 
@@ -29,7 +30,7 @@ typedef enum {
 } sa_numerics;
 
 typedef struct {
-    /* "auto" (the first GPU if it can be used, otherwise the CPU), "cpu", "cuda", "cuda:1" */
+    /* "auto" (the first GPU if it can be used, otherwise the CPU), "cpu", "cuda", "cuda:1", "null" */
     const char *name;
     int threads; /* of the CPU; 0 means one per processor */
     /* CPU level, "auto" or a name of sa_cpu_level_name(); NULL reads SEGAGENT_ISA, then auto */
@@ -79,6 +80,30 @@ enum { SA_MOST_PROFILED = 256 };
  */
 void sa_device_profile_start(sa_device *device);
 size_t sa_device_profile_end(sa_device *device, sa_kernel_profile rows[SA_MOST_PROFILED]);
+
+/* ---- what was done, and the null device, which does nothing but count it ---- */
+
+/* False: its results mean nothing (--device null). Work of the host for it may be left out, too. */
+bool sa_device_computes(const sa_device *device);
+
+typedef struct {
+    size_t batches[SA_COST_STAGES], units[SA_COST_STAGES]; /* units: pictures, prompts, tokens */
+    double seconds[SA_COST_STAGES];                        /* of the null device's clock; else 0 */
+} sa_device_work;
+
+/* A stage has run on this device: counted, and, on the null device, what it would have taken. */
+void sa_device_count(sa_device *device, sa_cost_stage stage, size_t batch);
+sa_device_work sa_device_get_work(const sa_device *device);
+sa_device_work sa_device_work_since(sa_device_work now, sa_device_work before);
+/* All zeros until then. */
+void sa_device_set_costs(sa_device *device, const sa_cost_model *costs);
+
+/*
+ * What every answer is on the null device: token number i (sa_sample_choice.place) is tokens[i], or one of
+ * `others`, by chance, where it varies; behind the last one that one. Copied. Other devices need none.
+ */
+sa_status sa_device_set_null_answer(sa_device *device, const int32_t *tokens, const bool *varies,
+                                    size_t count, const int32_t *others, size_t other_count, sa_error *err);
 
 /* 256-byte aligned device memory, contents undefined. Only at start-up: SA_NO_ROOM names `what`. */
 sa_status sa_device_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err);

@@ -232,6 +232,18 @@ sa_status sa_chat_write(const sa_chat *chat, const sa_message *messages, size_t 
     return status;
 }
 
+sa_chat_costs sa_chat_get_costs(const sa_chat *chat)
+{
+    sa_chat_costs costs = {.token_flops = sa_llama_flops(chat->llama, USUAL_CONTEXT / 4, false),
+                           .token_bytes = (double)sa_llama_get_memory(chat->llama).weight_bytes};
+    if (chat->llava != NULL) {
+        sa_llava_costs eyes = sa_llava_get_costs(chat->llava);
+        costs.picture_flops = eyes.see;
+        costs.picture_bytes = (double)eyes.weight_bytes;
+    }
+    return costs;
+}
+
 sa_chat_counts sa_chat_get_counts(const sa_chat *chat)
 {
     return (sa_chat_counts){

@@ -91,6 +91,13 @@ sa_status sa_chat_answer(sa_chat *chat, const sa_chat_request *requests, size_t 
                          const sa_generate_options *options, const sa_generate_watcher *watcher,
                          sa_generate_answer *answers, double *vision_seconds, sa_error *err);
 
+/* Flops of the useful work of one picture and of one token behind a prompt, and bytes of weights that each
+ * pass reads. */
+typedef struct {
+    double picture_flops, picture_bytes, token_flops, token_bytes;
+} sa_chat_costs;
+sa_chat_costs sa_chat_get_costs(const sa_chat *chat);
+
 /* Since the model was opened. */
 typedef struct {
     size_t seen;   /* pictures that went through the tower */

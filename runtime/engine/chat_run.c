@@ -125,7 +125,7 @@ static sa_status look_at(sa_chat *chat, size_t slot, size_t *looked, sa_error *e
     if (s->seen) {
         return SA_OK;
     }
-    if (s->picture == NULL) {
+    if (s->picture == NULL && sa_device_computes(chat->device)) {
         SA_TRY(s->painting.paint(s->painting.context, &chat->painted[*looked], err));
     }
     chat->looked[*looked] = s->picture != NULL ? s->picture : &chat->painted[*looked];
@@ -147,13 +147,16 @@ static sa_status see(void *context, const size_t *runs, size_t count, sa_error *
             status = look_at(chat, r->first + k, &looked, err);
         }
     }
-    if (status == SA_OK && looked > 0) {
+    if (status == SA_OK && looked > 0 && sa_device_computes(chat->device)) {
         status = sa_llava_see(chat->llava, chat->looked, chat->places, looked, err);
     }
     for (size_t i = 0; i < looked; i++) {
         sa_image_free(&chat->painted[i]);
     }
     chat->seen += looked;
+    if (looked > 0) {
+        sa_device_count(chat->device, SA_COST_VISION, looked);
+    }
     chat->vision += sa_clock_seconds() - begun;
     return status;
 }

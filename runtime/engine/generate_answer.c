@@ -113,6 +113,7 @@ size_t sa_generator_choose_samples(sa_generator *g, size_t items)
                 .min_p = g->asked->min_p,
                 .top_k = g->asked->top_k,
                 .u = sa_generate_unit(g->asked->seed, p->item, p->node, p->candidate, token + k),
+                .place = (uint32_t)(token + k),
             };
         }
     }

@@ -16,6 +16,7 @@ typedef struct {
     uint64_t keys[SA_KV_PAGE];
     size_t count; /* 0: the node is free */
     int32_t page;
+    size_t parts;                          /* children that are not full */
     node_id parent, child, next, previous; /* siblings: the latest used first */
     node_id newer, older;                  /* in order of use */
     node_id chained;                       /* of one hash */
@@ -251,6 +252,8 @@ static void remove_leaf(sa_prefix *p, node_id id)
     SA_ASSERT(n->child == NONE && n->count > 0);
     if (n->count == SA_KV_PAGE) {
         take_out(p, id);
+    } else {
+        at(p, n->parent)->parts--;
     }
     leave_order(p, id);
     leave_siblings(p, id);
@@ -265,7 +268,7 @@ static void remove_leaf(sa_prefix *p, node_id id)
 static void remove_beginnings(sa_prefix *p, node_id parent, const uint64_t *keys, size_t count)
 {
     node_id next;
-    for (node_id id = at(p, parent)->child; id != NONE; id = next) {
+    for (node_id id = at(p, parent)->child; id != NONE && at(p, parent)->parts > 0; id = next) {
         const node *n = at(p, id);
         next = n->next;
         if (n->count < count && common(n, keys, count) == n->count) {
@@ -287,6 +290,8 @@ static node_id add_node(sa_prefix *p, node_id parent, const uint64_t *keys, size
     join_siblings(p, id);
     if (count == SA_KV_PAGE) {
         enter(p, id);
+    } else {
+        at(p, parent)->parts++;
     }
     p->counts.nodes++;
     return id;
@@ -348,6 +353,11 @@ static void check_node(const sa_prefix *p, node_id id)
     SA_ASSERT(sa_kv_owners(p->kv, n->page) >= 1);
     SA_ASSERT(n->count < SA_KV_PAGE || find_full(p, n->parent, n->keys) == id);
     SA_ASSERT(n->newer == NONE ? p->newest == id : at(p, n->newer)->older == id);
+    size_t parts = 0;
+    for (node_id child = n->child; child != NONE; child = at(p, child)->next) {
+        parts += at(p, child)->count < SA_KV_PAGE;
+    }
+    SA_ASSERT(parts == n->parts);
     for (node_id other = n->next; other != NONE; other = at(p, other)->next) {
         size_t least = at(p, other)->count < n->count ? at(p, other)->count : n->count;
         SA_ASSERT(at(p, other)->parent == n->parent && common(at(p, other), n->keys, n->count) < least);

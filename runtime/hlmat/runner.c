@@ -4,6 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
+#include "runtime/base/sizes.h"
+#include "runtime/hlmat/lesson_rows.h"
 #include "runtime/hlmat/runner_parts.h"
 
 enum { MOST_ANSWER = 64 }; /* tokens: a click has twenty or so, one with a box twice as many */
@@ -84,6 +87,62 @@ static sa_status find_stops(sa_runner *r, sa_error *err)
     return SA_OK;
 }
 
+static bool is_one_of(int32_t token, const int32_t *tokens, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (tokens[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A device that computes nothing says this, with other digits behind the first one of each number. */
+static sa_status set_answer(const sa_runner *r, const sa_tokens *answer, sa_error *err)
+{
+    bool *varies = calloc(answer->count, sizeof *varies);
+    int32_t *digits = calloc(r->digits.count + 1, sizeof *digits);
+    size_t count = 0;
+    if (varies == NULL || digits == NULL) {
+        free(varies);
+        free(digits);
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an answer");
+    }
+    for (size_t i = 0; i < r->digits.count; i++) {
+        if (r->digits.length[i] == 1) {
+            digits[count++] = r->digits.ids[i];
+        }
+    }
+    for (size_t i = 1; i < answer->count; i++) {
+        varies[i] = is_one_of(answer->ids[i], digits, count) && is_one_of(answer->ids[i - 1], digits, count);
+    }
+    sa_status status =
+        sa_device_set_null_answer(r->device, answer->ids, varies, answer->count, digits, count, err);
+    free(varies);
+    free(digits);
+    return status;
+}
+
+/* An answer of the agent's form. */
+static sa_status rehearse(sa_runner *r, sa_error *err)
+{
+    const sa_lesson_row example = {.mask = {.height = 1000, .width = 1000},
+                                   .iou = 0.57,
+                                   .action = {.positive = true, .row = 456, .col = 543}};
+    const sa_tokenizer *tokenizer = sa_chat_tokenizer(r->chat);
+    sa_tokens answer = {0};
+    char text[512];
+    sa_lesson_answer(r->options.episode.agent, &example, text, sizeof text);
+    sa_status status = sa_tokenizer_encode(tokenizer, text, strlen(text), 0, &answer, err);
+    if (status == SA_OK) {
+        sa_tokens_append(&answer, sa_tokenizer_special(tokenizer)->eos[0]);
+        status = answer.failed ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for an answer")
+                               : set_answer(r, &answer, err);
+    }
+    sa_tokens_free(&answer);
+    return status;
+}
+
 static sa_status open_policy(sa_runner *r, sa_error *err)
 {
     const sa_runner_options *o = &r->options;
@@ -103,6 +162,7 @@ static sa_status open_policy(sa_runner *r, sa_error *err)
     }
     SA_TRY(find_stops(r, err));
     SA_TRY(agent->judges ? sa_answer_find_digits(sa_chat_tokenizer(r->chat), &r->digits, err) : SA_OK);
+    SA_TRY(sa_device_computes(r->device) ? SA_OK : rehearse(r, err));
     return sa_answer_grammar(agent, &r->grammar, err);
 }
 
@@ -208,6 +268,23 @@ sa_runner_memory sa_runner_get_memory(const sa_runner *r)
     return memory;
 }
 
+sa_cost_model sa_runner_roofline(const sa_runner *r, const sa_cost_device *device)
+{
+    const double launches = 1e-4; /* of a stage's kernels, one behind the other */
+    sa_cost_model m = {0};
+    if (r->segmenter != NULL) {
+        sa_segmenter_costs c = sa_segmenter_get_costs(r->segmenter);
+        m.curves[SA_COST_ENCODE] = sa_cost_roofline(device, c.encode, (double)c.weight_bytes, launches);
+        m.curves[SA_COST_CLICK] = sa_cost_roofline(device, c.click, 0, launches);
+    }
+    if (r->chat != NULL) {
+        sa_chat_costs c = sa_chat_get_costs(r->chat);
+        m.curves[SA_COST_VISION] = sa_cost_roofline(device, c.picture_flops, c.picture_bytes, launches);
+        m.curves[SA_COST_FORWARD] = sa_cost_roofline(device, c.token_flops, c.token_bytes, launches);
+    }
+    return m;
+}
+
 bool sa_runner_ends_run(sa_status status)
 {
     return status == SA_NO_DEVICE || status == SA_IO;
@@ -245,7 +322,18 @@ static sa_status let_in(sa_runner *r, sa_error *err)
            (job = sa_batcher_first(&r->batcher, SA_WANT_ROOM)) != NULL) {
         SA_TRY(sa_runner_begin_place(r, (sa_runner_place *)job, err));
     }
+    r->counts->peak_in_flight =
+        sa_most(r->counts->peak_in_flight, sa_batcher_count(&r->batcher, SA_SEARCHING));
     return SA_OK;
+}
+
+/* False: nothing is left anywhere. */
+static bool wait_for_items(sa_runner *r)
+{
+    double begun = sa_clock_seconds();
+    bool more = sa_runner_wait(r);
+    r->counts->waited += sa_clock_seconds() - begun;
+    return more;
 }
 
 static sa_status run_stages(sa_runner *r, sa_error *err)
@@ -261,11 +349,13 @@ static sa_status run_stages(sa_runner *r, sa_error *err)
         case SA_RUN_ANSWER: SA_TRY(sa_runner_run_answer(r, err)); break;
         case SA_RUN_CLICK: SA_TRY(sa_runner_run_click(r, err)); break;
         case SA_RUN_NOTHING:
-            if (!sa_runner_wait(r)) {
+            if (!wait_for_items(r)) {
                 return sa_runner_hands_status(r, err);
             }
         }
+#ifndef NDEBUG
         sa_batcher_check(&r->batcher);
+#endif
     }
 }
 
@@ -328,9 +418,12 @@ sa_status sa_runner_run(sa_runner *r, const sa_runner_client *client, sa_runner_
     r->counts = counts;
     *counts = (sa_runner_counts){0};
     const sa_chat_counts before = policy_counts(r);
+    const sa_device_work work_before = sa_device_get_work(r->device);
     start_policy(r);
     sa_status status = sa_runner_start_hands(r, err);
+    double begun = sa_clock_thread_seconds();
     status = status == SA_OK ? run_stages(r, err) : status;
+    counts->host = sa_clock_thread_seconds() - begun;
     sa_runner_stop_hands(r);
     if (status == SA_INTERRUPTED) { /* results that the hands told last */
         sa_error why;
@@ -341,5 +434,6 @@ sa_status sa_runner_run(sa_runner *r, const sa_runner_client *client, sa_runner_
     }
     drop_all(r);
     counts->of_policy = sa_chat_counts_since(policy_counts(r), before);
+    counts->work = sa_device_work_since(sa_device_get_work(r->device), work_before);
     return status;
 }

@@ -55,6 +55,9 @@ typedef struct {
 } sa_runner_memory;
 sa_runner_memory sa_runner_get_memory(const sa_runner *runner);
 
+/* What the models would take on a device, by its peaks alone (cost_model.h). */
+sa_cost_model sa_runner_roofline(const sa_runner *runner, const sa_cost_device *device);
+
 /*
  * Who brings items and takes results, in the order in which they get ready. Called from the runner's threads:
  * `next` by one at a time, `finished` and `failed` by one at a time, perhaps beside a `next`; `interrupted`
@@ -75,6 +78,10 @@ typedef struct {
     sa_episode_counts of_episodes;
     sa_chat_counts of_policy;
     double decode, encode, think, click; /* seconds */
+    double waited;                       /* of them none: for pictures to be read */
+    double host;                         /* of a processor, for the one thread that works with the device */
+    size_t peak_in_flight;
+    sa_device_work work; /* of the device, in this run */
 } sa_runner_counts;
 
 /* Reads all that an item names, and writes its prompt, as a run would: the status and error that it has. */

@@ -191,11 +191,20 @@ static uint64_t mix(uint64_t state, uint64_t word)
 
 uint64_t sa_mask_hash(const sa_mask *mask)
 {
-    uint64_t state = mix(mix(0x5341204D41534Bu, mask->height), mask->width);
-    for (size_t i = 0; i < word_count(mask); i++) {
-        state = mix(state, mask->bits[i]);
+    uint64_t lane[4]; /* a mix takes several cycles, and four that do not wait for each other no longer */
+    size_t count = word_count(mask), i = 0;
+    for (int k = 0; k < 4; k++) {
+        lane[k] = mix(mix(0x5341204D41534Bu + (uint64_t)k, mask->height), mask->width);
     }
-    return mix(state, 0);
+    for (; i + 4 <= count; i += 4) {
+        for (int k = 0; k < 4; k++) {
+            lane[k] = mix(lane[k], mask->bits[i + (size_t)k]);
+        }
+    }
+    for (; i < count; i++) {
+        lane[0] = mix(lane[0], mask->bits[i]);
+    }
+    return mix(mix(mix(lane[0], lane[1]), lane[2]), lane[3]);
 }
 
 void sa_mask_combine(sa_mask *out, const sa_mask *a, const sa_mask *b, sa_mask_op op)

@@ -374,6 +374,7 @@ sa_status sa_llama_forward(sa_llama *llama, const sa_llama_item *items, size_t c
     sa_stream_upload(llama->stream, llama->buffer.integers, llama->integers,
                      (3 * llama->step.stride + llama->step.list_length) * sizeof(int32_t));
     llama_forward(llama);
+    sa_device_count(llama->device, SA_COST_FORWARD, llama->step.rows);
     return SA_OK;
 }
 

@@ -8,6 +8,7 @@
 struct sa_segmenter {
     const sa_segmenter_class *class;
     void *self;
+    sa_device *device;
     sa_segmenter_shape shape;
     sa_segmenter_options options;
 };
@@ -37,6 +38,7 @@ sa_status sa_segmenter_open(sa_segmenter **out, sa_device *device, const char *p
     }
     segmenter->class = &sa_sam_class;
     segmenter->options = *options;
+    segmenter->device = device;
     sa_status status = sa_sam_open(&segmenter->self, device, path, options, err);
     if (status != SA_OK) {
         free(segmenter);
@@ -89,6 +91,7 @@ sa_status sa_segmenter_encode(sa_segmenter *segmenter, const sa_image *const *pi
     for (size_t i = 0; i < count; i++) {
         SA_ASSERT(slots[i] < segmenter->options.slots);
     }
+    sa_device_count(segmenter->device, SA_COST_ENCODE, count);
     return segmenter->class->encode(segmenter->self, pictures, slots, count, err);
 }
 
@@ -96,7 +99,12 @@ sa_status sa_segmenter_click(sa_segmenter *segmenter, const sa_segmenter_query *
                              sa_segmenter_answer *answers, size_t count, sa_error *err)
 {
     SA_ASSERT(count <= segmenter->options.batch);
-    return segmenter->class->click(segmenter->self, queries, answers, count, err);
+    sa_device_count(segmenter->device, SA_COST_CLICK, count);
+    SA_TRY(segmenter->class->click(segmenter->self, queries, answers, count, err));
+    for (size_t i = 0; i < count && !sa_device_computes(segmenter->device); i++) {
+        sa_segmenter_make_up(&queries[i].prompt, &answers[i]);
+    }
+    return SA_OK;
 }
 
 sa_status sa_segmenter_read_embedding(sa_segmenter *segmenter, size_t slot, float *out, sa_error *err)

@@ -22,6 +22,9 @@ typedef struct {
     void (*shape)(const void *self, sa_segmenter_shape *shape);
 } sa_segmenter_class;
 
+/* What a click leads to where nothing is computed. */
+void sa_segmenter_make_up(const sa_prompt *prompt, sa_segmenter_answer *answer);
+
 extern const sa_segmenter_class sa_sam_class;
 /* Opens SAM from `path`; *self goes to the class. Takes over nothing on failure. */
 sa_status sa_sam_open(void **self, sa_device *device, const char *path, const sa_segmenter_options *options,

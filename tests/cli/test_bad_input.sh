@@ -55,7 +55,7 @@ click 2 'f16 is not there' --point 1,1 --precision f16
 click 2 'is no device' --point 1,1 --device gpu
 click 3 'no NVIDIA driver|finds no NVIDIA GPU|CPU-only build' --point 1,1 --device cuda
 click 3 'one CUDA device at a time' --point 1,1 --device cuda:0-3
-click 3 'no null device' --point 1,1 --device null
+click 2 'null device computes nothing' --point 1,1 --device null
 click 2 'one argument too many' --point 1,1 stray.jpg
 refuses 2 'segmenter: missing' click --image "$IMAGE" --point 1,1
 refuses 2 'no picture is named' click --segmenter "$MODEL" --point 1,1
