@@ -123,6 +123,7 @@ bool sa_cli_start(sa_cli *cli, const sa_syntax *syntax, int argc, char **argv, i
 {
     sa_error err = {0};
     cli->syntax = syntax;
+    cli->command_line = argv;
     cli->log = sa_log_on(stderr, SA_LOG_INFO);
     sa_status status = sa_options_parse(syntax, argc, argv, &cli->common, &cli->arguments, &err);
     if (status == SA_OK && !cli->common.help) {

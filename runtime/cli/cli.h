@@ -53,6 +53,7 @@ typedef struct {
     sa_common_options common;
     sa_arguments arguments;
     sa_log log;
+    char *const *command_line; /* the command's name first, NULL at the end */
 } sa_cli;
 
 /*

@@ -257,6 +257,11 @@ void sa_runner_close(sa_runner *r)
     free(r);
 }
 
+size_t sa_runner_window(const sa_runner *r)
+{
+    return r->options.in_flight + r->options.ahead;
+}
+
 sa_runner_memory sa_runner_get_memory(const sa_runner *r)
 {
     sa_runner_memory memory = {0};

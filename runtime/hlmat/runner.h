@@ -49,6 +49,9 @@ sa_status sa_runner_open(sa_runner **runner, sa_device *device, const sa_runner_
                          sa_error *err);
 void sa_runner_close(sa_runner *runner);
 
+/* Items that it takes in at a time, those that wait for room and for their results to be told among them. */
+size_t sa_runner_window(const sa_runner *runner);
+
 /* Device memory of the models and their work. */
 typedef struct {
     size_t segmenter, policy;

@@ -1,0 +1,509 @@
+#include "runtime/fleet/crew.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/sizes.h"
+#include "runtime/fleet/message.h"
+#include "runtime/fleet/worker.h"
+
+enum { POLL_MS = 200, FRUITLESS = 3, HELLO_SECONDS = 600 };
+
+typedef struct {
+    pid_t process; /* 0: none */
+    int socket;
+    sa_message_reader reader;
+    double heard;  /* when it last said something */
+    size_t window; /* rows that it wants at a time; 0: it has not said hello */
+    size_t *rows;  /* [held] of window */
+    size_t held;
+    size_t fruitless; /* deaths in a row without a line in between */
+    bool told_end, done, given_up;
+} worker;
+
+struct sa_crew {
+    sa_crew_options options;
+    worker *workers;      /* [options.count] */
+    unsigned char *tries; /* [options.rows] deaths that a row was with */
+    size_t *suspects;     /* [suspect_count] rows to be handed out alone */
+    size_t suspect_count, suspect_room;
+    bool no_more; /* the client has no more rows */
+    char *hello;
+    sa_error last; /* what the last one that failed said */
+    sa_crew_counts counts;
+};
+
+/* ---- starting ---- */
+
+/* In the child: the socket becomes the one that a worker knows, and its group its own, so that ^C is ours. */
+static void become_worker(const sa_crew *c, int socket)
+{
+    char number[16];
+    setpgid(0, 0);
+    int fd = fcntl(socket, F_DUPFD, 3); /* not closed on exec */
+    snprintf(number, sizeof number, "%d", fd);
+    setenv(SA_WORKER_SOCKET, number, 1);
+    execv("/proc/self/exe", c->options.arguments);
+    _exit(127);
+}
+
+static sa_status send_setup(const sa_crew *c, const worker *w, sa_error *err)
+{
+    char text[256];
+    size_t index = (size_t)(w - c->workers);
+    int size = snprintf(text, sizeof text, "{\"device\":\"%.64s\",\"threads\":%zu}",
+                        c->options.devices[index], c->options.threads);
+    return sa_message_send(w->socket, 'S', 0, text, (size_t)size, err);
+}
+
+static sa_status start(sa_crew *c, worker *w, sa_error *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        return sa_fail_errno(err, NULL, "cannot make a socket");
+    }
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        become_worker(c, pair[1]);
+    }
+    close(pair[1]);
+    if (child < 0) {
+        close(pair[0]);
+        return sa_fail_errno(err, NULL, "cannot start a worker");
+    }
+    sa_message_reader_free(&w->reader);
+    w->process = child;
+    w->socket = pair[0];
+    w->window = w->held = 0;
+    w->told_end = false;
+    w->heard = sa_clock_seconds();
+    c->counts.started++;
+    sa_error gone; /* one that dies at once is found dead later */
+    return send_setup(c, w, &gone) == SA_NO_ROOM ? SA_NO_ROOM : SA_OK;
+}
+
+/* Takes a process away, alive or not; how it ended. */
+static int reap(worker *w)
+{
+    int status = 0;
+    if (w->process != 0) {
+        kill(w->process, SIGKILL);
+        while (waitpid(w->process, &status, 0) < 0 && errno == EINTR) {
+        }
+        close(w->socket);
+        w->process = 0;
+    }
+    return status;
+}
+
+/* The same of one that has closed its socket, and is about to end by itself. */
+static int wait_for_end(worker *w)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int status = 0;
+    for (int i = 0; i < 200; i++) {
+        if (waitpid(w->process, &status, WNOHANG) == w->process) {
+            close(w->socket);
+            w->process = 0;
+            return status;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return reap(w);
+}
+
+/* ---- deaths ---- */
+
+static sa_status suspect(sa_crew *c, size_t row, const sa_crew_client *client, sa_error *err)
+{
+    if (++c->tries[row] >= SA_CREW_TRIES) {
+        return client->give_up(client->context, row, err);
+    }
+    if (c->suspect_count == c->suspect_room) {
+        size_t room = 2 * c->suspect_room + 64;
+        size_t *more = realloc(c->suspects, room * sizeof *more);
+        if (more == NULL) {
+            return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for rows");
+        }
+        c->suspects = more;
+        c->suspect_room = room;
+    }
+    c->suspects[c->suspect_count++] = row;
+    return SA_OK;
+}
+
+static void tell_death(sa_crew *c, const worker *w, int status, bool hung)
+{
+    char how[128];
+    if (hung) {
+        snprintf(how, sizeof how, "said nothing for %.0f s", c->options.patience);
+    } else if (WIFSIGNALED(status)) {
+        snprintf(how, sizeof how, "was ended by signal %d", WTERMSIG(status));
+    } else {
+        snprintf(how, sizeof how, "ended with exit code %d", WEXITSTATUS(status));
+    }
+    sa_log_message(c->options.log, SA_LOG_WARNING, "worker %zu of %zu %s, with %zu rows",
+                   (size_t)(w - c->workers) + 1, c->options.count, how, w->held);
+}
+
+/* Its rows are handed out again, and another one takes its place. */
+static sa_status bury(sa_crew *c, worker *w, bool hung, const sa_crew_client *client, sa_error *err)
+{
+    int status = hung ? reap(w) : wait_for_end(w);
+    tell_death(c, w, status, hung);
+    c->counts.died++;
+    c->counts.hung += hung;
+    w->fruitless++;
+    size_t held = w->held;
+    w->held = 0;
+    for (size_t i = 0; i < held; i++) {
+        SA_TRY(suspect(c, w->rows[i], client, err));
+    }
+    w->given_up = w->fruitless >= FRUITLESS && held == 0;
+    return w->given_up ? SA_OK : start(c, w, err);
+}
+
+/* ---- what workers say ---- */
+
+static void read_failure(sa_crew *c, const sa_message *m)
+{
+    json_t *json = json_loadb(m->bytes, m->size, 0, NULL);
+    const char *file = json_string_value(json_object_get(json, "file"));
+    const char *reason = json_string_value(json_object_get(json, "reason"));
+    const char *hint = json_string_value(json_object_get(json, "hint"));
+    json_int_t status = json_integer_value(json_object_get(json, "status"));
+    sa_fail(&c->last, status > SA_OK && status < SA_INTERRUPTED ? (sa_status)status : SA_NO_DEVICE, file,
+            hint, "%s", reason != NULL ? reason : "a worker failed");
+    json_decref(json);
+}
+
+static sa_status read_hello(sa_crew *c, worker *w, const sa_message *m, sa_error *err)
+{
+    json_t *json = json_loadb(m->bytes, m->size, 0, NULL);
+    json_int_t window = json_integer_value(json_object_get(json, "window"));
+    json_decref(json);
+    if (window < 1 || window > 1 << 24 || w->window != 0) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a worker says hello in words that are none");
+    }
+    size_t *rows = realloc(w->rows, (size_t)window * sizeof *rows);
+    if (rows == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, "lower --in-flight", "no memory for rows");
+    }
+    w->rows = rows;
+    w->window = (size_t)window;
+    if (c->hello == NULL) {
+        c->hello = strdup(m->bytes);
+    }
+    return c->hello != NULL ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a worker");
+}
+
+static sa_status take_line(worker *w, const sa_message *m, const sa_crew_client *client, sa_error *err)
+{
+    size_t i = 0;
+    while (i < w->held && w->rows[i] != m->row) {
+        i++;
+    }
+    if (i == w->held) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a worker speaks of row %zu, which it has not", m->row);
+    }
+    w->rows[i] = w->rows[--w->held];
+    w->fruitless = 0;
+    return client->line(client->context, m->row, m->kind, m->bytes, m->size, err);
+}
+
+static sa_status take_message(sa_crew *c, worker *w, const sa_message *m, const sa_crew_client *client,
+                              sa_error *err)
+{
+    w->heard = sa_clock_seconds();
+    switch (m->kind) {
+    case 'B': return SA_OK;
+    case 'H': return read_hello(c, w, m, err);
+    case 'F': read_failure(c, m); return SA_OK;
+    case 'R':
+    case 'Q':
+        if (client != NULL) {
+            return take_line(w, m, client, err);
+        }
+        break;
+    case 'C':
+        if (client != NULL) {
+            w->done = true;
+            return client->counts(client->context, m->bytes, m->size, err);
+        }
+        break;
+    default: break;
+    }
+    return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a worker says what it should not");
+}
+
+/* All that the socket has. *ended: the worker is gone. */
+static sa_status listen_to(sa_crew *c, worker *w, const sa_crew_client *client, bool *ended, sa_error *err)
+{
+    bool found = true;
+    sa_message m;
+    SA_TRY(sa_message_receive(&w->reader, w->socket, ended, err));
+    while (found) {
+        SA_TRY(sa_message_next(&w->reader, &m, &found, err));
+        SA_TRY(found ? take_message(c, w, &m, client, err) : SA_OK);
+    }
+    return SA_OK;
+}
+
+/* Waits for words of any of them. */
+static void wait_for_words(const sa_crew *c, struct pollfd *fds)
+{
+    for (size_t i = 0; i < c->options.count; i++) {
+        const worker *w = &c->workers[i];
+        fds[i] = (struct pollfd){.fd = w->process != 0 ? w->socket : -1, .events = POLLIN};
+    }
+    if (poll(fds, c->options.count, POLL_MS) < 0) {
+        memset(fds, 0, c->options.count * sizeof *fds);
+    }
+}
+
+/* ---- opening ---- */
+
+static sa_status wait_for_hello(sa_crew *c, sa_error *err)
+{
+    struct pollfd fds[SA_CREW_MOST];
+    double begun = sa_clock_seconds();
+    while (c->hello == NULL) {
+        size_t gone = 0;
+        wait_for_words(c, fds);
+        for (size_t i = 0; i < c->options.count; i++) {
+            worker *w = &c->workers[i];
+            bool ended = false;
+            if (w->process != 0 && fds[i].revents != 0) {
+                SA_TRY(listen_to(c, w, NULL, &ended, err));
+            }
+            if (ended) {
+                reap(w);
+                w->given_up = true;
+            }
+            gone += w->given_up;
+        }
+        if (gone == c->options.count && c->hello == NULL) {
+            if (c->last.status == SA_OK) {
+                return sa_fail(err, SA_NO_DEVICE, NULL, "see the messages above", "no worker could start");
+            }
+            *err = c->last;
+            return c->last.status;
+        }
+        if (sa_clock_seconds() - begun > HELLO_SECONDS) {
+            return sa_fail(err, SA_NO_DEVICE, NULL, NULL, "no worker has started in %d s", HELLO_SECONDS);
+        }
+    }
+    return SA_OK;
+}
+
+sa_status sa_crew_open(sa_crew **out, const sa_crew_options *options, sa_error *err)
+{
+    SA_ASSERT(options->count >= 1 && options->count <= SA_CREW_MOST);
+    sa_crew *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for workers");
+    }
+    c->options = *options;
+    c->options.patience = options->patience > 0 ? options->patience : 300;
+    c->workers = calloc(options->count, sizeof *c->workers);
+    c->tries = calloc(options->rows + 1, 1);
+    sa_status status = c->workers == NULL || c->tries == NULL
+                           ? sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for workers")
+                           : SA_OK;
+    for (size_t i = 0; status == SA_OK && i < options->count; i++) {
+        status = start(c, &c->workers[i], err);
+    }
+    status = status == SA_OK ? wait_for_hello(c, err) : status;
+    if (status != SA_OK) {
+        sa_crew_close(c);
+        return status;
+    }
+    *out = c;
+    return SA_OK;
+}
+
+void sa_crew_close(sa_crew *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    for (size_t i = 0; c->workers != NULL && i < c->options.count; i++) {
+        reap(&c->workers[i]);
+        sa_message_reader_free(&c->workers[i].reader);
+        free(c->workers[i].rows);
+    }
+    free(c->workers);
+    free(c->tries);
+    free(c->suspects);
+    free(c->hello);
+    free(c);
+}
+
+const char *sa_crew_hello(const sa_crew *c)
+{
+    return c->hello;
+}
+
+sa_crew_counts sa_crew_get_counts(const sa_crew *c)
+{
+    return c->counts;
+}
+
+/* ---- running ---- */
+
+static bool hand_over(worker *w, size_t row)
+{
+    sa_error gone; /* then its socket says so, too */
+    w->rows[w->held++] = row;
+    return sa_message_send(w->socket, 'T', row, NULL, 0, &gone) == SA_OK;
+}
+
+static bool has_suspect(const sa_crew *c, const worker *w)
+{
+    return w->held == 1 && c->tries[w->rows[0]] > 0;
+}
+
+/* A suspect goes to a worker that has nothing else; else as many rows as it wants. */
+static void hand_out(sa_crew *c, worker *w, const sa_crew_client *client)
+{
+    if (c->suspect_count > 0) {
+        if (w->held == 0) {
+            hand_over(w, c->suspects[--c->suspect_count]);
+        }
+        return; /* nothing new until it is empty, or there are no suspects left */
+    }
+    size_t row;
+    while (w->held < w->window && !has_suspect(c, w) && !c->no_more) {
+        c->no_more = !client->next(client->context, &row);
+        if (c->no_more || !hand_over(w, row)) {
+            return;
+        }
+    }
+}
+
+/* Nothing is left to be handed out, and nobody holds anything. */
+static bool is_over(const sa_crew *c)
+{
+    bool over = c->no_more && c->suspect_count == 0;
+    for (size_t i = 0; i < c->options.count; i++) {
+        over = over && c->workers[i].held == 0;
+    }
+    return over;
+}
+
+static sa_status check_left(const sa_crew *c, sa_error *err)
+{
+    for (size_t i = 0; i < c->options.count; i++) {
+        if (!c->workers[i].given_up) {
+            return SA_OK;
+        }
+    }
+    if (c->last.status != SA_OK) {
+        *err = c->last;
+        return c->last.status;
+    }
+    return sa_fail(err, SA_NO_DEVICE, NULL, "see the messages above", "no worker is left");
+}
+
+static sa_status attend(sa_crew *c, worker *w, bool spoke, const sa_crew_client *client, sa_error *err)
+{
+    bool ended = false;
+    if (w->process == 0) {
+        return SA_OK;
+    }
+    if (spoke) {
+        sa_error why = {0};
+        sa_status status = listen_to(c, w, client, &ended, &why);
+        if (status == SA_BAD_INPUT) { /* it is out of its mind */
+            sa_log_error(c->options.log, &why);
+            return bury(c, w, true, client, err);
+        }
+        if (status != SA_OK) {
+            *err = why;
+            return status;
+        }
+    }
+    if (ended && w->done) {
+        reap(w);
+        return SA_OK;
+    }
+    bool hung = !ended && sa_clock_seconds() - w->heard > c->options.patience;
+    if (ended || hung) {
+        SA_TRY(bury(c, w, hung, client, err));
+        return check_left(c, err);
+    }
+    if (w->window > 0 && !w->told_end) {
+        hand_out(c, w, client);
+    }
+    return SA_OK;
+}
+
+/* The last words of those that live: their counts. */
+static sa_status say_goodbye(sa_crew *c, const sa_crew_client *client, sa_error *err)
+{
+    struct pollfd fds[SA_CREW_MOST];
+    size_t left = c->options.count;
+    for (size_t i = 0; i < c->options.count; i++) {
+        sa_error gone;
+        worker *w = &c->workers[i];
+        if (w->process != 0 && w->window > 0) {
+            sa_message_send(w->socket, 'E', 0, NULL, 0, &gone);
+        } else {
+            reap(w);
+        }
+    }
+    while (left > 0) {
+        left = 0;
+        wait_for_words(c, fds);
+        for (size_t i = 0; i < c->options.count; i++) {
+            worker *w = &c->workers[i];
+            bool ended = false;
+            if (w->process != 0 && fds[i].revents != 0) {
+                SA_TRY(listen_to(c, w, client, &ended, err));
+            }
+            if (ended || (w->process != 0 && sa_clock_seconds() - w->heard > c->options.patience)) {
+                reap(w);
+            }
+            left += w->process != 0;
+        }
+    }
+    return SA_OK;
+}
+
+sa_status sa_crew_run(sa_crew *c, const sa_crew_client *client, sa_error *err)
+{
+    struct pollfd fds[SA_CREW_MOST];
+    memset(fds, 0, sizeof fds);
+    for (size_t i = 0; i < c->options.count; i++) {
+        worker *w = &c->workers[i];
+        w->heard = sa_clock_seconds();
+        if (w->given_up) { /* it died while another one said hello: it may try again */
+            w->given_up = false;
+            SA_TRY(start(c, w, err));
+        }
+    }
+    for (;;) {
+        if (client->interrupted != NULL && client->interrupted(client->context)) {
+            return sa_fail(err, SA_INTERRUPTED, NULL, "run the same command again to go on", "interrupted");
+        }
+        for (size_t i = 0; i < c->options.count; i++) {
+            SA_TRY(attend(c, &c->workers[i], fds[i].revents != 0, client, err));
+        }
+        if (is_over(c)) {
+            return say_goodbye(c, client, err);
+        }
+        wait_for_words(c, fds);
+    }
+}
