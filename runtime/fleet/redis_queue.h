@@ -71,7 +71,7 @@ typedef struct {
     size_t rows;      /* of the input */
     sa_redis_role role;
     const char *name;                 /* of this process, up to 100 bytes, for people who look into Redis */
-    int idle_ms;                      /* a row not kept for so long is another's; 0: 60 s */
+    int idle_ms;                      /* a row not kept for so long is another's; the same for all; 0: 60 s */
     int patience_ms;                  /* how long to try when the server is gone; negative: 60 s */
     bool (*stop)(void *stop_context); /* NULL, or: true ends waiting, for a server or for rows */
     void *stop_context;
@@ -99,9 +99,9 @@ typedef struct {
 } sa_redis_task;
 
 /*
- * Up to `most` rows to compute, in the order in which they were offered, those of dead consumers first. Waits
- * up to wait_ms for the first one. *count 0: nothing for now, or *finished: the run is complete, and nothing
- * will come. SA_IO, too, if for as long as patience there was no run of that name.
+ * Up to `most` rows to compute, in the order in which they were offered, those given back and those of dead
+ * consumers first. Waits up to wait_ms for the first one. *count 0: nothing for now, or *finished: the run is
+ * complete, and nothing will come. SA_IO, too, if for as long as patience there was no run of that name.
  */
 sa_status sa_redis_queue_take(sa_redis_queue *queue, size_t most, int wait_ms, sa_redis_task *tasks,
                               size_t *count, bool *finished, sa_error *err);
