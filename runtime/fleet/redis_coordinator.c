@@ -372,10 +372,12 @@ sa_status sa_redis_queue_collect(sa_redis_queue *queue, size_t most, int wait_ms
             *count = to.count;
         }
         int left = (int)(1e3 * (end - sa_clock_seconds()));
-        if (status != SA_OK || to.count > 0 || left <= 0 || redis_link_stopped(queue->link)) {
+        bool again =
+            queue->offered != redis_link_connections(queue->link); /* it was no look at this server */
+        if (status != SA_OK || to.count > 0 || (left <= 0 && !again) || redis_link_stopped(queue->link)) {
             return status;
         }
-        if (queue->offered == redis_link_connections(queue->link)) {
+        if (!again) {
             left = left > REDIS_SLICE_MS ? REDIS_SLICE_MS : left;
             SA_TRY(redis_queue_wait(queue, REDIS_DONE, queue->cursor, left, err));
         }

@@ -151,7 +151,8 @@ sa_status redis_link_ask(redis_link *link, const redis_request *request, redisRe
             sa_log_message(link->options.log, SA_LOG_WARNING, "%s: %s; trying for %d s", why.file, why.reason,
                            link->options.patience_ms / 1000);
         }
-        SA_TRY(redis_link_sleep(link, pause, err));
+        int left = link->options.patience_ms - (int)spent;
+        SA_TRY(redis_link_sleep(link, pause < left ? pause : left, err));
         pause = pause * 2 < MOST_PAUSE_MS ? pause * 2 : MOST_PAUSE_MS;
     }
 }
