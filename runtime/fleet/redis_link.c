@@ -10,7 +10,7 @@
 
 enum {
     FIRST_PAUSE_MS = 50, /* after a failure; doubled by each */
-    MOST_PAUSE_MS = 2000,
+    MOST_PAUSE_MS = 1000,
     NAP_MS = 100, /* between two looks at stop() */
 };
 

@@ -68,8 +68,7 @@ void redis_link_close(redis_link *link);
 sa_status redis_link_ask(redis_link *link, const redis_request *request, redisReply **replies, sa_error *err);
 void redis_link_free(redisReply **replies, size_t count);
 
-/* How many times it has connected: whoever remembers the number sees that the server may be another by now.
- */
+/* How many times it has connected: if the number is another, the server may be another, too. */
 unsigned long redis_link_connections(const redis_link *link);
 /* The URL without user and password. */
 const char *redis_link_place(const redis_link *link);

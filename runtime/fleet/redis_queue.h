@@ -3,50 +3,59 @@
  *
  *   coordinator --offer--> tasks --take--> consumers --put--> done --collect--> coordinator --> its output
  *
- * There is one coordinator, the process that writes the output directory, and any number of consumers, on any
- * machine, the coordinator's among them. All have the same input and the same agent, so a row's number is all
- * that is handed out, and a row that is computed twice gives the same bytes. What comes back is a line of
- * results.jsonl ('R') or of quarantine.jsonl ('Q').
+ * There is one coordinator, the process that writes the output directory, and any number of consumers, on
+ * any machine, the coordinator's among them. All have the same input and the same agent, so a row's number
+ * is all that is handed out, and a row that is computed twice gives the same bytes. What comes back is a line
+ * of results.jsonl ('R') or of quarantine.jsonl ('Q').
  *
  * Keys, each after "segagent:NAME:":
  *
  *   run    hash: fingerprint, what the run is (made by the caller); state, "running" or "finished";
- * coordinator, the handle that leads it, by a random name tasks  stream of rows to be computed, with the
- * consumer group "workers". An entry's id is OFFER-ROW, its field means nothing: the id alone says which row
- * it is, so an entry of an older life of the server can be taken for no other row marks  hash, row -> kind
- * and 128 bits of the line's SHA-256: the row was put. Stays to the end rows   hash, ROW:PIECE -> bytes of
- * its line, in pieces of 16 MiB: until the coordinator forgets the row done   stream of rows that were put
- * (row, mark, size): until the coordinator forgets the row
+ *          coordinator, the handle that leads it, by a random name; swept, when abandoned tasks were last
+ *          looked for
+ *   tasks  stream of rows to be computed, with the consumer group "workers". An entry's id is OFFER-ROW, its
+ *          field means nothing: the id alone says which row it is, so an entry of an older life of the server
+ *          can be taken for no other row
+ *   marks  hash, row -> kind and 128 bits of the line's SHA-256: the row was put. Stays to the end
+ *   rows   hash, ROW:PIECE -> bytes of its line, in pieces of 16 MiB: until the coordinator forgets the row
+ *   done   stream of rows that were put (row, mark, size): until the coordinator forgets the row
  *
- * Every change is one Lua script, so it is there as a whole or not at all, and doing it again changes
+ * Every change is one Lua script, so it is there as a whole or not at all, and doing it again does
  * nothing. What always holds: a row that was offered stands in tasks, or it has a mark; a row with a mark
  * stands in rows and done, until the coordinator has it on disk. From that follows what a death does:
  *
- *   a consumer          Its rows stay in tasks, claimed by it. After idle_ms without keep another takes them,
- * and sees by `tries` how many have tried. If it had put a row but not heard so, the row has its mark, and
- * nobody is given it again. the coordinator     Consumers go on; lines wait in rows. Another coordinator of
- * the same fingerprint collects from the first row that was not forgotten: each row at least once, so the
- * caller drops those that it has. An older coordinator that still lives is refused from then on. the server,
- * with    Every call connects again and is done again until patience runs out. The state may be one its data
- * of a second ago: what was put since comes again from tasks. the server and      The coordinator sees it at
- * its next collect and offers again what is not done. Consumers its data            wait with their finished
- * rows until then, and put them. a connection        The same as with the server's: rows that were given to
- * this consumer by an answer that got lost are given to it by the next take.
+ *   A consumer's. Its rows stay in tasks, claimed by it. After idle_ms without keep, and a quarter of that or
+ *   10 s at most, another takes them, and sees by `tries` how many have tried. If it had put a row but not
+ *   heard so, the row has its mark, and nobody is given it again.
  *
- * Each row is put once: the mark is set with the line in one script, and a second line is only compared with
+ *   The coordinator's. Consumers go on; lines wait in rows. Another coordinator with the same fingerprint
+ *   collects all rows that were not forgotten: each at least once, so the caller drops those that it has. An
+ *   older coordinator that still lives is refused from then on.
+ *
+ *   The server's, who comes back with its data. Every call connects again, and is done again, until patience
+ *   runs out. The data may be of a second ago: what was put since is handed out again.
+ *
+ *   The server's, who comes back without. The coordinator sees it at its next collect, and offers again what
+ *   is not done. Consumers wait with their finished rows until then, and put them.
+ *
+ *   A connection's. The same as the server's with its data. Rows given to a consumer by an answer that got
+ *   lost are given to it by its next take.
+ *
+ * Each row is put once: the mark is set with the line by one script, and a second line is only compared with
  * it. Each row comes to the caller of collect once from one handle, unless a connection broke in between.
  *
- * The server needs memory for tasks (20 bytes a row), marks (100 bytes a row) and for lines that are put and
- * not forgotten; a policy that evicts keys must not be set. "appendonly yes" is advised and not needed.
+ * The server needs memory for tasks (15 bytes a row), marks (90 bytes a row), and lines that were put and not
+ * forgotten; it must not evict keys (maxmemory-policy noeviction). "appendonly yes" is advised, not needed.
  *
  * A run that was finished is known for a day: consumers that start within it end at once, unless a
  * coordinator has begun it again before.
  *
- * A handle is for one thread at a time; threads take a handle each. All functions that return a status
- * return, beside what stands at them: SA_IO           no server until patience ran out; or answers that are
- * not what they should be SA_BAD_USAGE    another run, or another coordinator, has that name by now; user or
- * password are refused SA_NO_ROOM      no memory here SA_INTERRUPTED  stop() said so while the server was
- * waited for
+ * A handle is for one thread at a time; threads take a handle each. Each function that returns a status
+ * may return, beside what stands at it:
+ *   SA_IO           no server until patience ran out; or answers that are not what they should be
+ *   SA_BAD_USAGE    another run, or another coordinator, has that name by now; user or password are refused
+ *   SA_NO_ROOM      no memory here
+ *   SA_INTERRUPTED  stop() said so while the server was waited for
  */
 #ifndef SA_FLEET_REDIS_QUEUE_H
 #define SA_FLEET_REDIS_QUEUE_H
@@ -66,9 +75,9 @@ enum {
 
 typedef struct {
     const char *url; /* redis_url.h */
-    const char
-        *fingerprint; /* 1 to 1024 bytes: equal for those, and those alone, who compute the same rows */
-    size_t rows;      /* of the input */
+    /* 1 to 1024 bytes: equal for those, and those alone, who compute the same rows. */
+    const char *fingerprint;
+    size_t rows; /* of the input */
     sa_redis_role role;
     const char *name;                 /* of this process, up to 100 bytes, for people who look into Redis */
     int idle_ms;                      /* a row not kept for so long is another's; the same for all; 0: 60 s */
@@ -94,8 +103,7 @@ const char *sa_redis_queue_place(const sa_redis_queue *queue);
 
 typedef struct {
     size_t row;
-    size_t
-        tries; /* 1: nobody has had it before; it counts those who died with it, not those who gave it back */
+    size_t tries; /* 1: nobody has had it before; who gave it back does not count, who died with it does */
 } sa_redis_task;
 
 /*
@@ -105,8 +113,7 @@ typedef struct {
  */
 sa_status sa_redis_queue_take(sa_redis_queue *queue, size_t most, int wait_ms, sa_redis_task *tasks,
                               size_t *count, bool *finished, sa_error *err);
-/* They are still being worked on; to be said several times in idle_ms. Rows that are another's by now stay
- * so. */
+/* They are still being worked on; said several times in idle_ms. Rows that another has by now stay his. */
 sa_status sa_redis_queue_keep(sa_redis_queue *queue, const size_t *rows, size_t count, sa_error *err);
 /* Taken, but not computed: the next to take gets them, and `tries` does not count this one. */
 sa_status sa_redis_queue_give_back(sa_redis_queue *queue, const size_t *rows, size_t count, sa_error *err);
@@ -121,8 +128,9 @@ typedef struct {
 /*
  * They are safe in Redis when this returns, however often it is said and whoever took them. While Redis does
  * not know the run (it lost its data, and the coordinator has not seen it yet) this waits, as long as
- * patience. SA_BAD_INPUT  a row was put before with other bytes, and those stay; or a line is longer than 1
- * GiB. The other rows may have been put or not
+ * patience.
+ *   SA_BAD_INPUT  a row was put before with other bytes, and those stay; or a line is longer than 1 GiB. The
+ *                 other rows may have been put or not
  */
 sa_status sa_redis_queue_put(sa_redis_queue *queue, const sa_redis_line *lines, size_t count, sa_error *err);
 

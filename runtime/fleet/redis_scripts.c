@@ -89,7 +89,7 @@ const char redis_script_take[] = SCRIPT_AS_CONSUMER
     "local clock = call('TIME')\n"
     "local now = clock[1] * 1000 + math.floor(clock[2] / 1000)\n"
     "local swept = tonumber(call('HGET', run, 'swept') or 0)\n"
-    "if left() > 0 and (now < swept or now - swept >= math.min(ARGV[4] / 4, 1000)) then\n"
+    "if left() > 0 and (now < swept or now - swept >= math.min(ARGV[4] / 4, 10000)) then\n"
     "    local at = '0-0'\n"
     "    repeat\n"
     "        local old = call('XAUTOCLAIM', tasks, 'workers', me, ARGV[4], at, 'COUNT', left())\n"

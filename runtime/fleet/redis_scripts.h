@@ -20,9 +20,9 @@ extern const char redis_script_scan[];
 extern const char redis_script_offer[];
 /*
  * 3: the most, 4: milliseconds. Tasks that were given back; those that nobody has kept for so long, which are
- * looked for by one of all consumers once in a while, since it takes microseconds for each task that somebody
- * has; then new ones. The answer: the id of the newest task that was ever given out, then id and tries of
- * each. Of rows that were put the tasks go.
+ * looked for by one of all consumers every 10 s or a quarter of that, since it takes microseconds for each
+ * task that somebody has; then new ones. The answer: the id of the newest task that was ever given out, then
+ * id and tries of each. Of rows that were put the tasks go.
  */
 extern const char redis_script_take[];
 /* 3: a number. Id and tries of so many tasks that the handle has claimed. */

@@ -23,8 +23,7 @@ typedef struct {
     char place[512]; /* the URL without user and password, fit to be shown */
 } sa_redis_url;
 
-/* SA_BAD_USAGE, with an error that repeats nothing of the text: a password may stand anywhere in a bad one.
- */
+/* SA_BAD_USAGE, with an error that repeats nothing of the text: anything in a bad one may be a password. */
 sa_status sa_redis_url_parse(sa_redis_url *url, const char *text, sa_error *err);
 
 #endif

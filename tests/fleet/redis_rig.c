@@ -17,9 +17,27 @@ enum { HOUR_MS = 3600 * 1000, PATIENCE_MS = 20000, START_TRIES = 2000 };
 
 /* ---- the server ---- */
 
-static bool have_server(void)
+static void be_quiet(void)
 {
-    return system("command -v redis-server >/dev/null 2>&1") == 0;
+    int quiet = open("/dev/null", O_WRONLY);
+    dup2(quiet, STDOUT_FILENO);
+    dup2(quiet, STDERR_FILENO);
+}
+
+int redis_rig_run(const redis_rig *rig, const char *const *argv)
+{
+    int code = 0;
+    pid_t process = fork();
+    assert_true(process >= 0);
+    if (process == 0) {
+        be_quiet();
+        if (chdir(rig->directory) == 0) {
+            execvp(argv[0], (char *const *)(uintptr_t)argv);
+        }
+        _exit(127);
+    }
+    assert_int_equal(waitpid(process, &code, 0), process);
+    return WIFEXITED(code) ? WEXITSTATUS(code) : -1;
 }
 
 void redis_rig_need(const redis_rig *rig)
@@ -52,9 +70,7 @@ void redis_rig_start(redis_rig *rig)
     assert_true(rig->server >= 0);
     if (rig->server == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves none behind */
-        int quiet = open("/dev/null", O_WRONLY);
-        dup2(quiet, STDOUT_FILENO);
-        dup2(quiet, STDERR_FILENO);
+        be_quiet();
         execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket",
                rig->socket, "--save", "", "--appendonly", rig->keeps ? "yes" : "no", "--dir", rig->directory,
                "--requirepass", rig->password != NULL ? rig->password : "", (char *)NULL);
@@ -86,7 +102,7 @@ static int make(void **state, bool keeps)
     rig->keeps = keeps;
     snprintf(rig->socket, sizeof rig->socket, "%s/socket", rig->directory);
     snprintf(rig->url, sizeof rig->url, "redis+unix:%s?run", rig->socket);
-    if (have_server()) {
+    if (redis_rig_run(rig, (const char *const[]){"redis-server", "--version", NULL}) == 0) {
         redis_rig_start(rig);
     }
     *state = rig;

@@ -29,6 +29,8 @@ void redis_rig_need(const redis_rig *rig);
 void redis_rig_start(redis_rig *rig);
 /* SIGKILL. */
 void redis_rig_kill(redis_rig *rig);
+/* A program in the rig's directory, its output thrown away; its exit code, 127 if it is not there. */
+int redis_rig_run(const redis_rig *rig, const char *const *argv);
 /* A command to the server; the integer that it answers. */
 long long redis_rig_ask(const redis_rig *rig, const char *format, ...);
 

@@ -140,6 +140,8 @@ typedef struct {
 /* bytes of the mark of {} */
 #define MARK "R44136fa355b3678a1146ad16f7e8649e"
 
+static const char one_put[] = "*5\r\n$2\r\nok\r\n$3\r\n8-0\r\n$1\r\n3\r\n$33\r\n" MARK "\r\n$1\r\n2\r\n";
+
 static const session consumer = {
     SA_REDIS_CONSUMER,
     consume,
@@ -151,8 +153,7 @@ static const session coordinator = {
     SA_REDIS_COORDINATOR,
     coordinate,
     7,
-    {OK, "*2\r\n$2\r\nok\r\n$3\r\n1-3\r\n", OK,
-     "*5\r\n$2\r\nok\r\n$3\r\n8-0\r\n$1\r\n3\r\n$33\r\n" MARK "\r\n$1\r\n2\r\n", "$2\r\n{}\r\n", OK, OK},
+    {OK, "*2\r\n$2\r\nok\r\n$3\r\n1-3\r\n", OK, one_put, "$2\r\n{}\r\n", OK, OK},
 };
 
 /* The session with answer `step` replaced; the connection closes behind it. */
