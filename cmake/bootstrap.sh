@@ -14,9 +14,9 @@ set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT" || exit 3
 JOBS=$(nproc 2>/dev/null || echo 2)
-NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libpcre2-dev libstb-dev libutf8proc-dev libssl-dev libcmocka-dev"
+NEEDED="gcc libc6-dev make cmake libjpeg-dev libjansson-dev libpcre2-dev libstb-dev libutf8proc-dev libssl-dev libhiredis-dev libcmocka-dev"
 HELPFUL="libdnnl-dev"      # the second ceiling of `segagent bench`
-FOR_TESTS="python3 clang clang-format clang-tidy" # tests/cli; the fuzz harnesses; looks at the sources
+FOR_TESTS="python3 redis-server clang clang-format clang-tidy" # tests/cli, tests/fleet; the fuzz harnesses; looks at the sources
 INSTALL=yes
 LOGS=$ROOT/build/logs
 SUMMARY=()
@@ -91,8 +91,8 @@ prepare() {
         if [ "$1" = test ]; then install_packages "for the tests" $FOR_TESTS; fi
     else
         echo "This is neither Debian nor Ubuntu (no apt). What is needed, under your system's names: a C compiler, make,"
-        echo "cmake 3.25, libjpeg-turbo, jansson, PCRE2 10.40, stb (stb_image.h), utf8proc, cmocka; oneDNN and clang are"
-        echo "helpful. Going on with what is here."
+        echo "cmake 3.25, libjpeg-turbo, jansson, PCRE2 10.40, stb (stb_image.h), utf8proc, OpenSSL 3, hiredis, cmocka;"
+        echo "oneDNN, clang and redis-server are helpful. Going on with what is here."
     fi
     if [ "$1" != demo ]; then say_nvcc; fi
     if ! command -v cmake >/dev/null; then
