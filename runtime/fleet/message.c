@@ -96,7 +96,7 @@ static size_t read_head(const char *line, size_t length, sa_message *m)
     }
     memcpy(text, line, length);
     text[length] = '\0';
-    if (strspn(text + 1, " 0123456789") != length - 1 ||
+    if (text[0] < 'A' || text[0] > 'Z' || strspn(text + 1, " 0123456789") != length - 1 ||
         sscanf(text, "%c %zu %zu%c", &m->kind, &m->row, &m->size, &tail) != 3) {
         return 0;
     }
