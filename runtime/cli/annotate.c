@@ -11,11 +11,15 @@ static void print_summary(const sa_cli *cli, const sa_run_options *o, const sa_r
     if (cli->common.json) {
         sa_json_writer w = sa_json_writer_on(stdout);
         sa_json_begin_object(&w);
-        sa_json_put_string(&w, "output", o->output);
+        if (o->output != NULL) {
+            sa_json_put_string(&w, "output", o->output);
+        }
         sa_json_put_int(&w, "items", (int64_t)s->items);
         sa_json_put_int(&w, "quarantined", (int64_t)s->quarantined);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
+    } else if (o->output == NULL) {
+        printf("%zu items computed for the queue\n", s->items);
     } else {
         printf("%zu items, %zu of them in quarantine: %s\n", s->items, s->quarantined, o->output);
     }

@@ -248,7 +248,7 @@ static sa_status run_job(job *j, sa_run_options *run, const sa_run_kind *kind, s
 {
     SA_TRY(check_cut(j, err));
     SA_TRY(sa_run_items(j->cli, run, kind, summary, &j->truths, err));
-    if (run->dry_run) {
+    if (run->dry_run || run->output == NULL) {
         return SA_OK;
     }
     SA_TRY(write_lists(j, summary, err));

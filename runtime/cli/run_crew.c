@@ -94,32 +94,9 @@ static bool next_row(void *context, size_t *row)
     return item != NULL;
 }
 
-static const char *text_of(const json_t *json, const char *key)
+static sa_status take_row(void *context, size_t row, char kind, const char *bytes, size_t size, sa_error *err)
 {
-    const char *text = json_string_value(json_object_get(json, key));
-    return text != NULL ? text : "";
-}
-
-static sa_status take_reason(sa_run_job *j, const sa_item *item, const char *bytes, size_t size,
-                             sa_error *err)
-{
-    json_t *json = json_loadb(bytes, size, 0, NULL);
-    sa_error why;
-    const char *hint = text_of(json, "hint");
-    sa_fail(&why, SA_BAD_INPUT, text_of(json, "file"), hint[0] != '\0' ? hint : NULL, "%s",
-            text_of(json, "reason"));
-    json_decref(json);
-    return sa_run_set_aside(j, item, &why, err);
-}
-
-static sa_status take_line(void *context, size_t row, char kind, const char *bytes, size_t size,
-                           sa_error *err)
-{
-    sa_run_job *j = context;
-    size_t index;
-    const sa_item *item = sa_run_find_item(j, row, &index);
-    SA_ASSERT(item != NULL); /* it was handed out */
-    return kind == 'R' ? sa_run_put_line(j, item, bytes, size, err) : take_reason(j, item, bytes, size, err);
+    return sa_run_take_line(context, row, kind, bytes, size, err);
 }
 
 static sa_status give_up(void *context, size_t row, sa_error *err)
@@ -179,11 +156,12 @@ static bool is_interrupted(void *context)
 static sa_status read_hello(sa_run_job *j, const sa_crew *crew, const layout *l, sa_error *err)
 {
     json_t *hello = json_loads(sa_crew_hello(crew), 0, NULL);
-    const char *precision = text_of(hello, "precision");
+    const char *precision = json_string_value(json_object_get(hello, "precision"));
     static const char *const known[] = {"f32", "bf16", "f16"};
     j->options->precision = NULL;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        j->options->precision = strcmp(precision, known[i]) == 0 ? known[i] : j->options->precision;
+        j->options->precision =
+            precision != NULL && strcmp(precision, known[i]) == 0 ? known[i] : j->options->precision;
     }
     j->device_name = strcmp(l->devices[0], "auto") == 0 ? "auto" : j->cli->common.device;
     json_decref(hello);
@@ -207,7 +185,7 @@ static sa_status end_times(sa_run_job *j, const sa_crew *crew, double seconds, s
 
 static sa_status run_rows(sa_run_job *j, sa_crew *crew, sa_error *err)
 {
-    const sa_crew_client client = {j, next_row, take_line, give_up, add_counts, is_interrupted};
+    const sa_crew_client client = {j, next_row, take_row, give_up, add_counts, is_interrupted};
     double begun = sa_clock_seconds();
     SA_TRY(sa_run_open_output(j, err));
     if (sa_run_is_done(j)) {

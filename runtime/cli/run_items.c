@@ -45,13 +45,18 @@ static bool knows_truth(const sa_truths *truths)
 /* Runs it, where and however that was asked for, and sums it up. */
 static sa_status run_output(sa_run_job *j, sa_run_summary *summary, sa_truths *truths, sa_error *err)
 {
-    sa_status status = sa_run_wants_crew(j) ? sa_run_crew(j, err) : sa_run_here(j, err);
+    sa_status status = j->options->queue != NULL ? sa_run_queue(j, summary, err)
+                       : sa_run_wants_crew(j)    ? sa_run_crew(j, err)
+                                                 : sa_run_here(j, err);
     if (j->output != NULL) {
         summary->items = sa_output_done(j->output);
         summary->quarantined = sa_output_quarantined(j->output);
         sa_output_close(j->output);
     }
     SA_TRY(status);
+    if (j->output == NULL) {
+        return SA_OK; /* somebody else writes */
+    }
     SA_TRY(sa_truths_take(truths, &j->items, err));
     bool measured = knows_truth(truths) && summary->items > summary->quarantined;
     return measured ? write_metrics(j, truths, summary, err) : SA_OK;
@@ -64,7 +69,7 @@ sa_status sa_run_read_inputs(sa_run_job *j, sa_error *err)
         .images = o->images, .instances = o->instances, .split = o->split, .limit = (size_t)o->limit};
     SA_TRY(sa_run_need(o->agent, "--agent", err));
     SA_TRY(sa_run_need(o->input, "--input", err));
-    SA_TRY(o->dry_run ? SA_OK : sa_run_need(o->output, "--output", err));
+    SA_TRY(o->dry_run || o->queue != NULL ? SA_OK : sa_run_need(o->output, "--output", err));
     SA_TRY(sa_agent_read(&j->agent, o->agent, err));
     sa_run_complete(o, j->kind, &j->agent);
     SA_TRY(sa_run_check(o, j->kind, &j->agent, err));

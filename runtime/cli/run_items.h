@@ -20,6 +20,7 @@ typedef struct {
     double temperature, exploration, seconds; /* temperature < 0: the agent's */
     int64_t workers;                          /* 0: one for each device */
     double worker_timeout;                    /* seconds; 0: 300 */
+    const char *queue;                        /* redis_url.h; NULL: none */
     bool trace, dry_run, profile;
     const char *costs;     /* of the null device: a GPU's name, a preset or a file */
     const char *precision; /* as used, whatever --precision auto meant; filled in by the run */
@@ -40,7 +41,7 @@ typedef struct {
 } sa_run_kind;
 
 /* The options that all of them have, for a command's table; the first `count` places of it. */
-enum { SA_RUN_OPTIONS = 30 };
+enum { SA_RUN_OPTIONS = 31 };
 size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_option table[SA_RUN_OPTIONS]);
 
 typedef struct {

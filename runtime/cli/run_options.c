@@ -38,6 +38,11 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "0", 0, 256},
         {"worker-timeout", SA_OPTION_REAL, &o->worker_timeout, "SECONDS",
          "a worker that says nothing for so long is started again; 0: 300", "0", 0, 1000000},
+        {"queue", SA_OPTION_TEXT, &o->queue, "URL",
+         "redis://HOST/NAME: items go over many machines through a Redis server. With --output this process "
+         "hands "
+         "them out and writes the results, without it computes",
+         NULL, 0, 0},
         {"profile", SA_OPTION_FLAG, &o->profile, NULL,
          "tell where the time went, how full batches were, and what was not computed twice", NULL, 0, 0},
         {"costs", SA_OPTION_TEXT, &o->costs, "NAME|FILE",
@@ -76,7 +81,7 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "who clicks: the agent's model, the simulated annotator (needs \"gt\"), or nobody in particular",
          "model", 0, 0},
     };
-    enum { SHARED = 18, WITH_STEPS = 21 }; /* rows up to "dry-run", and up to "trace" */
+    enum { SHARED = 19, WITH_STEPS = 22 }; /* rows up to "dry-run", and up to "trace" */
     size_t count = kind->judges_only      ? SHARED
                    : kind->policy != NULL ? WITH_STEPS
                                           : sizeof all / sizeof all[0];

@@ -134,6 +134,38 @@ sa_status sa_run_put_bad_items(sa_run_job *j, sa_error *err)
     return SA_OK;
 }
 
+/* ---- what another process made of a row ---- */
+
+static const char *text_of(const json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+    return text != NULL ? text : "";
+}
+
+static sa_status take_reason(sa_run_job *j, const sa_item *item, const char *bytes, size_t size,
+                             sa_error *err)
+{
+    json_t *json = json_loadb(bytes, size, 0, NULL);
+    sa_error why;
+    const char *hint = text_of(json, "hint");
+    sa_fail(&why, SA_BAD_INPUT, text_of(json, "file"), hint[0] != '\0' ? hint : NULL, "%s",
+            text_of(json, "reason"));
+    json_decref(json);
+    return sa_run_set_aside(j, item, &why, err);
+}
+
+sa_status sa_run_take_line(sa_run_job *j, size_t row, char kind, const char *bytes, size_t size,
+                           sa_error *err)
+{
+    size_t index;
+    const sa_item *item = sa_run_find_item(j, row, &index);
+    if (item == NULL) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "another process speaks of row %zu, which is none",
+                       row);
+    }
+    return kind == 'R' ? sa_run_put_line(j, item, bytes, size, err) : take_reason(j, item, bytes, size, err);
+}
+
 /* ---- a run in this process ---- */
 
 static bool is_interrupted(sa_run_job *j)

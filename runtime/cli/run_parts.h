@@ -73,6 +73,9 @@ sa_status sa_run_put_line(sa_run_job *j, const sa_item *item, const char *line, 
 sa_status sa_run_set_aside(sa_run_job *j, const sa_item *item, const sa_error *why, sa_error *err);
 /* Inputs that the reader refused. */
 sa_status sa_run_put_bad_items(sa_run_job *j, sa_error *err);
+/* What another process made of a row: 'R' its line, 'Q' {"file","reason","hint"}. */
+sa_status sa_run_take_line(sa_run_job *j, size_t row, char kind, const char *bytes, size_t size,
+                           sa_error *err);
 void sa_run_start_progress(sa_run_job *j);
 /* All rows are done, now or before. */
 bool sa_run_is_done(const sa_run_job *j);
@@ -93,7 +96,9 @@ sa_status sa_run_here(sa_run_job *j, sa_error *err);
 /* With several workers, or several devices. */
 bool sa_run_wants_crew(const sa_run_job *j);
 sa_status sa_run_crew(sa_run_job *j, sa_error *err);
-/* As one of them; ends the process. */
+/* Through a Redis server: with --output as the coordinator, without as one who computes. */
+sa_status sa_run_queue(sa_run_job *j, sa_run_summary *summary, sa_error *err);
+/* As one of a crew; ends the process. */
 _Noreturn void sa_run_as_worker(sa_run_job *j);
 
 #endif

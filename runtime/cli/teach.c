@@ -365,7 +365,7 @@ int sa_teach(sa_cli *cli, sa_teach_options *options, const sa_run_kind *kind)
     if (status == SA_OK) {
         status = sa_run_items(cli, &options->run, kind, &summary, &j.truths, &err);
     }
-    if (status == SA_OK && !options->run.dry_run) {
+    if (status == SA_OK && !options->run.dry_run && options->run.output != NULL) {
         status = teach(&j, &summary, &err);
         if (status == SA_OK) {
             report(&j, &summary);
