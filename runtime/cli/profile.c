@@ -44,8 +44,8 @@ void sa_cli_print_profile(FILE *stream, const sa_runner_counts *c, double second
     print_stage(stream, c, SA_COST_CLICK, "clicks", c->click);
     fprintf(stream, "prompt tokens %zu: %zu were there, %zu computed; KV pages given back %zu\n",
             t->prompt_tokens, t->reused, t->prefilled, t->pages_given_back);
-    fprintf(stream, "answer tokens %zu in %zu passes: %zu guessed, %zu of them right\n", t->decoded,
-            t->forwards, t->guessed, t->right);
+    fprintf(stream, "answer tokens %zu in %zu passes: %zu guessed, %zu of them right; %zu forced\n",
+            t->decoded, t->forwards, t->guessed, t->right, t->forced);
     fprintf(stream, "states %zu, %zu merged; looks at pictures %zu\n", c->of_episodes.nodes,
             c->of_episodes.merged, c->of_policy.seen);
     fprintf(stream, "%zu items at work at most; %.1f steps/s; %.3f s, of them %.3f waiting for pictures\n",

@@ -14,6 +14,7 @@
 typedef struct {
     const char *agent, *input, *output;
     const char *images, *instances, *split, *shard;
+    const char *form;                                  /* --grammar */
     const char *search, *score, *policy;               /* NULL: the agent's; "expected"; "model" */
     int64_t steps, candidates, beam, budget, patience; /* 0: the agent's, or the search's own */
     int64_t limit, batch, in_flight, kv_pages, max_pixels, max_side;
@@ -41,7 +42,7 @@ typedef struct {
 } sa_run_kind;
 
 /* The options that all of them have, for a command's table; the first `count` places of it. */
-enum { SA_RUN_OPTIONS = 31 };
+enum { SA_RUN_OPTIONS = 32 };
 size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_option table[SA_RUN_OPTIONS]);
 
 typedef struct {

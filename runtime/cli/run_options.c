@@ -32,6 +32,13 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
         {"max-side", SA_OPTION_INTEGER, &o->max_side, "N", "most pixels of a side", "65535", 1, most_side},
         {"dry-run", SA_OPTION_FLAG, &o->dry_run, NULL,
          "check every input and the models, say what memory they take, and end", NULL, 0, 0},
+        {"grammar", SA_OPTION_CHOICE, &o->form, "check|strict|off",
+         "check: what answers have in common is guessed, many tokens a pass, and taken where the policy says "
+         "so "
+         "too; an answer that is none is asked for again in the agent's form. strict: answers have no choice "
+         "but "
+         "in their words and numbers. off: one token a pass, nothing is asked for again",
+         "check", 0, 0},
         {"workers", SA_OPTION_INTEGER, &o->workers, "N",
          "processes, which share the processors, or take the devices of --device cuda:0-7 in turn; 0: one a "
          "device",
@@ -81,7 +88,7 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "who clicks: the agent's model, the simulated annotator (needs \"gt\"), or nobody in particular",
          "model", 0, 0},
     };
-    enum { SHARED = 19, WITH_STEPS = 22 }; /* rows up to "dry-run", and up to "trace" */
+    enum { SHARED = 20, WITH_STEPS = 23 }; /* rows up to "dry-run", and up to "trace" */
     size_t count = kind->judges_only      ? SHARED
                    : kind->policy != NULL ? WITH_STEPS
                                           : sizeof all / sizeof all[0];
@@ -149,6 +156,7 @@ sa_status sa_run_check(const sa_run_options *o, const sa_run_kind *kind, const s
 sa_runner_options sa_run_runner_options(const sa_run_job *j, sa_dtype precision)
 {
     static const char *const policies[] = {"model", "annotator", "random", NULL};
+    static const char *const forms[] = {"check", "strict", "off", NULL};
     static const char *const starts[] = {"empty", "given", "box", "clicks", NULL};
     static const char *const scores[] = {"expected", "printed", "segmenter", "truth", NULL};
     const sa_run_options *o = j->options;
@@ -179,6 +187,7 @@ sa_runner_options sa_run_runner_options(const sa_run_job *j, sa_dtype precision)
                     .options = search,
                     .judged = policy == SA_POLICY_MODEL && j->kind->policy == NULL,
                     .seed = (uint64_t)j->cli->common.seed,
+                    .form = (sa_form)place_in(o->form, forms),
                     .trace = o->trace},
     };
 }

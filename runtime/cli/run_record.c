@@ -17,10 +17,10 @@ static sa_status no_memory(sa_error *err)
 /* What results depend on. The seed and the device stand beside it; threads and batches change nothing. */
 static json_t *config_of(const sa_cli *cli, const sa_run_options *o, const sa_run_kind *kind)
 {
-    json_t *c = json_pack("{s:s?, s:s?, s:s?, s:I, s:I, s:I, s:s, s:s}", "images", o->images, "instances",
-                          o->instances, "split", o->split, "limit", (json_int_t)o->limit, "max_pixels",
-                          (json_int_t)o->max_pixels, "max_side", (json_int_t)o->max_side, "precision",
-                          o->precision, "numerics", cli->common.numerics);
+    json_t *c = json_pack("{s:s?, s:s?, s:s?, s:I, s:I, s:I, s:s, s:s, s:s}", "images", o->images,
+                          "instances", o->instances, "split", o->split, "limit", (json_int_t)o->limit,
+                          "max_pixels", (json_int_t)o->max_pixels, "max_side", (json_int_t)o->max_side,
+                          "precision", o->precision, "numerics", cli->common.numerics, "grammar", o->form);
     if (c != NULL && kind->policy != NULL) { /* of the commands that know the truth */
         json_object_set_new(c, "start", json_string(o->start));
         json_object_set_new(c, "enough", json_real(o->enough));
@@ -202,11 +202,12 @@ json_t *sa_run_times(const sa_runner_counts *c, double seconds)
 static json_t *policy_counters(const sa_chat_counts *c)
 {
     const sa_generator_counts *t = &c->text;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "vision_passes", (json_int_t)c->seen,
-                     "prompt_tokens", (json_int_t)t->prompt_tokens, "prompt_tokens_reused",
-                     (json_int_t)t->reused, "prompt_tokens_computed", (json_int_t)t->prefilled,
-                     "answer_tokens", (json_int_t)t->decoded, "answer_tokens_guessed", (json_int_t)t->guessed,
-                     "answer_tokens_guessed_right", (json_int_t)t->right, "policy_passes",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "vision_passes",
+                     (json_int_t)c->seen, "prompt_tokens", (json_int_t)t->prompt_tokens,
+                     "prompt_tokens_reused", (json_int_t)t->reused, "prompt_tokens_computed",
+                     (json_int_t)t->prefilled, "answer_tokens", (json_int_t)t->decoded,
+                     "answer_tokens_guessed", (json_int_t)t->guessed, "answer_tokens_guessed_right",
+                     (json_int_t)t->right, "answer_tokens_forced", (json_int_t)t->forced, "policy_passes",
                      (json_int_t)t->forwards, "kv_pages_given_back", (json_int_t)t->pages_given_back);
 }
 

@@ -263,6 +263,7 @@ sa_chat_counts sa_chat_counts_since(sa_chat_counts now, sa_chat_counts before)
     now.text.forwards -= b->forwards;
     now.text.guessed -= b->guessed;
     now.text.right -= b->right;
+    now.text.forced -= b->forced;
     now.text.pages_given_back -= b->pages_given_back;
     return now;
 }

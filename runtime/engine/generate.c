@@ -37,6 +37,7 @@ void sa_generator_close(sa_generator *g)
     free(g->row);
     sa_draft_free(&g->draft);
     sa_constrainer_close(g->constrainer);
+    sa_forced_close(g->forced);
     free(g);
 }
 

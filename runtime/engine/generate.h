@@ -65,10 +65,12 @@ typedef struct {
     const float *embeddings;         /* device memory [number of them, D], or NULL */
     const sa_picture_name *pictures; /* whose they are, each with `picture_rows` of them */
     size_t picture_rows;
-    uint64_t item;             /* with node, candidate and the options' seed: */
-    uint32_t node, candidate;  /* the key of all that is random in the answer; candidate < 4096 */
-    const sa_grammar *grammar; /* the answer has this form, and ends when it has; NULL: any */
-    bool greedy;               /* whatever the options' temperature is */
+    uint64_t item;            /* with node, candidate and the options' seed: */
+    uint32_t node, candidate; /* the key of all that is random in the answer; candidate < 4096 */
+    /* The answer has this form, and ends when it has; what it leaves no choice about is not asked. NULL: any
+     * form. */
+    const sa_grammar *grammar;
+    bool greedy; /* whatever the options' temperature is */
 } sa_generate_prompt;
 
 typedef enum { SA_STOP_EOS, SA_STOP_TEXT, SA_STOP_LENGTH } sa_stop_reason;
@@ -136,6 +138,7 @@ typedef struct {
     size_t reused, prefilled; /* of these tokens: were there, were computed (again after pages ran out) */
     size_t decoded, forwards; /* tokens of answers, and passes of the model */
     size_t guessed, right;    /* tokens that were guessed, and that the model said as well */
+    size_t forced;            /* tokens that the form of an answer left no choice about */
     size_t pages_kept, pages_given_back;
 } sa_generator_counts;
 sa_generator_counts sa_generator_get_counts(const sa_generator *generator);

@@ -188,6 +188,24 @@ static sa_status take_row(sa_generator *g, sa_generator_run *r, size_t row, cons
     return take_token(g, r, g->tokens[row], g->logprobs[row], err);
 }
 
+/* What the prompt's form leaves no choice about needs no pass of the model to be said. */
+static sa_status take_forced(sa_generator *g, sa_generator_run *r, sa_error *err)
+{
+    const int32_t *tokens;
+    const int *states;
+    if (r->over || r->prompt->grammar != g->grammar || g->grammar == NULL) {
+        return SA_OK;
+    }
+    size_t count = sa_forced_find(g->forced, r->form, &tokens, &states);
+    for (size_t i = 0; i < count && !r->over; i++) {
+        r->form = states[i];
+        r->probing = false;
+        SA_TRY(take_token(g, r, tokens[i], 0.0f, err));
+        g->counts.forced++;
+    }
+    return SA_OK;
+}
+
 /*
  * The rows of one run, from `row` on: one behind what was certain, and one behind each guess, which counts as
  * long as the model has said what was guessed. What was written for wrong guesses is forgotten.
@@ -212,6 +230,11 @@ static void take_rows(sa_generator *g, sa_generator_run *r, size_t row, const sa
     g->counts.right += right;
     r->done = certain + right;
     sa_kv_truncate(g->kv, r->sequence, r->done);
+    sa_error own;
+    sa_status status = take_forced(g, r, &own);
+    if (status != SA_OK) {
+        sa_generator_fail_run(r, status, &own);
+    }
 }
 
 void sa_generator_take_samples(sa_generator *g, size_t items, const sa_error *why)

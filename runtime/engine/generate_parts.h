@@ -8,6 +8,7 @@
 #include "runtime/base/sizes.h"
 #include "runtime/engine/constrain.h"
 #include "runtime/engine/draft.h"
+#include "runtime/engine/forced.h"
 #include "runtime/engine/generate.h"
 #include "runtime/engine/prefix.h"
 
@@ -55,6 +56,8 @@ struct sa_generator {
     float *logprobs;
     float *row;                  /* [vocabulary] logits that the host looks at */
     sa_constrainer *constrainer; /* made when the first grammar comes */
+    sa_forced *forced;           /* of this grammar, the last that came */
+    const sa_grammar *grammar;
 };
 
 /* ---- runs ---- */

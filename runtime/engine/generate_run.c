@@ -57,6 +57,13 @@ static sa_status begin_run(sa_generator *g, sa_generator_run *r, sa_error *err)
     if (prompt->grammar != NULL && g->constrainer == NULL) {
         SA_TRY(sa_constrainer_open(&g->constrainer, g->tokenizer, err));
     }
+    if (prompt->grammar != NULL && prompt->grammar != g->grammar) {
+        sa_forced_close(g->forced);
+        g->forced = NULL;
+        g->grammar = NULL;
+        SA_TRY(sa_forced_open(&g->forced, prompt->grammar, g->tokenizer, err));
+        g->grammar = prompt->grammar;
+    }
     r->keys = make_keys(prompt);
     for (size_t i = 0; i < prompt->count; i++) {
         sa_tokens_append(&r->history, prompt->tokens[i]);

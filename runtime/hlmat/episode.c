@@ -317,7 +317,7 @@ sa_status sa_episode_answer(sa_episode *e, size_t index, const sa_generate_answe
     sa_answer read = sa_answer_parse(e->options.agent, text, e->item.picture->height, e->item.picture->width);
     bool useful = work->judgement ? read.has_iou : read.has_action;
     SA_ASSERT(work->kind == SA_WORK_THINK && work->open);
-    if (!work->forced && !is_complete(e, work, &read)) {
+    if (e->options.form == SA_FORM_CHECKED && !work->forced && !is_complete(e, work, &read)) {
         work->forced = true;
         return SA_OK;
     }

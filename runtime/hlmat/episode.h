@@ -25,6 +25,13 @@ typedef enum {
     SA_POLICY_RANDOM,    /* any pixel, either sign */
 } sa_policy;
 
+/* What becomes of the form that the agent's answers have. */
+typedef enum {
+    SA_FORM_CHECKED, /* the policy says what it likes; an answer that lacks something is asked for again so */
+    SA_FORM_STRICT,  /* it can say nothing else */
+    SA_FORM_OFF,     /* an answer that lacks something has failed */
+} sa_form;
+
 typedef struct {
     const sa_agent *agent;
     sa_policy policy;
@@ -32,6 +39,7 @@ typedef struct {
     sa_search_options options;
     bool judged; /* the policy's IoU is wanted of all states that are told, if the agent judges */
     uint64_t seed;
+    sa_form form;
     bool trace; /* the result tells the whole tree */
 } sa_episode_options;
 

@@ -407,8 +407,8 @@ static void start_policy(sa_runner *r)
     r->asked.seed = r->options.episode.seed;
     r->asked.probes = r->digits.ids; /* none of an agent that does not judge */
     r->asked.probe_count = r->digits.count;
-    r->asked.varying = r->digits.ids;
-    r->asked.varying_count = r->digits.count;
+    r->asked.varying = r->options.episode.form != SA_FORM_OFF ? r->digits.ids : NULL;
+    r->asked.varying_count = r->asked.varying != NULL ? r->digits.count : 0;
     sa_chat_start(r->chat, &r->asked, NULL);
 }
 

@@ -48,15 +48,16 @@ static void write_request(const sa_runner *r, sa_runner_answer *a, sa_runner_job
     const sa_work *work = work_of(job);
     a->job = job;
     a->agent = r->options.episode.agent;
-    a->request = (sa_chat_request){.tokens = p->prompt.ids,
-                                   .count = p->prompt.count,
-                                   .picture_count = 1,
-                                   .painting = {name_of(p, work->node), paint, a},
-                                   .item = sa_episode_key(p->episode),
-                                   .node = (uint32_t)work->node,
-                                   .candidate = work->candidate,
-                                   .greedy = work->greedy,
-                                   .grammar = work->forced ? r->grammar : NULL};
+    a->request = (sa_chat_request){
+        .tokens = p->prompt.ids,
+        .count = p->prompt.count,
+        .picture_count = 1,
+        .painting = {name_of(p, work->node), paint, a},
+        .item = sa_episode_key(p->episode),
+        .node = (uint32_t)work->node,
+        .candidate = work->candidate,
+        .greedy = work->greedy,
+        .grammar = work->forced || r->options.episode.form == SA_FORM_STRICT ? r->grammar : NULL};
 }
 
 /* An answer is there. One that was no answer we can read is asked for again. */

@@ -178,6 +178,11 @@ int sa_grammar_step(const sa_grammar *g, int at, const char *bytes, size_t size)
     return at;
 }
 
+size_t sa_grammar_states(const sa_grammar *g)
+{
+    return (size_t)g->count;
+}
+
 bool sa_grammar_accepts(const sa_grammar *g, int at)
 {
     return at != SA_GRAMMAR_DEAD && g->states[at].ends;

@@ -36,6 +36,8 @@ sa_status sa_grammar_add_space(sa_grammar *g, sa_error *err);
 
 /* The state after bytes[0, size) from `state`, or SA_GRAMMAR_DEAD. */
 int sa_grammar_step(const sa_grammar *g, int state, const char *bytes, size_t size);
+/* States are 0 .. that - 1. */
+size_t sa_grammar_states(const sa_grammar *g);
 /* Is a whole answer read? */
 bool sa_grammar_accepts(const sa_grammar *g, int state);
 

@@ -339,6 +339,35 @@ static void test_forced(void **state)
     free_job(&j);
 }
 
+/*
+ * What the form leaves no choice about is not asked: the agent says the same things, since that is how it
+ * speaks anyway, in fewer passes. Without guesses and forms it says them, too, in many more.
+ */
+static void test_strict(void **state)
+{
+    world *w = *state;
+    start_over(w);
+    job checked = all_items(w), strict = all_items(w), off = all_items(w);
+    run(w, 2, &checked);
+    w->options.episode.form = SA_FORM_STRICT;
+    run(w, 2, &strict);
+    expect_same(&strict, &checked);
+    const sa_generator_counts *s = &strict.counts.of_policy.text, *c = &checked.counts.of_policy.text;
+    assert_true(s->forced > s->decoded / 3 && s->guessed == 0 && c->forced == 0 && c->right > c->decoded / 3);
+    w->options.episode.form = SA_FORM_OFF;
+    run(w, 2, &off);
+    expect_same(&off, &checked);
+    const sa_generator_counts *o = &off.counts.of_policy.text;
+    assert_true(o->forced == 0 && o->guessed == 0 && o->forwards > c->forwards && o->forwards > s->forwards);
+    free_job(&checked);
+    free_job(&strict);
+    free_job(&off);
+    start_over(w);
+    w->options.episode.form = SA_FORM_STRICT;
+    w->agent.temperature = 1.5;
+    check_company(w, "prm-greedy", 3);
+}
+
 /* The seed is in what is random, and only there. */
 static void test_seed(void **state)
 {
@@ -790,25 +819,16 @@ static void test_gpu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_prm_stop),
-        cmocka_unit_test(test_sampling_searches),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_forced),
-        cmocka_unit_test(test_bad_items),
-        cmocka_unit_test(test_odd_texts),
-        cmocka_unit_test(test_long_text),
-        cmocka_unit_test(test_other_policies),
-        cmocka_unit_test(test_judged),
-        cmocka_unit_test(test_given_masks),
-        cmocka_unit_test(test_refine),
-        cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_failing_disk),
-        cmocka_unit_test(test_bad_agents),
-        cmocka_unit_test(test_gpu),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_prm_stop),   cmocka_unit_test(test_sampling_searches),
+        cmocka_unit_test(test_bf16),       cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_forced),     cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_bad_items),  cmocka_unit_test(test_odd_texts),
+        cmocka_unit_test(test_long_text),  cmocka_unit_test(test_other_policies),
+        cmocka_unit_test(test_judged),     cmocka_unit_test(test_given_masks),
+        cmocka_unit_test(test_refine),     cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_ends),       cmocka_unit_test(test_failing_disk),
+        cmocka_unit_test(test_bad_agents), cmocka_unit_test(test_gpu),
     };
     /* On the simulated GPU, which takes its time, the last one alone (tests/CMakeLists.txt). */
     const char *only = getenv("SEGAGENT_TEST_ONLY");
