@@ -20,6 +20,7 @@ const sa_command sa_commands[] = {
     {"merge", "join the output directories of the parts of a run", sa_command_merge},
     {"report", "make a page with figures and pictures of runs", sa_command_report},
     {"weights", "inspect and verify model files", sa_command_weights},
+    {"plan", "estimate how long a run would take on GPUs that are not here", sa_command_plan},
     {"doctor", "say what this machine and this build can do, and what is missing", sa_command_doctor},
     {"bench", "measure speed as a share of what the machine can do", sa_command_bench},
 };

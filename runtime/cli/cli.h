@@ -35,6 +35,7 @@ int sa_command_eval(int argc, char **argv);
 int sa_command_export(int argc, char **argv);
 int sa_command_doctor(int argc, char **argv);
 int sa_command_filter(int argc, char **argv);
+int sa_command_plan(int argc, char **argv);
 int sa_command_refine(int argc, char **argv);
 int sa_command_merge(int argc, char **argv);
 int sa_command_report(int argc, char **argv);

@@ -4,6 +4,8 @@
 #include "runtime/base/clock.h"
 #include "runtime/engine/generate_parts.h"
 
+enum { MOST_SEEN = 16 }; /* pictures' prompts at a time, if as many run */
+
 void sa_generator_drop_guess(sa_generator_run *r)
 {
     r->history.count -= r->guessed;
@@ -170,21 +172,48 @@ size_t sa_generator_choose_items(sa_generator *g)
     return chosen;
 }
 
+static bool has_embedding(const int32_t *tokens, size_t count)
+{
+    for (size_t t = 0; t < count; t++) {
+        if (tokens[t] == SA_LLAMA_EMBEDDING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Runs whose turn comes with one of the next forwards: pictures are seen faster several at a time. */
+static size_t look_ahead(sa_generator *g, size_t count)
+{
+    for (size_t i = 0; i < g->running && count < MOST_SEEN; i++) {
+        const sa_generator_run *r = &g->runs[i];
+        if (r->coming || r->over || r->done >= r->prompt->count || !begin_with_kept(g, i)) {
+            continue;
+        }
+        if (has_embedding(r->history.ids + r->done, r->prompt->count - r->done)) {
+            g->unseen[count++] = r->ticket;
+        }
+    }
+    return count;
+}
+
 sa_status sa_generator_see(sa_generator *g, size_t items, sa_error *err)
 {
     size_t count = 0;
+    for (size_t i = 0; i < g->running; i++) {
+        g->runs[i].coming = false;
+    }
     for (size_t i = 0; i < items; i++) {
-        const sa_llama_item *item = &g->items[i];
-        for (size_t t = 0; t < item->count; t++) {
-            if (item->tokens[t] == SA_LLAMA_EMBEDDING) {
-                g->unseen[count++] = g->runs[g->owner[i]].ticket;
-                break;
-            }
+        sa_generator_run *r = &g->runs[g->owner[i]];
+        r->coming = true;
+        if (has_embedding(g->items[i].tokens, g->items[i].count)) {
+            g->unseen[count++] = r->ticket;
         }
     }
     if (count == 0 || g->watcher == NULL || g->watcher->see == NULL) {
         return SA_OK;
     }
+    count = look_ahead(g, count);
     double begun = sa_clock_seconds();
     SA_TRY(g->watcher->see(g->watcher->context, g->unseen, count, err));
     for (size_t i = 0; i < g->running; i++) { /* seeing is no part of prefill: it is counted by itself */

@@ -30,6 +30,7 @@ typedef struct {
     int form;               /* state of the prompt's grammar */
     bool probing, over;     /* probing: the last token was one of the first stretch of probes */
     bool failed;
+    bool coming; /* in the forward at hand */
 } sa_generator_run;
 
 struct sa_generator {

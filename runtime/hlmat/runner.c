@@ -341,6 +341,16 @@ static bool wait_for_items(sa_runner *r)
     return more;
 }
 
+/*
+ * A device that computes nothing would be done with every item before the next one is read, and its batches
+ * would be none: it waits until as many are there as may be in flight, as if it were the slower one.
+ */
+static bool waits_for_company(sa_runner *r)
+{
+    return !sa_device_computes(r->device) &&
+           sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight && sa_runner_expects_items(r);
+}
+
 static sa_status run_stages(sa_runner *r, sa_error *err)
 {
     for (;;) {
@@ -349,6 +359,10 @@ static sa_status run_stages(sa_runner *r, sa_error *err)
         }
         SA_TRY(sa_runner_hands_status(r, err));
         SA_TRY(let_in(r, err));
+        if (waits_for_company(r)) {
+            wait_for_items(r);
+            continue;
+        }
         switch (sa_batcher_choose(&r->batcher)) {
         case SA_RUN_ENCODE: SA_TRY(sa_runner_run_encode(r, err)); break;
         case SA_RUN_ANSWER: SA_TRY(sa_runner_run_answer(r, err)); break;

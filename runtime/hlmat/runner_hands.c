@@ -129,6 +129,7 @@ static void take_item(sa_runner *r)
     h->taking = false;
     h->no_more = item == NULL;
     h->items += item != NULL;
+    h->loading += item != NULL;
     r->counts->items += item != NULL;
     pthread_cond_broadcast(&h->work);
     if (item == NULL) {
@@ -149,6 +150,7 @@ static void take_item(sa_runner *r)
     if (sa_runner_name_items(status, item, 1, &why) != SA_OK) {
         fail_all(r, &why);
     }
+    h->loading--;
     if (p != NULL) {
         push(&h->loaded, p);
     } else {
@@ -252,6 +254,14 @@ void sa_runner_give_done(sa_runner *r, sa_runner_place *p)
     push(&r->hands.done, p);
     pthread_cond_signal(&r->hands.work);
     pthread_mutex_unlock(&r->lock);
+}
+
+bool sa_runner_expects_items(sa_runner *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool expects = r->hands.taking || r->hands.loading > 0 || r->hands.loaded.first != NULL || may_take(r);
+    pthread_mutex_unlock(&r->lock);
+    return expects;
 }
 
 bool sa_runner_wait(sa_runner *r)

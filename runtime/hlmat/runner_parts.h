@@ -89,6 +89,7 @@ typedef struct {
     pthread_cond_t work; /* for the hands */
     pthread_cond_t news; /* for the one thread, and for who waits for a picture */
     bool taking;         /* a hand asks the client for an item */
+    size_t loading;      /* items that hands are busy with, on their way in */
     bool no_more, closing;
     size_t items; /* taken and not told yet, wherever they are */
     sa_place_list loaded, done;
@@ -180,6 +181,8 @@ void sa_runner_take_loaded(sa_runner *r);
 void sa_runner_give_done(sa_runner *r, sa_runner_place *place);
 /* Waits for an item, or a while; false: there are none left anywhere. */
 bool sa_runner_wait(sa_runner *r);
+/* Items are on their way in. */
+bool sa_runner_expects_items(sa_runner *r);
 /* What ended the whole, if the hands met it. */
 sa_status sa_runner_hands_status(sa_runner *r, sa_error *err);
 
