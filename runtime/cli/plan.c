@@ -149,7 +149,7 @@ static void print_text(const sa_run_job *j, const options *o, const plan *p)
 
 static sa_status run_plan(sa_run_job *j, options *o, sa_error *err)
 {
-    static const sa_run_rows rows = {next_item, forget_line, tell_reason, is_interrupted};
+    static const sa_run_rows rows = {next_item, forget_line, tell_reason, is_interrupted, NULL};
     o->run.dry_run = true; /* no output directory */
     j->rows = &rows;
     j->source = o;

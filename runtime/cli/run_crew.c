@@ -1,19 +1,21 @@
 /* A run's parent: workers compute, it hands rows out and writes what comes back. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/file.h"
+#include "runtime/cli/machine.h"
 #include "runtime/cli/run_parts.h"
 #include "runtime/fleet/crew.h"
 
 /* ---- who works where ---- */
 
-/* "cuda:2-5": 2 and 5. */
+/* "cuda:2-5": 2 and 5. Names were checked when the options were read (sa_cli_check_device). */
 static bool read_list(const char *device, int *first, int *last)
 {
-    return sscanf(device, "cuda:%d-%d", first, last) == 2;
+    return sscanf(device, "cuda:%4d-%4d", first, last) == 2;
 }
 
 bool sa_run_wants_crew(const sa_run_job *j)
@@ -51,6 +53,14 @@ static char **whole_command(char *const *command_line)
     return all;
 }
 
+static size_t usable_processors(void)
+{
+    sa_machine machine;
+    sa_machine_read(&machine);
+    double most = machine.processor_quota > 0 ? ceil(machine.processor_quota) : machine.processors_usable;
+    return (size_t)fmax(1, fmin(most, machine.processors_usable));
+}
+
 /* Workers take the listed devices in turn. On a CPU they share its processors. */
 static sa_status lay_out(const sa_run_job *j, layout *l, sa_error *err)
 {
@@ -77,8 +87,7 @@ static sa_status lay_out(const sa_run_job *j, layout *l, sa_error *err)
         }
         l->devices[i] = l->names[i];
     }
-    size_t all =
-        j->cli->common.threads > 0 ? (size_t)j->cli->common.threads : (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+    size_t all = j->cli->common.threads > 0 ? (size_t)j->cli->common.threads : usable_processors();
     l->threads = all / l->count > 0 ? all / l->count : 1;
     return SA_OK;
 }
@@ -105,8 +114,7 @@ static sa_status give_up(void *context, size_t row, sa_error *err)
     size_t index;
     const sa_item *item = sa_run_find_item(j, row, &index);
     sa_error why;
-    sa_fail(&why, SA_BAD_INPUT, item->path, "look at the item, or give it more memory",
-            "%d workers died while they worked on it", SA_CREW_TRIES);
+    sa_run_blame(item, &why);
     return sa_run_set_aside(j, item, &why, err);
 }
 
@@ -183,6 +191,20 @@ static sa_status end_times(sa_run_job *j, const sa_crew *crew, double seconds, s
     return good ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the run's record");
 }
 
+/* A worker reads the input again. */
+static sa_status check_options(const sa_run_job *j, sa_error *err)
+{
+    if (!sa_file_is_regular(j->options->input) && !sa_file_is_directory(j->options->input)) {
+        return sa_fail(err, SA_BAD_USAGE, "--input", "give a file or a folder",
+                       "cannot be read by several workers");
+    }
+    if (j->options->profile) {
+        return sa_fail(err, SA_BAD_USAGE, "--profile", "look at one process",
+                       "does not go together with workers");
+    }
+    return SA_OK;
+}
+
 static sa_status run_rows(sa_run_job *j, sa_crew *crew, sa_error *err)
 {
     const sa_crew_client client = {j, next_row, take_row, give_up, add_counts, is_interrupted};
@@ -204,7 +226,10 @@ static sa_status run_rows(sa_run_job *j, sa_crew *crew, sa_error *err)
 sa_status sa_run_crew(sa_run_job *j, sa_error *err)
 {
     layout l;
+    char fingerprint[65];
     sa_crew *crew = NULL;
+    SA_TRY(check_options(j, err));
+    SA_TRY(sa_run_fingerprint(j, "", fingerprint, err));
     sa_status status = lay_out(j, &l, err);
     if (status == SA_OK) {
         const sa_crew_options options = {.count = l.count,
@@ -213,7 +238,9 @@ sa_status sa_run_crew(sa_run_job *j, sa_error *err)
                                          .arguments = l.arguments,
                                          .patience = j->options->worker_timeout,
                                          .rows = j->items.count + j->items.bad_count,
-                                         .log = &j->cli->log};
+                                         .fingerprint = fingerprint,
+                                         .log = &j->cli->log,
+                                         .interrupted = sa_interrupt_seen};
         status = sa_crew_open(&crew, &options, err);
     }
     status = status == SA_OK ? read_hello(j, crew, &l, err) : status;

@@ -1,7 +1,12 @@
 /* A run from its options to its metrics. */
 #include "runtime/cli/run_items.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/sha256.h"
 #include "runtime/cli/run_parts.h"
+#include "runtime/cli/run_record.h"
 #include "runtime/cli/score.h"
 
 /* metrics.json, of items that have results and a truth. */
@@ -40,6 +45,21 @@ static bool knows_truth(const sa_truths *truths)
         }
     }
     return false;
+}
+
+sa_status sa_run_fingerprint(const sa_run_job *j, const char *precision, char hex[65], sa_error *err)
+{
+    json_t *run = NULL;
+    sa_run_options options = *j->options;
+    options.precision = precision;
+    SA_TRY(sa_run_record(&run, j->cli, &options, j->kind, &j->agent, &j->items, "", err));
+    json_object_del(json_object_get(run, "input"), "path");
+    char *text = json_dumps(run, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(run);
+    sa_status status = text != NULL ? sa_sha256(text, strlen(text), hex, err)
+                                    : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the run's record");
+    free(text);
+    return status;
 }
 
 /* Runs it, where and however that was asked for, and sums it up. */

@@ -23,6 +23,7 @@ typedef struct {
     double worker_timeout;                    /* seconds; 0: 300 */
     const char *queue;                        /* redis_url.h; NULL: none */
     bool trace, dry_run, profile;
+    size_t sharers;        /* processes that share the machine's memory; 0: one */
     const char *costs;     /* of the null device: a GPU's name, a preset or a file */
     const char *precision; /* as used, whatever --precision auto meant; filled in by the run */
     /* Of commands for which the truth is known: */

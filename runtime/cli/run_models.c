@@ -104,14 +104,22 @@ static bool is_interrupted(void *context)
     return j->rows->interrupted(j);
 }
 
+static void close_rows(void *context)
+{
+    sa_run_job *j = context;
+    if (j->rows->closing != NULL) {
+        j->rows->closing(j);
+    }
+}
+
 sa_status sa_run_models(sa_run_job *j, sa_error *err)
 {
-    const sa_runner_client client = {j, next_item, write_result, set_aside, is_interrupted};
+    const sa_runner_client client = {j, next_item, write_result, set_aside, is_interrupted, close_rows};
     sa_runner_counts counts = {0};
     double begun = sa_clock_seconds();
     SA_TRY(sa_runner_run(j->runner, &client, &counts, err));
     double seconds = sa_clock_seconds() - begun;
-    if (j->options->profile && j->output != NULL) { /* a worker's would stand between others' */
+    if (j->options->profile) {
         sa_cli_print_profile(stderr, &counts, seconds);
     }
     j->times = sa_run_times(&counts, seconds);

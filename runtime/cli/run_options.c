@@ -175,6 +175,7 @@ sa_runner_options sa_run_runner_options(const sa_run_job *j, sa_dtype precision)
         .batch = (size_t)o->batch,
         .in_flight = (size_t)o->in_flight,
         .kv_pages = (size_t)o->kv_pages,
+        .sharers = o->sharers,
         .max_pixels = (size_t)o->max_pixels,
         .max_side = (size_t)o->max_side,
         .seconds = o->seconds,

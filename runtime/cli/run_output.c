@@ -5,6 +5,8 @@
 #include "runtime/base/file.h"
 #include "runtime/cli/run_parts.h"
 #include "runtime/cli/run_record.h"
+#include "runtime/fleet/crew.h"
+#include "runtime/fleet/reason.h"
 
 /* ---- opening ---- */
 
@@ -136,34 +138,27 @@ sa_status sa_run_put_bad_items(sa_run_job *j, sa_error *err)
 
 /* ---- what another process made of a row ---- */
 
-static const char *text_of(const json_t *json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json, key));
-    return text != NULL ? text : "";
-}
-
-static sa_status take_reason(sa_run_job *j, const sa_item *item, const char *bytes, size_t size,
-                             sa_error *err)
-{
-    json_t *json = json_loadb(bytes, size, 0, NULL);
-    sa_error why;
-    const char *hint = text_of(json, "hint");
-    sa_fail(&why, SA_BAD_INPUT, text_of(json, "file"), hint[0] != '\0' ? hint : NULL, "%s",
-            text_of(json, "reason"));
-    json_decref(json);
-    return sa_run_set_aside(j, item, &why, err);
-}
-
 sa_status sa_run_take_line(sa_run_job *j, size_t row, char kind, const char *bytes, size_t size,
                            sa_error *err)
 {
     size_t index;
+    sa_error why;
     const sa_item *item = sa_run_find_item(j, row, &index);
-    if (item == NULL) {
-        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "another process speaks of row %zu, which is none",
+    if (item == NULL || size == 0 || (kind != 'R' && kind != 'Q') || memchr(bytes, '\n', size) != NULL) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "what another process says of row %zu is no result",
                        row);
     }
-    return kind == 'R' ? sa_run_put_line(j, item, bytes, size, err) : take_reason(j, item, bytes, size, err);
+    if (kind == 'R') {
+        return sa_run_put_line(j, item, bytes, size, err);
+    }
+    sa_reason_read(bytes, size, &why);
+    return sa_run_set_aside(j, item, &why, err);
+}
+
+void sa_run_blame(const sa_item *item, sa_error *why)
+{
+    sa_fail(why, SA_BAD_INPUT, item->path, "look at the item, or give it more memory",
+            "%d workers died while they worked on it", SA_CREW_TRIES);
 }
 
 /* ---- a run in this process ---- */
@@ -219,7 +214,8 @@ static sa_status reopen_models(sa_run_job *j, sa_error *err)
 
 sa_status sa_run_here(sa_run_job *j, sa_error *err)
 {
-    static const sa_run_rows rows = {sa_run_next_item, sa_run_put_line, sa_run_set_aside, is_interrupted};
+    static const sa_run_rows rows = {sa_run_next_item, sa_run_put_line, sa_run_set_aside, is_interrupted,
+                                     NULL};
     SA_TRY(open_here(j, err));
     if (sa_run_is_done(j)) {
         sa_log_message(&j->cli->log, SA_LOG_INFO, "%s: everything is done already", j->options->output);

@@ -19,6 +19,7 @@ typedef struct {
     sa_status (*put)(sa_run_job *j, const sa_item *item, const char *line, size_t size, sa_error *err);
     sa_status (*set_aside)(sa_run_job *j, const sa_item *item, const sa_error *why, sa_error *err);
     bool (*interrupted)(sa_run_job *j);
+    void (*closing)(sa_run_job *j); /* or NULL */
 } sa_run_rows;
 
 struct sa_run_job {
@@ -76,6 +77,8 @@ sa_status sa_run_put_bad_items(sa_run_job *j, sa_error *err);
 /* What another process made of a row: 'R' its line, 'Q' {"file","reason","hint"}. */
 sa_status sa_run_take_line(sa_run_job *j, size_t row, char kind, const char *bytes, size_t size,
                            sa_error *err);
+/* Why a row that SA_CREW_TRIES workers died with is given up. */
+void sa_run_blame(const sa_item *item, sa_error *why);
 void sa_run_start_progress(sa_run_job *j);
 /* All rows are done, now or before. */
 bool sa_run_is_done(const sa_run_job *j);
@@ -83,6 +86,12 @@ bool sa_run_is_done(const sa_run_job *j);
 sa_status sa_run_finish_output(sa_run_job *j, sa_error *err);
 
 /* ---- all of it ---- */
+
+/*
+ * Of all that results depend on: run.json but for what it is run on, in SHA-256. `precision` stands for the
+ * options', which may not be known yet.
+ */
+sa_status sa_run_fingerprint(const sa_run_job *j, const char *precision, char hex[65], sa_error *err);
 
 /* Agent, options, items. */
 sa_status sa_run_read_inputs(sa_run_job *j, sa_error *err);

@@ -9,29 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "runtime/base/sha256.h"
 #include "runtime/cli/run_parts.h"
-#include "runtime/cli/run_record.h"
 #include "runtime/fleet/crew.h"
+#include "runtime/fleet/reason.h"
 #include "runtime/fleet/redis_queue.h"
 
-enum { WAIT_MS = 50, COLLECT_MS = 500, TASKS = 64, KEEP_SECONDS = 5, FORGET = 256, IDLE_MS = 60000 };
+enum { WAIT_MS = 50, COLLECT_MS = 500, TASKS = 64, KEEP_MS = 5000, FORGET = 256, IDLE_MS = 60000 };
 
 /* ---- the run's name and fingerprint ---- */
-
-/* Of all that results depend on: run.json without what it is run on. */
-static sa_status make_fingerprint(const sa_run_job *j, char hex[65], sa_error *err)
-{
-    json_t *run = NULL;
-    SA_TRY(sa_run_record(&run, j->cli, j->options, j->kind, &j->agent, &j->items, "", err));
-    json_object_del(json_object_get(run, "input"), "path");
-    char *text = json_dumps(run, JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(run);
-    sa_status status = text != NULL ? sa_sha256(text, strlen(text), hex, err)
-                                    : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the run's record");
-    free(text);
-    return status;
-}
 
 static bool is_stopped(void *context)
 {
@@ -39,22 +24,27 @@ static bool is_stopped(void *context)
     return sa_interrupt_seen();
 }
 
+/* How long a row that nobody speaks of stays with who has it. */
+static int idle_ms(const sa_run_job *j)
+{
+    return j->options->worker_timeout > 0 ? (int)(j->options->worker_timeout * 1000) : IDLE_MS;
+}
+
 static sa_status open_queue(sa_run_job *j, sa_redis_role role, sa_redis_queue **queue, sa_error *err)
 {
     char fingerprint[65], host[64] = "?", name[96];
-    SA_TRY(make_fingerprint(j, fingerprint, err));
+    SA_TRY(sa_run_fingerprint(j, j->options->precision, fingerprint, err));
     gethostname(host, sizeof host - 1);
     snprintf(name, sizeof name, "%.64s-%ld", host, (long)getpid());
-    const sa_redis_queue_options options = {
-        .url = j->options->queue,
-        .fingerprint = fingerprint,
-        .rows = j->items.count + j->items.bad_count,
-        .role = role,
-        .name = name,
-        .idle_ms = j->options->worker_timeout > 0 ? (int)(j->options->worker_timeout * 1000) : IDLE_MS,
-        .patience_ms = -1,
-        .stop = is_stopped,
-        .log = &j->cli->log};
+    const sa_redis_queue_options options = {.url = j->options->queue,
+                                            .fingerprint = fingerprint,
+                                            .rows = j->items.count + j->items.bad_count,
+                                            .role = role,
+                                            .name = name,
+                                            .idle_ms = idle_ms(j),
+                                            .patience_ms = -1,
+                                            .stop = is_stopped,
+                                            .log = &j->cli->log};
     return sa_redis_queue_open(queue, &options, err);
 }
 
@@ -86,6 +76,7 @@ typedef struct {
     size_t *held; /* [held_count] rows that are worked on, these among them */
     size_t held_count, held_room;
     bool over; /* there will be no more */
+    int keep_ms;
     bool closing;
     sa_error why; /* the queue failed */
     size_t put;
@@ -143,7 +134,7 @@ static void take_tasks(const sa_run_job *j, consumer *c)
 {
     sa_error why = {0};
     bool finished = false;
-    size_t most = sa_runner_window(j->runner);
+    size_t window = sa_runner_window(j->runner), most = window > c->held_count ? window - c->held_count : 1;
     c->next = c->count = 0;
     sa_status status =
         sa_redis_queue_take(c->queue, most < TASKS ? most : TASKS, 0, c->tasks, &c->count, &finished, &why);
@@ -180,12 +171,10 @@ static sa_status put_line(sa_run_job *j, const sa_item *item, const char *line, 
 
 static sa_status put_reason(sa_run_job *j, const sa_item *item, const sa_error *why, sa_error *err)
 {
-    json_t *json = json_pack("{s:s, s:s, s:s}", "file", why->file, "reason", why->reason, "hint", why->hint);
-    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = sa_reason_write(why);
     sa_status status = text != NULL ? put(j, item->row, 'Q', text, strlen(text), err)
                                     : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a reason");
     free(text);
-    json_decref(json);
     return status;
 }
 
@@ -194,13 +183,23 @@ static void give_up(sa_run_job *j, const sa_item *item)
 {
     consumer *c = j->source;
     sa_error why, err;
-    sa_fail(&why, SA_BAD_INPUT, item->path, "look at the item, or give it more memory",
-            "%d workers died while they worked on it", SA_CREW_TRIES);
+    sa_run_blame(item, &why);
     if (put_reason(j, item, &why, &err) != SA_OK) {
         pthread_mutex_lock(&c->lock);
         fail_consumer(c, &err);
         pthread_mutex_unlock(&c->lock);
     }
+}
+
+/* The coordinator has another input, whatever its fingerprint says. */
+static const sa_item *refuse_row(consumer *c, size_t row)
+{
+    sa_error why;
+    sa_fail(&why, SA_BAD_INPUT, "--queue", "give the coordinator's input", "row %zu is none here", row);
+    pthread_mutex_lock(&c->lock);
+    fail_consumer(c, &why);
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
 }
 
 static const sa_item *next_item(sa_run_job *j, size_t *index)
@@ -220,8 +219,8 @@ static const sa_item *next_item(sa_run_job *j, size_t *index)
         }
         if (item != NULL) {
             give_up(j, item);
-        } else if (over) {
-            return NULL;
+        } else if (there || over) {
+            return there ? refuse_row(c, task.row) : NULL;
         }
     }
 }
@@ -235,6 +234,15 @@ static bool is_interrupted(sa_run_job *j)
     return failed || sa_interrupt_seen();
 }
 
+static void stop_taking(sa_run_job *j)
+{
+    consumer *c = j->source;
+    pthread_mutex_lock(&c->lock);
+    c->over = true;
+    pthread_cond_broadcast(&c->end);
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* A thread that says now and then that the rows are still worked on, however long a stage takes. */
 static void *keep_rows(void *context)
 {
@@ -242,7 +250,7 @@ static void *keep_rows(void *context)
     pthread_mutex_lock(&c->lock);
     while (!c->closing) {
         sa_error why;
-        wait_a_while(c, 1000L * KEEP_SECONDS);
+        wait_a_while(c, c->keep_ms);
         if (!c->closing && c->held_count > 0 &&
             sa_redis_queue_keep(c->queue, c->held, c->held_count, &why) != SA_OK) {
             fail_consumer(c, &why);
@@ -254,10 +262,11 @@ static void *keep_rows(void *context)
 
 static sa_status compute(sa_run_job *j, consumer *c, sa_error *err)
 {
-    static const sa_run_rows rows = {next_item, put_line, put_reason, is_interrupted};
+    static const sa_run_rows rows = {next_item, put_line, put_reason, is_interrupted, stop_taking};
     pthread_t keeper;
     j->rows = &rows;
     j->source = c;
+    c->keep_ms = idle_ms(j) / 4 < KEEP_MS ? idle_ms(j) / 4 : KEEP_MS;
     j->progress = sa_progress_start(&j->cli->log, j->kind->command, j->device_name, 0);
     if (pthread_create(&keeper, NULL, keep_rows, c) != 0) {
         return sa_fail(err, SA_NO_ROOM, NULL, "allow more threads", "cannot start a thread");
@@ -339,8 +348,9 @@ static sa_status run_coordinator(sa_run_job *j, sa_error *err)
     sa_redis_queue *queue = NULL;
     j->options->precision = j->cli->common.precision;
     j->device_name = "queue";
-    SA_TRY(open_queue(j, SA_REDIS_COORDINATOR, &queue, err));
-    sa_status status = sa_run_open_output(j, err);
+    SA_TRY(
+        sa_run_open_output(j, err)); /* first: another coordinator of the same directory is not disturbed */
+    sa_status status = open_queue(j, SA_REDIS_COORDINATOR, &queue, err);
     if (status == SA_OK) {
         sa_run_start_progress(j);
         status = sa_run_put_bad_items(j, err);

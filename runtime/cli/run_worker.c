@@ -30,6 +30,11 @@ static bool is_interrupted(sa_run_job *j)
     return sa_worker_beat(j->source, &gone) != SA_OK || sa_interrupt_seen();
 }
 
+static void stop_taking(sa_run_job *j)
+{
+    sa_worker_stop_taking(j->source);
+}
+
 static sa_status tell_counts(sa_run_job *j, sa_error *err)
 {
     json_t *counts = json_pack("{s:O, s:O}", "times", j->times, "counters", j->counters);
@@ -41,13 +46,27 @@ static sa_status tell_counts(sa_run_job *j, sa_error *err)
     return status;
 }
 
+/* A file that has changed since the parent read it would give other rows. */
+static sa_status check_fingerprint(const sa_run_job *j, const sa_worker_setup *setup, sa_error *err)
+{
+    char own[65];
+    SA_TRY(sa_run_fingerprint(j, "", own, err));
+    return strcmp(own, setup->fingerprint) == 0 ? SA_OK
+                                                : sa_fail(err, SA_BAD_INPUT, j->options->input,
+                                                          "leave input and agent as they are during a run",
+                                                          "is not what it was when the run began");
+}
+
 static sa_status work(sa_run_job *j, const sa_worker_setup *setup, sa_error *err)
 {
-    static const sa_run_rows rows = {take_row, put_line, set_aside, is_interrupted};
+    static const sa_run_rows rows = {take_row, put_line, set_aside, is_interrupted, stop_taking};
     j->rows = &rows;
     j->cli->common.device = setup->device;
     j->cli->common.threads = setup->threads != 0 ? (int64_t)setup->threads : j->cli->common.threads;
+    j->options->profile = false;
+    j->options->sharers = setup->workers;
     SA_TRY(sa_run_read_inputs(j, err));
+    SA_TRY(check_fingerprint(j, setup, err));
     SA_TRY(sa_run_open_device(j, err));
     SA_TRY(sa_run_open_models(j, err));
     SA_TRY(sa_worker_say_hello(j->source, sa_device_name(j->device), j->options->precision,

@@ -1,5 +1,6 @@
 #include "runtime/device/cost_model.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ double sa_cost_seconds(const sa_cost_model *model, sa_cost_stage stage, size_t b
         i++;
     }
     double slope = (c->seconds[i] - c->seconds[i - 1]) / (c->batch[i] - c->batch[i - 1]);
-    return c->seconds[i] + slope * (n - c->batch[i]);
+    return fmax(0, c->seconds[i] + slope * (n - c->batch[i])); /* a curve that falls ends at nothing */
 }
 
 /* ---- rooflines ---- */

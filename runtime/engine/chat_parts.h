@@ -9,8 +9,7 @@
 typedef struct {
     size_t users; /* requests at work; 0: free */
     sa_picture_name name;
-    const sa_image *picture; /* to look at; or: */
-    sa_chat_painting painting;
+    const sa_image *picture; /* to look at; NULL: its users paint it, each the same */
     bool seen;
 } sa_chat_slot;
 
@@ -21,6 +20,7 @@ typedef struct {
     sa_generate_prompt prompt;
     int32_t *expanded; /* its tokens; NULL: the request's own */
     size_t first, pictures;
+    sa_chat_painting painting;
 } sa_chat_run;
 
 struct sa_chat {

@@ -94,8 +94,9 @@ static void take_painting(sa_chat *chat, sa_chat_run *r, const sa_chat_painting 
         chat->slots[slot].users++;
     } else {
         slot = find_free(chat, 1);
-        take_slot(chat, slot, (sa_chat_slot){.name = painting->name, .painting = *painting});
+        take_slot(chat, slot, (sa_chat_slot){.name = painting->name});
     }
+    r->painting = *painting; /* another one's may be gone when it is needed */
     r->first = slot;
     r->pictures = 1;
 }
@@ -119,14 +120,14 @@ static sa_status take_pictures(sa_chat *chat, sa_chat_run *r, const sa_chat_requ
 
 /* ---- what the generator asks ---- */
 
-static sa_status look_at(sa_chat *chat, size_t slot, size_t *looked, sa_error *err)
+static sa_status look_at(sa_chat *chat, const sa_chat_run *r, size_t slot, size_t *looked, sa_error *err)
 {
     sa_chat_slot *s = &chat->slots[slot];
     if (s->seen) {
         return SA_OK;
     }
     if (s->picture == NULL && sa_device_computes(chat->device)) {
-        SA_TRY(s->painting.paint(s->painting.context, &chat->painted[*looked], err));
+        SA_TRY(r->painting.paint(r->painting.context, &chat->painted[*looked], err));
     }
     chat->looked[*looked] = s->picture != NULL ? s->picture : &chat->painted[*looked];
     chat->places[(*looked)++] = slot;
@@ -144,7 +145,7 @@ static sa_status see(void *context, const size_t *runs, size_t count, sa_error *
     for (size_t i = 0; i < count; i++) {
         const sa_chat_run *r = &chat->runs[runs[i]];
         for (size_t k = 0; k < r->pictures && status == SA_OK; k++) {
-            status = look_at(chat, r->first + k, &looked, err);
+            status = look_at(chat, r, r->first + k, &looked, err);
         }
     }
     if (status == SA_OK && looked > 0 && sa_device_computes(chat->device)) {
@@ -261,7 +262,9 @@ sa_status sa_chat_begin(sa_chat *chat, const sa_chat_request *request, sa_genera
     }
     sa_chat_run *r = &chat->runs[run];
     *r = (sa_chat_run){.at_work = true, .ticket = ticket};
-    answer->status = prepare(chat, request, r, &answer->error);
+    if (answer->status == SA_OK) {
+        answer->status = prepare(chat, request, r, &answer->error);
+    }
     sa_status status = sa_generator_begin(chat->generator, &r->prompt, answer, run, running, err);
     if (!*running) {
         end_run(chat, r);

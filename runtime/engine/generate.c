@@ -19,6 +19,16 @@ sa_generate_options sa_generate_default_options(void)
     return (sa_generate_options){.top_p = 1.0f, .max_tokens = 512};
 }
 
+static void drop_forms(sa_generator *g)
+{
+    for (size_t i = 0; i < g->form_count; i++) {
+        sa_forced_close(g->forms[i].forced);
+    }
+    free(g->forms);
+    g->forms = NULL;
+    g->form_count = 0;
+}
+
 void sa_generator_close(sa_generator *g)
 {
     if (g == NULL) {
@@ -37,7 +47,7 @@ void sa_generator_close(sa_generator *g)
     free(g->row);
     sa_draft_free(&g->draft);
     sa_constrainer_close(g->constrainer);
-    sa_forced_close(g->forced);
+    drop_forms(g);
     free(g);
 }
 
@@ -163,6 +173,7 @@ void sa_generator_stop(sa_generator *g)
         sa_generator_end_run(g, &g->runs[i]);
     }
     g->running = 0;
+    drop_forms(g); /* a grammar's address may be another one's when it is gone */
     g->asked = NULL;
     g->watcher = NULL;
     sa_kv_check(g->kv);

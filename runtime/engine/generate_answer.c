@@ -193,10 +193,10 @@ static sa_status take_forced(sa_generator *g, sa_generator_run *r, sa_error *err
 {
     const int32_t *tokens;
     const int *states;
-    if (r->over || r->prompt->grammar != g->grammar || g->grammar == NULL) {
+    if (r->over || r->forced == NULL) {
         return SA_OK;
     }
-    size_t count = sa_forced_find(g->forced, r->form, &tokens, &states);
+    size_t count = sa_forced_find(r->forced, r->form, &tokens, &states);
     for (size_t i = 0; i < count && !r->over; i++) {
         r->form = states[i];
         r->probing = false;

@@ -26,12 +26,19 @@ typedef struct {
     size_t place;    /* in the form of the last answer (draft.h) */
     size_t emitted;  /* bytes of the text that the watcher has */
     sa_detokenizer *detokenizer;
-    double begun, answered; /* clock at admission and at the first token; 0: none yet */
-    int form;               /* state of the prompt's grammar */
-    bool probing, over;     /* probing: the last token was one of the first stretch of probes */
+    double begun, answered;  /* clock at admission and at the first token; 0: none yet */
+    int form;                /* state of the prompt's grammar */
+    const sa_forced *forced; /* of that; NULL: there is none */
+    bool probing, over;      /* probing: the last token was one of the first stretch of probes */
     bool failed;
     bool coming; /* in the forward at hand */
 } sa_generator_run;
+
+/* What a grammar leaves no choice about. */
+typedef struct {
+    const sa_grammar *grammar;
+    sa_forced *forced;
+} sa_generator_form;
 
 struct sa_generator {
     sa_llama *llama;
@@ -57,8 +64,8 @@ struct sa_generator {
     float *logprobs;
     float *row;                  /* [vocabulary] logits that the host looks at */
     sa_constrainer *constrainer; /* made when the first grammar comes */
-    sa_forced *forced;           /* of this grammar, the last that came */
-    const sa_grammar *grammar;
+    sa_generator_form *forms;    /* [form_count] of the grammars that came since start */
+    size_t form_count;
 };
 
 /* ---- runs ---- */

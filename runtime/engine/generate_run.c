@@ -51,19 +51,34 @@ static uint64_t *make_keys(const sa_generate_prompt *prompt)
     return keys;
 }
 
+static sa_status find_form(sa_generator *g, const sa_grammar *grammar, const sa_forced **forced,
+                           sa_error *err)
+{
+    size_t i = 0;
+    while (i < g->form_count && g->forms[i].grammar != grammar) {
+        i++;
+    }
+    if (i == g->form_count) {
+        sa_generator_form *more = realloc(g->forms, (i + 1) * sizeof *more);
+        if (more == NULL) {
+            return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the form of an answer");
+        }
+        g->forms = more;
+        more[i].grammar = grammar;
+        SA_TRY(sa_forced_open(&more[i].forced, grammar, g->tokenizer, err));
+        g->form_count++;
+    }
+    *forced = g->forms[i].forced;
+    return SA_OK;
+}
+
 static sa_status begin_run(sa_generator *g, sa_generator_run *r, sa_error *err)
 {
     const sa_generate_prompt *prompt = r->prompt;
     if (prompt->grammar != NULL && g->constrainer == NULL) {
         SA_TRY(sa_constrainer_open(&g->constrainer, g->tokenizer, err));
     }
-    if (prompt->grammar != NULL && prompt->grammar != g->grammar) {
-        sa_forced_close(g->forced);
-        g->forced = NULL;
-        g->grammar = NULL;
-        SA_TRY(sa_forced_open(&g->forced, prompt->grammar, g->tokenizer, err));
-        g->grammar = prompt->grammar;
-    }
+    SA_TRY(prompt->grammar != NULL ? find_form(g, prompt->grammar, &r->forced, err) : SA_OK);
     r->keys = make_keys(prompt);
     for (size_t i = 0; i < prompt->count; i++) {
         sa_tokens_append(&r->history, prompt->tokens[i]);

@@ -344,6 +344,15 @@ sa_prefix_counts sa_prefix_get_counts(const sa_prefix *p)
     return p->counts;
 }
 
+static void check_parts(const sa_prefix *p, const node *n)
+{
+    size_t parts = 0;
+    for (node_id child = n->child; child != NONE; child = at(p, child)->next) {
+        parts += at(p, child)->count < SA_KV_PAGE;
+    }
+    SA_ASSERT(parts == n->parts);
+}
+
 static void check_node(const sa_prefix *p, node_id id)
 {
     const node *n = at(p, id);
@@ -353,11 +362,7 @@ static void check_node(const sa_prefix *p, node_id id)
     SA_ASSERT(sa_kv_owners(p->kv, n->page) >= 1);
     SA_ASSERT(n->count < SA_KV_PAGE || find_full(p, n->parent, n->keys) == id);
     SA_ASSERT(n->newer == NONE ? p->newest == id : at(p, n->newer)->older == id);
-    size_t parts = 0;
-    for (node_id child = n->child; child != NONE; child = at(p, child)->next) {
-        parts += at(p, child)->count < SA_KV_PAGE;
-    }
-    SA_ASSERT(parts == n->parts);
+    check_parts(p, n);
     for (node_id other = n->next; other != NONE; other = at(p, other)->next) {
         size_t least = at(p, other)->count < n->count ? at(p, other)->count : n->count;
         SA_ASSERT(at(p, other)->parent == n->parent && common(at(p, other), n->keys, n->count) < least);
@@ -367,6 +372,7 @@ static void check_node(const sa_prefix *p, node_id id)
 void sa_prefix_check(const sa_prefix *p)
 {
     size_t nodes = 0, ordered = 0, unused = 0;
+    check_parts(p, at(p, ROOT));
     for (size_t i = 1; i <= p->pages; i++) {
         if (p->nodes[i].count > 0) {
             check_node(p, (node_id)i);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/sizes.h"
 #include "runtime/fleet/message.h"
+#include "runtime/fleet/reason.h"
 #include "runtime/fleet/worker.h"
 
 enum { POLL_MS = 200, FRUITLESS = 3, HELLO_SECONDS = 600 };
@@ -29,7 +31,7 @@ typedef struct {
     size_t *rows;  /* [held] of window */
     size_t held;
     size_t fruitless; /* deaths in a row without a line in between */
-    bool told_end, done, given_up;
+    bool told_failure, done, given_up;
 } worker;
 
 struct sa_crew {
@@ -60,11 +62,16 @@ static void become_worker(const sa_crew *c, int socket)
 
 static sa_status send_setup(const sa_crew *c, const worker *w, sa_error *err)
 {
-    char text[256];
     size_t index = (size_t)(w - c->workers);
-    int size = snprintf(text, sizeof text, "{\"device\":\"%.64s\",\"threads\":%zu}",
-                        c->options.devices[index], c->options.threads);
-    return sa_message_send(w->socket, 'S', 0, text, (size_t)size, err);
+    json_t *json = json_pack("{s:s, s:I, s:I, s:s}", "device", c->options.devices[index], "threads",
+                             (json_int_t)c->options.threads, "workers", (json_int_t)c->options.count,
+                             "fingerprint", c->options.fingerprint);
+    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    sa_status status = text != NULL ? sa_message_send(w->socket, 'S', 0, text, strlen(text), err)
+                                    : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a worker");
+    free(text);
+    json_decref(json);
+    return status;
 }
 
 static sa_status start(sa_crew *c, worker *w, sa_error *err)
@@ -87,11 +94,11 @@ static sa_status start(sa_crew *c, worker *w, sa_error *err)
     w->process = child;
     w->socket = pair[0];
     w->window = w->held = 0;
-    w->told_end = false;
+    w->told_failure = w->done = false;
     w->heard = sa_clock_seconds();
     c->counts.started++;
-    sa_error gone; /* one that dies at once is found dead later */
-    return send_setup(c, w, &gone) == SA_NO_ROOM ? SA_NO_ROOM : SA_OK;
+    sa_status status = send_setup(c, w, err);
+    return status == SA_IO ? SA_OK : status; /* one that dies at once is found dead later */
 }
 
 /* Takes a process away, alive or not; how it ended. */
@@ -126,11 +133,9 @@ static int wait_for_end(worker *w)
 
 /* ---- deaths ---- */
 
-static sa_status suspect(sa_crew *c, size_t row, const sa_crew_client *client, sa_error *err)
+/* The row is handed out again, alone. */
+static sa_status put_back(sa_crew *c, size_t row, sa_error *err)
 {
-    if (++c->tries[row] >= SA_CREW_TRIES) {
-        return client->give_up(client->context, row, err);
-    }
     if (c->suspect_count == c->suspect_room) {
         size_t room = 2 * c->suspect_room + 64;
         size_t *more = realloc(c->suspects, room * sizeof *more);
@@ -144,58 +149,69 @@ static sa_status suspect(sa_crew *c, size_t row, const sa_crew_client *client, s
     return SA_OK;
 }
 
-static void tell_death(sa_crew *c, const worker *w, int status, bool hung)
+typedef enum { DIED, HUNG, RAVED } fate;
+
+static void tell_death(sa_crew *c, const worker *w, int status, fate how)
 {
-    char how[128];
-    if (hung) {
-        snprintf(how, sizeof how, "said nothing for %.0f s", c->options.patience);
+    char text[128];
+    if (how == HUNG) {
+        snprintf(text, sizeof text, "said nothing for %.0f s", c->options.patience);
+    } else if (how == RAVED) {
+        snprintf(text, sizeof text, "said what is no message");
     } else if (WIFSIGNALED(status)) {
-        snprintf(how, sizeof how, "was ended by signal %d", WTERMSIG(status));
+        snprintf(text, sizeof text, "was ended by signal %d", WTERMSIG(status));
     } else {
-        snprintf(how, sizeof how, "ended with exit code %d", WEXITSTATUS(status));
+        snprintf(text, sizeof text, "ended with exit code %d", WEXITSTATUS(status));
     }
     sa_log_message(c->options.log, SA_LOG_WARNING, "worker %zu of %zu %s, with %zu rows",
-                   (size_t)(w - c->workers) + 1, c->options.count, how, w->held);
+                   (size_t)(w - c->workers) + 1, c->options.count, text, w->held);
+    if (w->told_failure) {
+        sa_log_error(c->options.log, &c->last);
+    }
 }
 
 /* Its rows are handed out again, and another one takes its place. */
-static sa_status bury(sa_crew *c, worker *w, bool hung, const sa_crew_client *client, sa_error *err)
+static sa_status bury(sa_crew *c, worker *w, fate how, const sa_crew_client *client, sa_error *err)
 {
-    int status = hung ? reap(w) : wait_for_end(w);
-    tell_death(c, w, status, hung);
+    tell_death(c, w, how == DIED ? wait_for_end(w) : reap(w), how);
     c->counts.died++;
-    c->counts.hung += hung;
+    c->counts.hung += how == HUNG;
     w->fruitless++;
     size_t held = w->held;
     w->held = 0;
     for (size_t i = 0; i < held; i++) {
-        SA_TRY(suspect(c, w->rows[i], client, err));
+        size_t row = w->rows[i];
+        c->tries[row] += !w->told_failure;
+        SA_TRY(c->tries[row] < SA_CREW_TRIES ? put_back(c, row, err)
+                                             : client->give_up(client->context, row, err));
     }
-    w->given_up = w->fruitless >= FRUITLESS && held == 0;
+    w->given_up = w->fruitless >= FRUITLESS && (held == 0 || w->told_failure);
     return w->given_up ? SA_OK : start(c, w, err);
 }
 
 /* ---- what workers say ---- */
 
-static void read_failure(sa_crew *c, const sa_message *m)
+/* All of them must compute alike. */
+static bool is_alike(const char *one, const json_t *other)
 {
-    json_t *json = json_loadb(m->bytes, m->size, 0, NULL);
-    const char *file = json_string_value(json_object_get(json, "file"));
-    const char *reason = json_string_value(json_object_get(json, "reason"));
-    const char *hint = json_string_value(json_object_get(json, "hint"));
-    json_int_t status = json_integer_value(json_object_get(json, "status"));
-    sa_fail(&c->last, status > SA_OK && status < SA_INTERRUPTED ? (sa_status)status : SA_NO_DEVICE, file,
-            hint, "%s", reason != NULL ? reason : "a worker failed");
+    json_t *json = json_loads(one, 0, NULL);
+    bool same = json_equal(json_object_get(json, "precision"), json_object_get(other, "precision")) != 0;
     json_decref(json);
+    return same;
 }
 
 static sa_status read_hello(sa_crew *c, worker *w, const sa_message *m, sa_error *err)
 {
     json_t *json = json_loadb(m->bytes, m->size, 0, NULL);
     json_int_t window = json_integer_value(json_object_get(json, "window"));
+    bool alike = c->hello == NULL || is_alike(c->hello, json);
     json_decref(json);
     if (window < 1 || window > 1 << 24 || w->window != 0) {
         return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a worker says hello in words that are none");
+    }
+    if (!alike) {
+        return sa_fail(err, SA_BAD_USAGE, "--precision", "give bf16 or f32, or fewer workers",
+                       "one worker computes in another precision than the others");
     }
     size_t *rows = realloc(w->rows, (size_t)window * sizeof *rows);
     if (rows == NULL) {
@@ -230,7 +246,10 @@ static sa_status take_message(sa_crew *c, worker *w, const sa_message *m, const 
     switch (m->kind) {
     case 'B': return SA_OK;
     case 'H': return read_hello(c, w, m, err);
-    case 'F': read_failure(c, m); return SA_OK;
+    case 'F':
+        sa_reason_read(m->bytes, m->size, &c->last);
+        w->told_failure = true;
+        return SA_OK;
     case 'R':
     case 'Q':
         if (client != NULL) {
@@ -282,6 +301,9 @@ static sa_status wait_for_hello(sa_crew *c, sa_error *err)
     while (c->hello == NULL) {
         size_t gone = 0;
         wait_for_words(c, fds);
+        if (c->options.interrupted != NULL && c->options.interrupted()) {
+            return sa_fail(err, SA_INTERRUPTED, NULL, "run the same command again to go on", "interrupted");
+        }
         for (size_t i = 0; i < c->options.count; i++) {
             worker *w = &c->workers[i];
             bool ended = false;
@@ -363,6 +385,13 @@ sa_crew_counts sa_crew_get_counts(const sa_crew *c)
 
 /* ---- running ---- */
 
+/* Is there room for a message, so that sending it does not wait for the worker to read? */
+static bool may_send(const worker *w)
+{
+    struct pollfd fd = {.fd = w->socket, .events = POLLOUT};
+    return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT) != 0;
+}
+
 static bool hand_over(worker *w, size_t row)
 {
     sa_error gone; /* then its socket says so, too */
@@ -379,13 +408,13 @@ static bool has_suspect(const sa_crew *c, const worker *w)
 static void hand_out(sa_crew *c, worker *w, const sa_crew_client *client)
 {
     if (c->suspect_count > 0) {
-        if (w->held == 0) {
+        if (w->held == 0 && may_send(w)) {
             hand_over(w, c->suspects[--c->suspect_count]);
         }
         return; /* nothing new until it is empty, or there are no suspects left */
     }
     size_t row;
-    while (w->held < w->window && !has_suspect(c, w) && !c->no_more) {
+    while (w->held < w->window && !has_suspect(c, w) && !c->no_more && may_send(w)) {
         c->no_more = !client->next(client->context, &row);
         if (c->no_more || !hand_over(w, row)) {
             return;
@@ -417,6 +446,20 @@ static sa_status check_left(const sa_crew *c, sa_error *err)
     return sa_fail(err, SA_NO_DEVICE, NULL, "see the messages above", "no worker is left");
 }
 
+/* It may have spoken while this process was asleep. */
+static bool has_spoken(const worker *w)
+{
+    struct pollfd fd = {.fd = w->socket, .events = POLLIN};
+    return poll(&fd, 1, 0) != 0;
+}
+
+/* A model may take its time to load. */
+static bool is_silent(const sa_crew *c, const worker *w)
+{
+    double most = w->window == 0 ? fmax(c->options.patience, HELLO_SECONDS) : c->options.patience;
+    return sa_clock_seconds() - w->heard > most && !has_spoken(w);
+}
+
 static sa_status attend(sa_crew *c, worker *w, bool spoke, const sa_crew_client *client, sa_error *err)
 {
     bool ended = false;
@@ -428,30 +471,29 @@ static sa_status attend(sa_crew *c, worker *w, bool spoke, const sa_crew_client 
         sa_status status = listen_to(c, w, client, &ended, &why);
         if (status == SA_BAD_INPUT) { /* it is out of its mind */
             sa_log_error(c->options.log, &why);
-            return bury(c, w, true, client, err);
+            return bury(c, w, RAVED, client, err);
         }
         if (status != SA_OK) {
             *err = why;
             return status;
         }
     }
-    if (ended && w->done) {
+    if (ended && w->done && w->held == 0) {
         reap(w);
         return SA_OK;
     }
-    bool hung = !ended && sa_clock_seconds() - w->heard > c->options.patience;
-    if (ended || hung) {
-        SA_TRY(bury(c, w, hung, client, err));
+    if (ended || is_silent(c, w)) {
+        SA_TRY(bury(c, w, ended ? DIED : HUNG, client, err));
         return check_left(c, err);
     }
-    if (w->window > 0 && !w->told_end) {
+    if (w->window > 0 && !w->done) {
         hand_out(c, w, client);
     }
     return SA_OK;
 }
 
 /* The last words of those that live: their counts. */
-static sa_status say_goodbye(sa_crew *c, const sa_crew_client *client, sa_error *err)
+static void say_goodbye(sa_crew *c, const sa_crew_client *client)
 {
     struct pollfd fds[SA_CREW_MOST];
     size_t left = c->options.count;
@@ -470,8 +512,10 @@ static sa_status say_goodbye(sa_crew *c, const sa_crew_client *client, sa_error 
         for (size_t i = 0; i < c->options.count; i++) {
             worker *w = &c->workers[i];
             bool ended = false;
-            if (w->process != 0 && fds[i].revents != 0) {
-                SA_TRY(listen_to(c, w, client, &ended, err));
+            sa_error ignored; /* all rows are done: what it may have to tell besides is no reason to fail */
+            if (w->process != 0 && fds[i].revents != 0 &&
+                listen_to(c, w, client, &ended, &ignored) != SA_OK) {
+                ended = true;
             }
             if (ended || (w->process != 0 && sa_clock_seconds() - w->heard > c->options.patience)) {
                 reap(w);
@@ -479,7 +523,6 @@ static sa_status say_goodbye(sa_crew *c, const sa_crew_client *client, sa_error 
             left += w->process != 0;
         }
     }
-    return SA_OK;
 }
 
 sa_status sa_crew_run(sa_crew *c, const sa_crew_client *client, sa_error *err)
@@ -502,7 +545,8 @@ sa_status sa_crew_run(sa_crew *c, const sa_crew_client *client, sa_error *err)
             SA_TRY(attend(c, &c->workers[i], fds[i].revents != 0, client, err));
         }
         if (is_over(c)) {
-            return say_goodbye(c, client, err);
+            say_goodbye(c, client);
+            return SA_OK;
         }
         wait_for_words(c, fds);
     }

@@ -8,8 +8,9 @@
  *
  * A worker that dies, or says nothing for too long, is started again, and its rows are handed out again. The
  * row that killed it may be any of them: so from then on each of them is handed to a worker that has nothing
- * else, and the one that has been with three deaths is given up. A worker that dies without having finished
- * anything is not started again a third time; when none is left, the run ends with what the last one said.
+ * else, and the one that has been with three deaths is given up. A worker that says why it fails (its device,
+ * its disk) blames no row. One that dies again and again without having held a row, or saying why, is not
+ * started a fourth time; when none is left, the run ends with what the last one said.
  */
 #ifndef SA_FLEET_CREW_H
 #define SA_FLEET_CREW_H
@@ -29,7 +30,9 @@ typedef struct {
     char *const *arguments;     /* of the program, NULL at the end; the first one is its name */
     double patience;            /* seconds without a word until a worker counts as hanging; 0: 300 */
     size_t rows;                /* of the input */
+    const char *fingerprint;    /* of what is run: a worker that would run something else refuses */
     sa_log *log;                /* is told who died */
+    bool (*interrupted)(void);  /* asked while workers start; NULL: never */
 } sa_crew_options;
 
 typedef struct {

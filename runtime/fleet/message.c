@@ -107,9 +107,11 @@ sa_status sa_message_next(sa_message_reader *r, sa_message *m, bool *found, sa_e
 {
     *found = false;
     restore(r);
-    const char *line = r->bytes + r->begin;
     size_t there = r->end - r->begin;
-    const char *end = there > 0 ? memchr(line, '\n', there) : NULL;
+    if (there == 0) {
+        return SA_OK;
+    }
+    const char *line = r->bytes + r->begin, *end = memchr(line, '\n', there);
     if (end == NULL && there < HEAD) {
         return SA_OK;
     }

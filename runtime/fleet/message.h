@@ -3,7 +3,7 @@
  *
  *   KIND ROW SIZE\n BYTES        "R 17 5\nhello"
  *
- *   parent -> worker:  S setup   {"device","threads"}: once, first      T row   to be done
+ *   parent -> worker:  S setup   sa_worker_setup: once, first           T row   to be done
  *                      E         no more rows will come
  *   worker -> parent:  H hello   {"device","precision","window"}        B       still alive
  *                      R row     its line of results.jsonl              Q row   {"file","reason","hint"}: set

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/fleet/message.h"
+#include "runtime/fleet/reason.h"
 
 enum { BEAT_SECONDS = 1 };
 
@@ -47,10 +49,13 @@ static sa_status say_json(sa_worker *w, char kind, size_t row, json_t *json, sa_
     return status;
 }
 
-static json_t *failure(const sa_error *why)
+static sa_status say_reason(sa_worker *w, char kind, size_t row, const sa_error *why, sa_error *err)
 {
-    return json_pack("{s:s, s:s, s:s, s:i}", "file", why->file, "reason", why->reason, "hint", why->hint,
-                     "status", (int)why->status);
+    char *text = sa_reason_write(why);
+    sa_status status = text != NULL ? say(w, kind, row, text, strlen(text), err)
+                                    : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a message");
+    free(text);
+    return status;
 }
 
 /* The next message, waited for; false: the parent is gone. */
@@ -77,10 +82,14 @@ static sa_status read_setup(sa_worker *w, sa_worker_setup *setup, sa_error *err)
     json_t *json = hear(w, &m) && m.kind == 'S' ? json_loadb(m.bytes, m.size, 0, NULL) : NULL;
     const char *device = json_string_value(json_object_get(json, "device"));
     json_int_t threads = json_integer_value(json_object_get(json, "threads"));
-    bool good = device != NULL && threads >= 0;
+    json_int_t workers = json_integer_value(json_object_get(json, "workers"));
+    const char *fingerprint = json_string_value(json_object_get(json, "fingerprint"));
+    bool good = device != NULL && fingerprint != NULL && threads >= 0 && workers >= 1;
     if (good) {
         snprintf(setup->device, sizeof setup->device, "%s", device);
         setup->threads = (size_t)threads;
+        setup->workers = (size_t)workers;
+        snprintf(setup->fingerprint, sizeof setup->fingerprint, "%s", fingerprint);
     }
     json_decref(json);
     return good ? SA_OK
@@ -139,14 +148,23 @@ bool sa_worker_take(sa_worker *w, size_t *row)
     return true;
 }
 
+void sa_worker_stop_taking(sa_worker *w)
+{
+    shutdown(w->socket, SHUT_RD);
+}
+
 sa_status sa_worker_put(sa_worker *w, size_t row, const char *line, size_t size, sa_error *err)
 {
+    if (size > SA_MESSAGE_LIMIT) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, "ask for less of a trace", "a result of %zu MB is too long",
+                       size >> 20);
+    }
     return say(w, 'R', row, line, size, err);
 }
 
 sa_status sa_worker_set_aside(sa_worker *w, size_t row, const sa_error *why, sa_error *err)
 {
-    return say_json(w, 'Q', row, failure(why), err);
+    return say_reason(w, 'Q', row, why, err);
 }
 
 sa_status sa_worker_beat(sa_worker *w, sa_error *err)
@@ -165,5 +183,5 @@ sa_status sa_worker_tell_counts(sa_worker *w, const char *json, size_t size, sa_
 void sa_worker_tell_failure(sa_worker *w, const sa_error *why)
 {
     sa_error gone;
-    say_json(w, 'F', 0, failure(why), &gone);
+    say_reason(w, 'F', 0, why, &gone);
 }

@@ -17,7 +17,9 @@ typedef struct sa_worker sa_worker;
 
 typedef struct {
     char device[72];
-    size_t threads; /* 0: as given */
+    size_t threads;        /* 0: as given */
+    size_t workers;        /* who share the machine's memory */
+    char fingerprint[128]; /* of what the parent runs */
 } sa_worker_setup;
 
 /* True if a parent has started this process to be a worker. */
@@ -31,7 +33,9 @@ sa_status sa_worker_say_hello(sa_worker *worker, const char *device, const char 
                               sa_error *err);
 /* Waits for the next row; false: there are no more, or the parent is gone. By one thread. */
 bool sa_worker_take(sa_worker *worker, size_t *row);
-/* By any thread. SA_IO: the parent is gone. */
+/* Whoever waits for a row stops waiting. By any thread. */
+void sa_worker_stop_taking(sa_worker *worker);
+/* By any thread. SA_IO: the parent is gone. SA_BAD_INPUT: a line of more than a GiB. */
 sa_status sa_worker_put(sa_worker *worker, size_t row, const char *line, size_t size, sa_error *err);
 sa_status sa_worker_set_aside(sa_worker *worker, size_t row, const sa_error *why, sa_error *err);
 /* Says now and then that it lives, if it is called often enough; SA_IO: nobody listens any more. */

@@ -195,13 +195,13 @@ static sa_runner_options complete(const sa_runner_options *given)
     o.in_flight = o.in_flight != 0 ? o.in_flight : 2 * o.batch;
     o.hands = o.hands != 0 ? o.hands : 2;
     o.ahead = o.ahead != 0 ? o.ahead : o.batch;
-    o.host_bytes = o.host_bytes != 0 ? o.host_bytes : memory / 4;
+    o.host_bytes = o.host_bytes != 0 ? o.host_bytes : memory / 4 / sa_most(o.sharers, 1);
     return o;
 }
 
 sa_status sa_runner_open(sa_runner **out, sa_device *device, const sa_runner_options *options, sa_error *err)
 {
-    SA_ASSERT(options->batch >= 1);
+    SA_ASSERT(options->batch >= 1 && options->hands != 1); /* one may wait for items, one tells results */
     sa_runner *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a run");

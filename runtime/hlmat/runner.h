@@ -35,6 +35,7 @@ typedef struct {
     size_t kv_pages;             /* of the policy; 0: as many as suit the batch */
     size_t hands;                /* host threads that bring items in and results out; 0: 2 */
     size_t host_bytes;           /* of pictures in host memory, about; 0: a quarter of the machine's */
+    size_t sharers;              /* processes that share this quarter; 0: one */
     size_t ahead;                /* items read before there is room for them; 0: as many as a batch */
     size_t max_pixels, max_side; /* of one picture */
     sa_episode_options episode;
@@ -73,6 +74,8 @@ typedef struct {
     sa_status (*finished)(void *context, size_t index, sa_result *result, sa_error *err);
     sa_status (*failed)(void *context, size_t index, const sa_error *why, sa_error *err);
     bool (*interrupted)(void *context);
+    /* The run ends: a `next` that waits has to return. NULL: none ever waits. By any thread. */
+    void (*closing)(void *context);
 } sa_runner_client;
 
 typedef struct {

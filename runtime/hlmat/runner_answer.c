@@ -72,6 +72,7 @@ static sa_status take_answer(sa_runner *r, size_t at, sa_error *err)
     sa_status status = answer.status;
     if (status != SA_OK) {
         why = answer.error;
+        why.status = status = status == SA_NO_ROOM ? SA_BAD_INPUT : status; /* of this prompt alone */
     } else if (job->place->why == NULL) {
         status = sa_episode_answer(job->place->episode, job->work, &answer, &r->digits, &why);
     }

@@ -85,17 +85,28 @@ static sa_status write_query(sa_runner *r, size_t at, const sa_runner_job *job, 
                                    : SA_OK;
 }
 
-static sa_status take_mask(sa_runner *r, size_t at, sa_error *err)
+/* The item of this click is about to be gone, with the others of its clicks. */
+static void forget_others(sa_runner *r, size_t at, size_t count)
+{
+    for (size_t i = at + 1; i < count; i++) {
+        if (r->asking[i] != NULL && r->asking[i]->place == r->asking[at]->place) {
+            r->asking[i] = NULL;
+        }
+    }
+}
+
+static sa_status take_mask(sa_runner *r, size_t at, size_t count, sa_error *err)
 {
     sa_runner_job *job = r->asking[at];
-    sa_runner_place *p = job->place;
     sa_segmenter_answer *a = &r->segmented[at];
-    if (p == NULL) {
+    if (job == NULL) {
         return SA_OK; /* its item failed with a click before this one */
     }
+    sa_runner_place *p = job->place;
     if (!a->finite) {
         sa_error why;
         sa_runner_fail_precision(p, &why);
+        forget_others(r, at, count);
         return sa_runner_fail_job(r, job, &why, err);
     }
     if (job->work == SA_START) {
@@ -109,7 +120,7 @@ static sa_status take_mask(sa_runner *r, size_t at, sa_error *err)
     return sa_runner_end_job(r, job, err);
 }
 
-/* The first jobs that wait for a click. One that cannot be asked fails alone. */
+/* The first jobs that wait for a click. */
 static sa_status choose_clicks(sa_runner *r, size_t *count, sa_error *err)
 {
     *count = 0;
@@ -133,7 +144,7 @@ sa_status sa_runner_run_click(sa_runner *r, sa_error *err)
     }
     status = sa_runner_name_items(status, first, count, err);
     for (size_t i = 0; i < count; i++) {
-        status = status == SA_OK ? take_mask(r, i, err) : status;
+        status = status == SA_OK ? take_mask(r, i, count, err) : status;
     }
     for (size_t i = 0; i < r->options.batch; i++) {
         free_segmented(r, i);

@@ -230,6 +230,9 @@ void sa_runner_stop_hands(sa_runner *r)
     h->closing = true;
     pthread_cond_broadcast(&h->work);
     pthread_mutex_unlock(&r->lock);
+    if (r->client->closing != NULL) {
+        r->client->closing(r->client->context);
+    }
     for (size_t i = 0; i < h->count; i++) {
         pthread_join(h->threads[i], NULL);
     }

@@ -5,6 +5,8 @@
 #include "runtime/base/clock.h"
 #include "runtime/hlmat/runner_parts.h"
 
+enum { MOST_JPEG = 65500 };
+
 void sa_runner_free_place(sa_runner *r, sa_runner_place *p)
 {
     sa_episode_close(p->episode);
@@ -75,6 +77,11 @@ static sa_status load(sa_runner *r, sa_runner_place *p, sa_error *err)
         return sa_fail(err, SA_BAD_INPUT, item->path, "correct the input's sizes, or the picture",
                        "the picture has %zux%zu pixels, and the input says %zux%zu", image->width,
                        image->height, item->width, item->height);
+    }
+    if (r->chat != NULL && r->options.episode.agent->jpeg_quality > 0 &&
+        (image->height > MOST_JPEG || image->width > MOST_JPEG)) {
+        return sa_fail(err, SA_BAD_INPUT, item->path, "scale the picture down",
+                       "the agent looks at JPEGs, which have %d pixels a side at most", MOST_JPEG);
     }
     SA_TRY(read_masks(r, p, err));
     return r->chat != NULL ? write_prompt(r, p, err) : SA_OK;

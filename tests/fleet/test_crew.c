@@ -67,6 +67,7 @@ static int play_worker(const char *play)
     size_t row;
     int socket = atoi(getenv(SA_WORKER_SOCKET));
     must(sa_worker_open(&worker, &setup, &err), &err);
+    assert_string_equal(setup.fingerprint, "the same");
     if (strcmp(setup.device, "none") == 0) {
         sa_fail(&err, SA_NO_DEVICE, "none", "take another", "there is no such device");
         sa_worker_tell_failure(worker, &err);
@@ -152,6 +153,7 @@ static sa_crew_options options_for(size_t count, sa_log *log)
                              .arguments = arguments,
                              .patience = 2,
                              .rows = ROWS,
+                             .fingerprint = "the same",
                              .log = log};
 }
 

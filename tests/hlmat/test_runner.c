@@ -169,7 +169,7 @@ static bool is_interrupted(void *context)
 
 static sa_runner_client client_of(job *j)
 {
-    return (sa_runner_client){j, next_item, take_result, take_failure, is_interrupted};
+    return (sa_runner_client){j, next_item, take_result, take_failure, is_interrupted, NULL};
 }
 
 static void free_job(job *j)
