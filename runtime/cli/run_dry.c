@@ -39,12 +39,10 @@ static void tell_plan(const sa_run_job *j, const sa_run_summary *summary)
 
 sa_status sa_run_dry(sa_run_job *j, sa_run_summary *summary, sa_error *err)
 {
-    sa_shard shard;
     size_t first, end;
-    SA_TRY(sa_shard_parse(j->options->shard, &shard, err));
     SA_TRY(sa_run_open_device(j, err));
     SA_TRY(sa_run_open_models(j, err));
-    sa_shard_range(shard, j->items.count + j->items.bad_count, &first, &end);
+    sa_shard_range(j->shard, j->items.count + j->items.bad_count, &first, &end);
     summary->items = end - first;
     for (size_t i = 0; i < j->items.bad_count; i++) {
         const sa_bad_item *bad = &j->items.bad[i];

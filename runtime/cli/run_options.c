@@ -20,7 +20,9 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
         {"split", SA_OPTION_TEXT, &o->split, "NAME", "only RefCOCO refs of this split", NULL, 0, 0},
         {"limit", SA_OPTION_INTEGER, &o->limit, "N", "only the first N items; 0 takes all", "0", 0,
          INT64_MAX},
-        {"shard", SA_OPTION_TEXT, &o->shard, "I/N", "only part I of N, from 0; `segagent merge` joins them",
+        {"shard", SA_OPTION_TEXT, &o->shard, "I/N|slurm",
+         "only part I of N, from 0, with an --output of its own; `segagent merge` joins them. slurm: that of "
+         "this task of a job array, such as --output parts/$SLURM_ARRAY_TASK_ID",
          NULL, 0, 0},
         {"batch", SA_OPTION_INTEGER, &o->batch, "N", "most that a model does at a time", "8", 1, 4096},
         {"in-flight", SA_OPTION_INTEGER, &o->in_flight, "N", "items at work; 0: twice the batch", "0", 0,

@@ -12,10 +12,11 @@
 
 sa_status sa_run_open_output(sa_run_job *j, sa_error *err)
 {
-    sa_output_options options = {
-        .directory = j->options->output, .rows = j->items.count + j->items.bad_count, .sync_ms = -1};
+    sa_output_options options = {.directory = j->options->output,
+                                 .rows = j->items.count + j->items.bad_count,
+                                 .shard = j->shard,
+                                 .sync_ms = -1};
     json_t *run = NULL;
-    SA_TRY(sa_shard_parse(j->options->shard, &options.shard, err));
     sa_status status =
         sa_run_record(&run, j->cli, j->options, j->kind, &j->agent, &j->items, j->device_name, err);
     options.run = run;

@@ -26,6 +26,7 @@ struct sa_run_job {
     sa_cli *cli;
     sa_run_options *options;
     const sa_run_kind *kind;
+    sa_shard shard; /* as --shard says */
     sa_agent agent;
     sa_items items;
     sa_output *output; /* NULL in a dry run, and where somebody else writes it */

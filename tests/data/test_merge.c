@@ -1,4 +1,4 @@
-/* Shards, and their directories joined again. */
+/* The directories of shards, joined again. */
 #include "tests/check.h"
 
 #include <stdio.h>
@@ -12,51 +12,6 @@
 #include "tests/data/scratch.h"
 
 enum { ROWS = 50, PARTS = 4, MOST = 300 };
-
-/* ---- shards ---- */
-
-static void test_ranges(void **state)
-{
-    (void)state;
-    static const size_t sizes[] = {0, 1, 2, 7, 999, 1000, 1001, SIZE_MAX / 4};
-    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        for (size_t count = 1; count < 40; count++) {
-            size_t at = 0, first, end;
-            for (size_t i = 0; i < count; i++) {
-                sa_shard_range((sa_shard){i, count}, sizes[s], &first, &end);
-                assert_int_equal(first, at);
-                assert_in_range(end - first, sizes[s] / count, sizes[s] / count + 1);
-                at = end;
-            }
-            assert_int_equal(at, sizes[s]);
-        }
-    }
-    size_t first, end;
-    sa_shard_range((sa_shard){0}, 12, &first, &end);
-    assert_int_equal(first * 100 + end, 12);
-}
-
-static void test_parse(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {
-        "",     "1",    "/",    "1/",   "/2",    "2/2",   "1/0",
-        "-1/2", "+0/2", "0/2 ", " 0/2", "0x0/2", "0/2/3", "0/1000001",
-        "a/b",  "0/-2", "0 /2", "0/ 2", "1/1",   "0.5/2", "0/99999999999999999999999"};
-    sa_shard shard;
-    sa_error err = {0};
-    assert_int_equal(sa_shard_parse("3/16", &shard, &err), SA_OK);
-    assert_int_equal(shard.index * 100 + shard.count, 316);
-    assert_int_equal(sa_shard_parse(NULL, &shard, &err), SA_OK);
-    assert_int_equal(shard.count, 0);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (sa_shard_parse(bad[i], &shard, &err) != SA_BAD_USAGE) {
-            fail_msg("\"%s\" was taken", bad[i]);
-        }
-    }
-}
-
-/* ---- merging ---- */
 
 static const char *part_path(void **state, size_t i)
 {
@@ -265,8 +220,6 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_parse),
         TEST(test_whole),
         TEST(test_partial),
         TEST(test_refusals),
