@@ -325,6 +325,7 @@ static sa_status let_in(sa_runner *r, sa_error *err)
     sa_runner_take_loaded(r);
     while (sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight &&
            (job = sa_batcher_first(&r->batcher, SA_WANT_ROOM)) != NULL) {
+        r->alone = false;
         SA_TRY(sa_runner_begin_place(r, (sa_runner_place *)job, err));
     }
     r->counts->peak_in_flight =
@@ -348,7 +349,17 @@ static bool wait_for_items(sa_runner *r)
 static bool waits_for_company(sa_runner *r)
 {
     return !sa_device_computes(r->device) &&
-           sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight && sa_runner_expects_items(r);
+           sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight && !r->alone &&
+           sa_runner_expects_items(r);
+}
+
+/* Where nothing comes for a while, nothing is waited for until something does: somebody may wait for results.
+ */
+static void wait_for_company(sa_runner *r)
+{
+    wait_for_items(r);
+    sa_runner_take_loaded(r);
+    r->alone = sa_batcher_count(&r->batcher, SA_WANT_ROOM) == 0;
 }
 
 static sa_status run_stages(sa_runner *r, sa_error *err)
@@ -360,7 +371,7 @@ static sa_status run_stages(sa_runner *r, sa_error *err)
         SA_TRY(sa_runner_hands_status(r, err));
         SA_TRY(let_in(r, err));
         if (waits_for_company(r)) {
-            wait_for_items(r);
+            wait_for_company(r);
             continue;
         }
         switch (sa_batcher_choose(&r->batcher)) {

@@ -119,6 +119,7 @@ struct sa_runner {
     sa_runner_hands hands;
     sa_batcher batcher;
     uint64_t let_in; /* items, so far */
+    bool alone;      /* a device that computes nothing has waited for more of them in vain */
     /* The policy: */
     sa_generate_options asked;
     sa_runner_answer *answers; /* [batch] */
