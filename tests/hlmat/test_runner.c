@@ -368,6 +368,88 @@ static void test_strict(void **state)
     check_company(w, "prm-greedy", 3);
 }
 
+/* -- Nothing is computed twice -- */
+
+enum { MOST_STATES = 1024 };
+
+/* A picture and the mask on it. */
+typedef struct {
+    char *image;
+    sa_mask mask;
+} seen_state;
+
+static void add_state(seen_state *states, size_t *count, const char *image, const sa_rle *rle)
+{
+    sa_mask mask;
+    sa_error err;
+    must(sa_rle_decode(rle, &mask, &err), &err);
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(states[i].image, image) == 0 && sa_mask_equal(&states[i].mask, &mask)) {
+            sa_mask_free(&mask);
+            return;
+        }
+    }
+    assert_true(*count < MOST_STATES);
+    states[(*count)++] = (seen_state){strdup(image), mask};
+}
+
+/* Pictures with different masks on them, whatever phrase or candidate they are about. */
+static size_t distinct_states(const job *j)
+{
+    seen_state states[MOST_STATES];
+    size_t count = 0;
+    for (size_t i = 0; i < j->count; i++) {
+        sa_result r = read_row(j->rows[i]);
+        for (size_t k = 0; k < r.tree_count; k++) {
+            add_state(states, &count, r.image, &r.tree[k].mask);
+        }
+        sa_result_free(&r);
+    }
+    for (size_t i = 0; i < count; i++) {
+        free(states[i].image);
+        sa_mask_free(&states[i].mask);
+    }
+    return count;
+}
+
+/*
+ * With room for all that is worth keeping each painted picture is looked at exactly once, in every search,
+ * and of each prompt no more is computed than what no earlier one had: of a second candidate its last token.
+ */
+static void test_least_work(void **state)
+{
+    static const struct {
+        const char *search;
+        size_t candidates;
+    } searches[] = {{"prm-stop", 1}, {"prm-greedy", 3}, {"mcts", 3}, {"beam", 2}, {"best-first", 3}};
+    world *w = *state;
+    for (size_t i = 0; i < 1 + SEARCHES; i++) {
+        start_over(w);
+        w->agent.temperature = 1.5;
+        w->options.kv_pages = 16384;
+        w->options.in_flight = 5;
+        w->options.episode.search = searches[i].search;
+        w->options.episode.options.candidates = searches[i].candidates;
+        w->options.episode.options.budget = searches[i].candidates > 1 ? 8 : 0;
+        size_t count = w->items.count;
+        w->items.count = COMPANY;
+        job j = all_items(w);
+        run(w, 2, &j);
+        const sa_chat_counts *c = &j.counts.of_policy;
+        assert_int_equal(c->seen, distinct_states(&j));
+        assert_int_equal(c->text.prompt_tokens, c->text.reused + c->text.prefilled);
+        assert_int_equal(c->text.pages_given_back, 0);
+        if (searches[i].candidates > 1) {
+            size_t again =
+                c->text.prompts - j.counts.of_episodes.nodes; /* prompts that were there as a whole */
+            size_t each = c->text.prompt_tokens / c->text.prompts;
+            assert_true(c->text.reused >= again * (each - 8));
+        }
+        w->items.count = count;
+        free_job(&j);
+    }
+}
+
 /* The seed is in what is random, and only there. */
 static void test_seed(void **state)
 {
@@ -819,16 +901,27 @@ static void test_gpu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),       cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_prm_stop),   cmocka_unit_test(test_sampling_searches),
-        cmocka_unit_test(test_bf16),       cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_forced),     cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_bad_items),  cmocka_unit_test(test_odd_texts),
-        cmocka_unit_test(test_long_text),  cmocka_unit_test(test_other_policies),
-        cmocka_unit_test(test_judged),     cmocka_unit_test(test_given_masks),
-        cmocka_unit_test(test_refine),     cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_ends),       cmocka_unit_test(test_failing_disk),
-        cmocka_unit_test(test_bad_agents), cmocka_unit_test(test_gpu),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_prm_stop),
+        cmocka_unit_test(test_sampling_searches),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_least_work),
+        cmocka_unit_test(test_bad_items),
+        cmocka_unit_test(test_odd_texts),
+        cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_other_policies),
+        cmocka_unit_test(test_judged),
+        cmocka_unit_test(test_given_masks),
+        cmocka_unit_test(test_refine),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_failing_disk),
+        cmocka_unit_test(test_bad_agents),
+        cmocka_unit_test(test_gpu),
     };
     /* On the simulated GPU, which takes its time, the last one alone (tests/CMakeLists.txt). */
     const char *only = getenv("SEGAGENT_TEST_ONLY");
