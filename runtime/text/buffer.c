@@ -13,12 +13,13 @@
 /* Twice the room each time, so that a text of n bytes is copied O(n) in all. */
 void *sa_grow(void *array, size_t *room, size_t wanted, size_t element)
 {
-    enum { LEAST = 16 };
+    enum { FIRST_BYTES = 64, FIRST = 2 }; /* little: thousands of searches hold a few of these each */
     if (wanted <= *room && array != NULL) {
         return array;
     }
     size_t next = *room > SIZE_MAX / 2 ? SIZE_MAX : *room * 2;
-    next = next > LEAST ? next : LEAST;
+    next = next > FIRST ? next : FIRST;
+    next = next > FIRST_BYTES / element ? next : FIRST_BYTES / element;
     next = next > wanted ? next : wanted;
     size_t bytes;
     void *grown = sa_mul_size(next, element, &bytes) ? realloc(array, bytes) : NULL;
