@@ -142,7 +142,7 @@ static void print_text(const sa_run_job *j, const options *o, const plan *p)
     }
     printf(" host %.6f, reading pictures (beside it) %.4f\n", p->host, p->hands);
     printf("memory of a GPU: segmenter %.1f MB, policy %.1f MB, for batches of %lld\n",
-           (double)memory.segmenter / 1e6, (double)memory.policy / 1e6, (long long)o->run.batch);
+           (double)memory.segmenter / 1e6, (double)memory.policy / 1e6, (long long)j->batch);
 }
 
 /* ---- the command ---- */

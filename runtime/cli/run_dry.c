@@ -26,7 +26,7 @@ static void tell_plan(const sa_run_job *j, const sa_run_summary *summary)
         sa_json_put_string(&w, "device", sa_device_name(j->device));
         sa_json_put_int(&w, "segmenter_bytes", (int64_t)memory.segmenter);
         sa_json_put_int(&w, "policy_bytes", (int64_t)memory.policy);
-        sa_json_put_int(&w, "batch", j->options->batch);
+        sa_json_put_int(&w, "batch", (int64_t)j->batch);
         sa_json_end_object(&w);
         sa_json_end_line(&w);
         return;
@@ -34,7 +34,7 @@ static void tell_plan(const sa_run_job *j, const sa_run_summary *summary)
     printf("%zu items (%s), %zu of them cannot be used\n", summary->items, j->items.format,
            summary->quarantined);
     printf("%s: segmenter %.1f MB, policy %.1f MB, for %lld items at a time\n", sa_device_name(j->device),
-           (double)memory.segmenter / 1e6, (double)memory.policy / 1e6, (long long)j->options->batch);
+           (double)memory.segmenter / 1e6, (double)memory.policy / 1e6, (long long)j->batch);
 }
 
 sa_status sa_run_dry(sa_run_job *j, sa_run_summary *summary, sa_error *err)

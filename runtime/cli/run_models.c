@@ -40,18 +40,37 @@ static sa_status set_costs(sa_run_job *j, sa_error *err)
     return SA_OK;
 }
 
+/*
+ * The batch that was asked for, or the largest that the device has room for: the code that takes the memory
+ * says what it takes.
+ */
+static sa_status open_with_batch(sa_run_job *j, sa_dtype precision, sa_error *why)
+{
+    enum { CPU_BATCH = 16, GPU_BATCH = 64, LEAST_BATCH = 8 };
+    sa_runner_options options = sa_run_runner_options(j, precision);
+    bool chosen = options.batch == 0;
+    if (chosen) {
+        options.batch = strcmp(sa_device_name(j->device), "cpu") == 0 ? CPU_BATCH : GPU_BATCH;
+    }
+    sa_status status = sa_runner_open(&j->runner, j->device, &options, why);
+    while (chosen && status == SA_NO_ROOM && options.batch > LEAST_BATCH) {
+        options.batch /= 2;
+        status = sa_runner_open(&j->runner, j->device, &options, why);
+    }
+    j->batch = options.batch;
+    return status;
+}
+
 /* Opens the models on the device; on the CPU where --device auto's GPU has no room for them. */
 sa_status sa_run_open_models(sa_run_job *j, sa_error *err)
 {
     sa_dtype precision;
     SA_TRY(sa_cli_choose_precision(j->cli, j->device, &precision, err));
-    sa_runner_options options = sa_run_runner_options(j, precision);
     sa_error why = {0};
-    sa_status status = sa_runner_open(&j->runner, j->device, &options, &why);
+    sa_status status = open_with_batch(j, precision, &why);
     if (status != SA_OK && sa_cli_falls_back(j->cli, &j->device, &why)) {
         SA_TRY(sa_cli_choose_precision(j->cli, j->device, &precision, err));
-        options = sa_run_runner_options(j, precision);
-        status = sa_runner_open(&j->runner, j->device, &options, &why);
+        status = open_with_batch(j, precision, &why);
     }
     if (status != SA_OK) {
         *err = why;

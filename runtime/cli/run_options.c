@@ -24,7 +24,9 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "only part I of N, from 0, with an --output of its own; `segagent merge` joins them. slurm: that of "
          "this task of a job array, such as --output parts/$SLURM_ARRAY_TASK_ID",
          NULL, 0, 0},
-        {"batch", SA_OPTION_INTEGER, &o->batch, "N", "most that a model does at a time", "8", 1, 4096},
+        {"batch", SA_OPTION_INTEGER, &o->batch, "N",
+         "most that a model does at a time; 0: 16 on a CPU, the most of 64, 32, ... that fit on a GPU", "0",
+         0, 4096},
         {"in-flight", SA_OPTION_INTEGER, &o->in_flight, "N", "items at work; 0: twice the batch", "0", 0,
          1000000},
         {"kv-pages", SA_OPTION_INTEGER, &o->kv_pages, "N",

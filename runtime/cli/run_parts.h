@@ -32,6 +32,7 @@ struct sa_run_job {
     sa_output *output; /* NULL in a dry run, and where somebody else writes it */
     sa_device *device;
     sa_runner *runner;
+    size_t batch;            /* that the models were opened for */
     const char *device_name; /* as run.json tells it */
     const sa_run_rows *rows;
     void *source;         /* of rows, if it is not the input: the worker's or the queue's */

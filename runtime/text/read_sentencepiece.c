@@ -82,7 +82,7 @@ static bool read_field(message *m, field *f)
 typedef struct {
     sa_tokenizer *tokenizer;
     sa_error *err;
-    size_t types_room;
+    size_t types_room, scores_room;
     bool bpe, byte_fallback;
     sa_normalizer normalizer;
     message names[4]; /* the pieces for unknown, begin, end, padding, if the file renames them */
@@ -216,10 +216,9 @@ static sa_status read_piece(reader *r, message m)
     if (p.type == SA_PIECE_UNKNOWN && model->unknown >= 0) {
         return damaged(r, "it has two unknown pieces");
     }
-    size_t scores_room = r->types_room; /* both grow alike */
     unsigned char *types = sa_grow(model->types, &r->types_room, id + 1, sizeof *types);
     model->types = types != NULL ? types : model->types;
-    double *scores = sa_grow(model->scores, &scores_room, id + 1, sizeof *scores);
+    double *scores = sa_grow(model->scores, &r->scores_room, id + 1, sizeof *scores);
     model->scores = scores != NULL ? scores : model->scores;
     if (types == NULL || scores == NULL ||
         !sa_vocabulary_put(&model->vocabulary, (uint32_t)id, p.text, p.size)) {
