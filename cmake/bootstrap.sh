@@ -215,7 +215,7 @@ test_everything() {
     # Only code that uses threads can fail here, and all levels use them alike: the last one, the best, is enough.
     step "tsan: build" configure tsan &&
         step "tsan: what runs on threads" at_level "$(echo "$levels" | tail -1)" tsan \
-            '^(base_pool|image_resize|kernels_.*|models_sam|cli_click)$'
+            '^(base_pool|image_resize|kernels_.*|models_sam|cli_click|hlmat_runner_hands|fleet_crew)$'
     if can_fuzz; then
         # shellcheck disable=SC2046
         step "fuzz: build" configure fuzz --target $(fuzz_targets) &&

@@ -426,7 +426,7 @@ static void test_least_work(void **state)
     for (size_t i = 0; i < 1 + SEARCHES; i++) {
         start_over(w);
         w->agent.temperature = 1.5;
-        w->options.kv_pages = 16384;
+        w->options.kv_pages = 2048;
         w->options.in_flight = 5;
         w->options.episode.search = searches[i].search;
         w->options.episode.options.candidates = searches[i].candidates;
