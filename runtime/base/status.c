@@ -6,16 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/utf8.h"
+
 void sa_make_printable(char *text)
 {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)text[0];
-        unsigned char next = (unsigned char)text[1];
-        if (c < 0x20 || c == 0x7f) {
-            *text = '?';
-        } else if (c == 0xc2 && next >= 0x80 && next <= 0x9f) { /* U+0080 .. U+009F in UTF-8 */
-            text[0] = text[1] = '?';
+    size_t left = strlen(text);
+    while (left > 0) {
+        bool whole;
+        const unsigned char *at = (const unsigned char *)text;
+        size_t length = sa_utf8_step(at, left, &whole);
+        bool control = at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] <= 0x9f); /* to U+009F */
+        if (!whole || control) {
+            memset(text, '?', length);
         }
+        text += length;
+        left -= length;
     }
 }
 

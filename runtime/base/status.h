@@ -41,8 +41,8 @@ sa_status sa_fail(sa_error *err, sa_status status, const char *file, const char 
 sa_status sa_fail_errno(sa_error *err, const char *file, const char *what);
 
 /*
- * Control characters become '?', other characters stay: a name from an untrusted file must neither move the
- * cursor nor fake a second message.
+ * Control characters, and what is no whole UTF-8, become '?'; other characters stay: a name from an untrusted
+ * file must neither move the cursor nor fake a second message.
  */
 void sa_make_printable(char *text);
 

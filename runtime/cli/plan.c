@@ -75,11 +75,12 @@ static double number_of(const json_t *object, const char *key)
 static plan make_plan(const sa_run_job *j, const options *o)
 {
     double ran = number_of(j->counters, "items") - number_of(j->counters, "failed");
-    plan p = {.items = j->items.count, .sample = (size_t)ran};
-    double most = 0;
+    plan p = {.items = j->items.count, .sample = (size_t)ran, .bound = "host"};
     if (ran <= 0) {
         return p;
     }
+    p.host = number_of(j->times, "host") / ran;
+    double most = p.host;
     for (int i = 0; i < SA_COST_STAGES; i++) {
         const char *name = sa_cost_stage_name((sa_cost_stage)i);
         const json_t *stage = json_object_get(json_object_get(j->times, "stages"), name);
@@ -91,7 +92,6 @@ static plan make_plan(const sa_run_job *j, const options *o)
         }
     }
     p.steps = number_of(j->counters, "clicks") / ran;
-    p.host = number_of(j->times, "host") / ran;
     p.hands = number_of(j->times, "waited") / ran; /* pictures read while nothing else was done */
     double each = p.device + p.host;
     if (p.hands > each) { /* they work beside the device, but are slower than it */
@@ -147,6 +147,15 @@ static void print_text(const sa_run_job *j, const options *o, const plan *p)
 
 /* ---- the command ---- */
 
+static sa_status check_options(const options *o, sa_error *err)
+{
+    if (o->run.output != NULL || o->run.workers > 0 || o->run.queue != NULL || o->run.shard != NULL) {
+        return sa_fail(err, SA_BAD_USAGE, "plan", "leave out --output, --workers, --queue and --shard",
+                       "nothing is run, so these say nothing");
+    }
+    return SA_OK;
+}
+
 static sa_status run_plan(sa_run_job *j, options *o, sa_error *err)
 {
     static const sa_run_rows rows = {next_item, forget_line, tell_reason, is_interrupted, NULL};
@@ -154,6 +163,7 @@ static sa_status run_plan(sa_run_job *j, options *o, sa_error *err)
     j->rows = &rows;
     j->source = o;
     j->cli->common.device = "null";
+    SA_TRY(check_options(o, err));
     sa_interrupt_install();
     SA_TRY(sa_run_read_inputs(j, err));
     SA_TRY(sa_run_open_device(j, err));

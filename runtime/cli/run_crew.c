@@ -186,6 +186,7 @@ static sa_status end_times(sa_run_job *j, const sa_crew *crew, double seconds, s
     j->counters = j->counters != NULL ? j->counters : json_object();
     json_t *workers = json_pack("{s:I, s:I, s:I}", "started", (json_int_t)c.started, "died",
                                 (json_int_t)c.died, "hung", (json_int_t)c.hung);
+    json_object_del(j->times, "busy"); /* a share is no sum */
     bool good = json_object_set_new(j->times, "total", json_real(seconds)) == 0 &&
                 json_object_set_new(j->counters, "workers", workers) == 0;
     return good ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the run's record");
@@ -229,7 +230,7 @@ sa_status sa_run_crew(sa_run_job *j, sa_error *err)
     char fingerprint[65];
     sa_crew *crew = NULL;
     SA_TRY(check_options(j, err));
-    SA_TRY(sa_run_fingerprint(j, "", fingerprint, err));
+    SA_TRY(sa_run_fingerprint(j, "", false, fingerprint, err));
     sa_status status = lay_out(j, &l, err);
     if (status == SA_OK) {
         const sa_crew_options options = {.count = l.count,

@@ -47,12 +47,13 @@ static bool knows_truth(const sa_truths *truths)
     return false;
 }
 
-sa_status sa_run_fingerprint(const sa_run_job *j, const char *precision, char hex[65], sa_error *err)
+sa_status sa_run_fingerprint(const sa_run_job *j, const char *precision, bool models, char hex[65],
+                             sa_error *err)
 {
     json_t *run = NULL;
     sa_run_options options = *j->options;
     options.precision = precision;
-    SA_TRY(sa_run_record(&run, j->cli, &options, j->kind, &j->agent, &j->items, "", err));
+    SA_TRY(sa_run_record(&run, j->cli, &options, j->kind, &j->agent, &j->items, "", models, err));
     json_object_del(json_object_get(run, "input"), "path");
     char *text = json_dumps(run, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(run);

@@ -92,7 +92,7 @@ size_t sa_run_options_table(sa_run_options *o, const sa_run_kind *kind, sa_optio
          "who clicks: the agent's model, the simulated annotator (needs \"gt\"), or nobody in particular",
          "model", 0, 0},
     };
-    enum { SHARED = 20, WITH_STEPS = 23 }; /* rows up to "dry-run", and up to "trace" */
+    enum { SHARED = 20, WITH_STEPS = 23 }; /* rows up to "costs", and up to "trace" */
     size_t count = kind->judges_only      ? SHARED
                    : kind->policy != NULL ? WITH_STEPS
                                           : sizeof all / sizeof all[0];

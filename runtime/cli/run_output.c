@@ -18,7 +18,7 @@ sa_status sa_run_open_output(sa_run_job *j, sa_error *err)
                                  .sync_ms = -1};
     json_t *run = NULL;
     sa_status status =
-        sa_run_record(&run, j->cli, j->options, j->kind, &j->agent, &j->items, j->device_name, err);
+        sa_run_record(&run, j->cli, j->options, j->kind, &j->agent, &j->items, j->device_name, true, err);
     options.run = run;
     if (status == SA_OK) {
         status = sa_output_open(&j->output, &options, err);
@@ -154,6 +154,12 @@ sa_status sa_run_take_line(sa_run_job *j, size_t row, char kind, const char *byt
     }
     sa_reason_read(bytes, size, &why);
     return sa_run_set_aside(j, item, &why, err);
+}
+
+void sa_run_refuse_line(const sa_item *item, size_t size, sa_error *why)
+{
+    sa_fail(why, SA_BAD_INPUT, item->path, "ask for less of a trace", "its result is %zu MB long",
+            size >> 20);
 }
 
 void sa_run_blame(const sa_item *item, sa_error *why)

@@ -81,6 +81,8 @@ sa_status sa_run_take_line(sa_run_job *j, size_t row, char kind, const char *byt
                            sa_error *err);
 /* Why a row that SA_CREW_TRIES workers died with is given up. */
 void sa_run_blame(const sa_item *item, sa_error *why);
+/* Why a line is set aside that no file of results could hold. */
+void sa_run_refuse_line(const sa_item *item, size_t size, sa_error *why);
 void sa_run_start_progress(sa_run_job *j);
 /* All rows are done, now or before. */
 bool sa_run_is_done(const sa_run_job *j);
@@ -91,9 +93,10 @@ sa_status sa_run_finish_output(sa_run_job *j, sa_error *err);
 
 /*
  * Of all that results depend on: run.json but for what it is run on, in SHA-256. `precision` stands for the
- * options', which may not be known yet.
+ * options', which may not be known yet. Without `models` the agent's models count as what they are.
  */
-sa_status sa_run_fingerprint(const sa_run_job *j, const char *precision, char hex[65], sa_error *err);
+sa_status sa_run_fingerprint(const sa_run_job *j, const char *precision, bool models, char hex[65],
+                             sa_error *err);
 
 /* Agent, options, items. */
 sa_status sa_run_read_inputs(sa_run_job *j, sa_error *err);

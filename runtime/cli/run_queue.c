@@ -3,6 +3,7 @@
  * the output directory, and any number of processes that compute. All are started with the same command but
  * for --output; whoever would compute something else is refused by the run's fingerprint.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static int idle_ms(const sa_run_job *j)
 static sa_status open_queue(sa_run_job *j, sa_redis_role role, sa_redis_queue **queue, sa_error *err)
 {
     char fingerprint[65], host[64] = "?", name[96];
-    SA_TRY(sa_run_fingerprint(j, j->options->precision, fingerprint, err));
+    SA_TRY(sa_run_fingerprint(j, j->options->precision, true, fingerprint, err));
     gethostname(host, sizeof host - 1);
     snprintf(name, sizeof name, "%.64s-%ld", host, (long)getpid());
     const sa_redis_queue_options options = {.url = j->options->queue,
@@ -54,8 +55,9 @@ static sa_status check_options(const sa_run_job *j, sa_error *err)
         return sa_fail(err, SA_BAD_USAGE, "--precision", "give bf16 or f32",
                        "all machines must compute alike, and auto may differ");
     }
-    if (j->options->workers > 1) {
-        return sa_fail(err, SA_BAD_USAGE, "--workers", "start this command several times",
+    if (sa_run_wants_crew(j)) {
+        return sa_fail(err, SA_BAD_USAGE, "--workers",
+                       "start this command several times, for one device each",
                        "does not go together with --queue");
     }
     if (j->options->shard != NULL) {
@@ -78,7 +80,8 @@ typedef struct {
     bool over; /* there will be no more */
     int keep_ms;
     bool closing;
-    sa_error why; /* the queue failed */
+    sa_error why;       /* the queue failed */
+    atomic_bool failed; /* the same, for who cannot wait for the lock */
     size_t put;
 } consumer;
 
@@ -88,6 +91,7 @@ static void fail_consumer(consumer *c, const sa_error *why)
         c->why = *why;
     }
     c->over = true;
+    c->failed = true;
 }
 
 static bool hold(consumer *c, const sa_redis_task *tasks, size_t count)
@@ -157,16 +161,13 @@ static sa_status put(sa_run_job *j, size_t row, char kind, const char *line, siz
     const sa_redis_line one = {row, kind, line, size};
     pthread_mutex_lock(&c->lock);
     sa_status status = sa_redis_queue_put(c->queue, &one, 1, err);
-    let_go(c, row);
-    c->put += status == SA_OK;
+    if (status == SA_OK) {
+        let_go(c, row);
+        c->put++;
+    }
     sa_progress_update(&j->progress, (long long)c->put);
     pthread_mutex_unlock(&c->lock);
     return status;
-}
-
-static sa_status put_line(sa_run_job *j, const sa_item *item, const char *line, size_t size, sa_error *err)
-{
-    return put(j, item->row, 'R', line, size, err);
 }
 
 static sa_status put_reason(sa_run_job *j, const sa_item *item, const sa_error *why, sa_error *err)
@@ -176,6 +177,16 @@ static sa_status put_reason(sa_run_job *j, const sa_item *item, const sa_error *
                                     : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a reason");
     free(text);
     return status;
+}
+
+static sa_status put_line(sa_run_job *j, const sa_item *item, const char *line, size_t size, sa_error *err)
+{
+    if (size <= SA_REDIS_MOST_LINE) {
+        return put(j, item->row, 'R', line, size, err);
+    }
+    sa_error why;
+    sa_run_refuse_line(item, size, &why);
+    return put_reason(j, item, &why, err);
 }
 
 /* A row that others died with goes back as one that cannot be done. */
@@ -227,11 +238,8 @@ static const sa_item *next_item(sa_run_job *j, size_t *index)
 
 static bool is_interrupted(sa_run_job *j)
 {
-    consumer *c = j->source;
-    pthread_mutex_lock(&c->lock);
-    bool failed = c->why.status != SA_OK;
-    pthread_mutex_unlock(&c->lock);
-    return failed || sa_interrupt_seen();
+    const consumer *c = j->source;
+    return c->failed || sa_interrupt_seen();
 }
 
 static void stop_taking(sa_run_job *j)
@@ -266,7 +274,7 @@ static sa_status compute(sa_run_job *j, consumer *c, sa_error *err)
     pthread_t keeper;
     j->rows = &rows;
     j->source = c;
-    c->keep_ms = idle_ms(j) / 4 < KEEP_MS ? idle_ms(j) / 4 : KEEP_MS;
+    c->keep_ms = idle_ms(j) / 4 < KEEP_MS ? idle_ms(j) / 4 + 1 : KEEP_MS;
     j->progress = sa_progress_start(&j->cli->log, j->kind->command, j->device_name, 0);
     if (pthread_create(&keeper, NULL, keep_rows, c) != 0) {
         return sa_fail(err, SA_NO_ROOM, NULL, "allow more threads", "cannot start a thread");
@@ -348,8 +356,10 @@ static sa_status run_coordinator(sa_run_job *j, sa_error *err)
     sa_redis_queue *queue = NULL;
     j->options->precision = j->cli->common.precision;
     j->device_name = "queue";
-    SA_TRY(
-        sa_run_open_output(j, err)); /* first: another coordinator of the same directory is not disturbed */
+    SA_TRY(open_queue(j, SA_REDIS_CONSUMER, &queue, err)); /* may it lead, if there is a run of that name? */
+    sa_redis_queue_close(queue);
+    queue = NULL;
+    SA_TRY(sa_run_open_output(j, err)); /* before it leads: who has this directory already is not disturbed */
     sa_status status = open_queue(j, SA_REDIS_COORDINATOR, &queue, err);
     if (status == SA_OK) {
         sa_run_start_progress(j);

@@ -85,9 +85,12 @@ static sa_status add_model(json_t *files, const char *role, const char *path, sa
     return status;
 }
 
-static sa_status hash_agent(json_t *files, const sa_agent *agent, sa_error *err)
+static sa_status hash_agent(json_t *files, const sa_agent *agent, bool models, sa_error *err)
 {
     SA_TRY(add_hash(files, "agent.json", agent->file, err));
+    if (!models) {
+        return SA_OK;
+    }
     SA_TRY(add_model(files, "policy", agent->policy, err));
     SA_TRY(add_model(files, "segmenter", agent->segmenter, err));
     return sa_file_is_regular(agent->template) ? add_hash(files, "template", agent->template, err) : SA_OK;
@@ -138,14 +141,15 @@ static json_t *input_of(const sa_run_options *o, const sa_items *items, const ch
 }
 
 sa_status sa_run_record(json_t **run, const sa_cli *cli, const sa_run_options *o, const sa_run_kind *kind,
-                        const sa_agent *agent, const sa_items *items, const char *device, sa_error *err)
+                        const sa_agent *agent, const sa_items *items, const char *device, bool models,
+                        sa_error *err)
 {
     char sha256[65];
     SA_TRY(check_texts(o, err));
     SA_TRY(hash_input(o, items, sha256, err));
     json_t *files = json_object(), *config = config_of(cli, o, kind), *input = input_of(o, items, sha256);
     bool there = files != NULL && config != NULL && input != NULL;
-    sa_status status = there ? hash_agent(files, agent, err) : no_memory(err);
+    sa_status status = there ? hash_agent(files, agent, models, err) : no_memory(err);
     if (status == SA_OK && o->instances != NULL) {
         status = add_hash(input, "instances_sha256", o->instances, err);
     }

@@ -4,10 +4,11 @@
 
 #include "runtime/cli/run_items.h"
 
-/* "version", "command", "config", "agent", "input", "seed", "device"; the caller calls json_decref. */
+/* "version", "command", "config", "agent", "input", "seed", "device"; the caller calls json_decref. Without
+ * `models`, of the agent's files agent.json alone: they may be large. */
 sa_status sa_run_record(json_t **run, const sa_cli *cli, const sa_run_options *options,
                         const sa_run_kind *kind, const sa_agent *agent, const sa_items *items,
-                        const char *device, sa_error *err);
+                        const char *device, bool models, sa_error *err);
 
 /* NULL: no memory. */
 json_t *sa_run_times(const sa_runner_counts *counts, double seconds);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/cli/run_parts.h"
+#include "runtime/fleet/message.h"
 
 static const sa_item *take_row(sa_run_job *j, size_t *index)
 {
@@ -16,7 +17,12 @@ static const sa_item *take_row(sa_run_job *j, size_t *index)
 
 static sa_status put_line(sa_run_job *j, const sa_item *item, const char *line, size_t size, sa_error *err)
 {
-    return sa_worker_put(j->source, item->row, line, size, err);
+    if (size <= SA_MESSAGE_LIMIT) {
+        return sa_worker_put(j->source, item->row, line, size, err);
+    }
+    sa_error why;
+    sa_run_refuse_line(item, size, &why);
+    return sa_worker_set_aside(j->source, item->row, &why, err);
 }
 
 static sa_status set_aside(sa_run_job *j, const sa_item *item, const sa_error *why, sa_error *err)
@@ -50,7 +56,7 @@ static sa_status tell_counts(sa_run_job *j, sa_error *err)
 static sa_status check_fingerprint(const sa_run_job *j, const sa_worker_setup *setup, sa_error *err)
 {
     char own[65];
-    SA_TRY(sa_run_fingerprint(j, "", own, err));
+    SA_TRY(sa_run_fingerprint(j, "", false, own, err));
     return strcmp(own, setup->fingerprint) == 0 ? SA_OK
                                                 : sa_fail(err, SA_BAD_INPUT, j->options->input,
                                                           "leave input and agent as they are during a run",

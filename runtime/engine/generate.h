@@ -79,7 +79,7 @@ typedef struct {
     sa_status status; /* of this prompt alone; `error` says why, the rest is what there was until then */
     sa_error error;
     sa_tokens tokens; /* with the one that ended the answer */
-    float *logprobs;  /* [tokens.count], natural logarithms, at temperature 1 */
+    float *logprobs;  /* [tokens.count], natural logarithms, at temperature 1; 0 of what a form forces */
     size_t probed;    /* tokens of the first stretch of probes, */
     size_t probe_at;  /* which begins with this one */
     float *probes;    /* [probed, probe_count] logits */

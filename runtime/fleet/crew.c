@@ -31,16 +31,22 @@ typedef struct {
     size_t *rows;  /* [held] of window */
     size_t held;
     size_t fruitless; /* deaths in a row without a line in between */
-    bool told_failure, done, given_up;
+    size_t failures;  /* deaths of which it said why */
+    bool told_failure, given_up;
 } worker;
+
+typedef struct {
+    size_t *rows;
+    size_t count, room;
+} row_list;
 
 struct sa_crew {
     sa_crew_options options;
     worker *workers;      /* [options.count] */
     unsigned char *tries; /* [options.rows] deaths that a row was with */
-    size_t *suspects;     /* [suspect_count] rows to be handed out alone */
-    size_t suspect_count, suspect_room;
-    bool no_more; /* the client has no more rows */
+    row_list suspects;    /* to be handed out alone */
+    row_list returned;    /* nobody's fault */
+    bool no_more;         /* the client has no more rows */
     char *hello;
     sa_error last; /* what the last one that failed said */
     sa_crew_counts counts;
@@ -94,7 +100,7 @@ static sa_status start(sa_crew *c, worker *w, sa_error *err)
     w->process = child;
     w->socket = pair[0];
     w->window = w->held = 0;
-    w->told_failure = w->done = false;
+    w->told_failure = false;
     w->heard = sa_clock_seconds();
     c->counts.started++;
     sa_status status = send_setup(c, w, err);
@@ -133,19 +139,20 @@ static int wait_for_end(worker *w)
 
 /* ---- deaths ---- */
 
-/* The row is handed out again, alone. */
+/* The row is handed out again: alone, if it may have been its fault. */
 static sa_status put_back(sa_crew *c, size_t row, sa_error *err)
 {
-    if (c->suspect_count == c->suspect_room) {
-        size_t room = 2 * c->suspect_room + 64;
-        size_t *more = realloc(c->suspects, room * sizeof *more);
+    row_list *list = c->tries[row] > 0 ? &c->suspects : &c->returned;
+    if (list->count == list->room) {
+        size_t room = 2 * list->room + 64;
+        size_t *more = realloc(list->rows, room * sizeof *more);
         if (more == NULL) {
             return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for rows");
         }
-        c->suspects = more;
-        c->suspect_room = room;
+        list->rows = more;
+        list->room = room;
     }
-    c->suspects[c->suspect_count++] = row;
+    list->rows[list->count++] = row;
     return SA_OK;
 }
 
@@ -177,6 +184,7 @@ static sa_status bury(sa_crew *c, worker *w, fate how, const sa_crew_client *cli
     c->counts.died++;
     c->counts.hung += how == HUNG;
     w->fruitless++;
+    w->failures += w->told_failure;
     size_t held = w->held;
     w->held = 0;
     for (size_t i = 0; i < held; i++) {
@@ -185,7 +193,7 @@ static sa_status bury(sa_crew *c, worker *w, fate how, const sa_crew_client *cli
         SA_TRY(c->tries[row] < SA_CREW_TRIES ? put_back(c, row, err)
                                              : client->give_up(client->context, row, err));
     }
-    w->given_up = w->fruitless >= FRUITLESS && (held == 0 || w->told_failure);
+    w->given_up = w->failures >= FRUITLESS || (w->fruitless >= FRUITLESS && held == 0);
     return w->given_up ? SA_OK : start(c, w, err);
 }
 
@@ -200,7 +208,7 @@ static bool is_alike(const char *one, const json_t *other)
     return same;
 }
 
-static sa_status read_hello(sa_crew *c, worker *w, const sa_message *m, sa_error *err)
+static sa_status read_hello(sa_crew *c, worker *w, const sa_wire_message *m, sa_error *err)
 {
     json_t *json = json_loadb(m->bytes, m->size, 0, NULL);
     json_int_t window = json_integer_value(json_object_get(json, "window"));
@@ -209,9 +217,11 @@ static sa_status read_hello(sa_crew *c, worker *w, const sa_message *m, sa_error
     if (window < 1 || window > 1 << 24 || w->window != 0) {
         return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a worker says hello in words that are none");
     }
-    if (!alike) {
-        return sa_fail(err, SA_BAD_USAGE, "--precision", "give bf16 or f32, or fewer workers",
-                       "one worker computes in another precision than the others");
+    if (!alike) { /* on a device that was full, perhaps, and is not the next time */
+        w->told_failure = true;
+        sa_fail(&c->last, SA_NO_DEVICE, "--precision", "give bf16 or f32, or fewer workers",
+                "a worker computes in another precision than the others");
+        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a worker is of no use");
     }
     size_t *rows = realloc(w->rows, (size_t)window * sizeof *rows);
     if (rows == NULL) {
@@ -225,7 +235,7 @@ static sa_status read_hello(sa_crew *c, worker *w, const sa_message *m, sa_error
     return c->hello != NULL ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a worker");
 }
 
-static sa_status take_line(worker *w, const sa_message *m, const sa_crew_client *client, sa_error *err)
+static sa_status take_line(worker *w, const sa_wire_message *m, const sa_crew_client *client, sa_error *err)
 {
     size_t i = 0;
     while (i < w->held && w->rows[i] != m->row) {
@@ -234,12 +244,13 @@ static sa_status take_line(worker *w, const sa_message *m, const sa_crew_client 
     if (i == w->held) {
         return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "a worker speaks of row %zu, which it has not", m->row);
     }
+    SA_TRY(client->line(client->context, m->row, m->kind, m->bytes, m->size, err));
     w->rows[i] = w->rows[--w->held];
     w->fruitless = 0;
-    return client->line(client->context, m->row, m->kind, m->bytes, m->size, err);
+    return SA_OK;
 }
 
-static sa_status take_message(sa_crew *c, worker *w, const sa_message *m, const sa_crew_client *client,
+static sa_status take_message(sa_crew *c, worker *w, const sa_wire_message *m, const sa_crew_client *client,
                               sa_error *err)
 {
     w->heard = sa_clock_seconds();
@@ -258,7 +269,6 @@ static sa_status take_message(sa_crew *c, worker *w, const sa_message *m, const 
         break;
     case 'C':
         if (client != NULL) {
-            w->done = true;
             return client->counts(client->context, m->bytes, m->size, err);
         }
         break;
@@ -271,7 +281,7 @@ static sa_status take_message(sa_crew *c, worker *w, const sa_message *m, const 
 static sa_status listen_to(sa_crew *c, worker *w, const sa_crew_client *client, bool *ended, sa_error *err)
 {
     bool found = true;
-    sa_message m;
+    sa_wire_message m;
     SA_TRY(sa_message_receive(&w->reader, w->socket, ended, err));
     while (found) {
         SA_TRY(sa_message_next(&w->reader, &m, &found, err));
@@ -368,7 +378,8 @@ void sa_crew_close(sa_crew *c)
     }
     free(c->workers);
     free(c->tries);
-    free(c->suspects);
+    free(c->suspects.rows);
+    free(c->returned.rows);
     free(c->hello);
     free(c);
 }
@@ -407,13 +418,16 @@ static bool has_suspect(const sa_crew *c, const worker *w)
 /* A suspect goes to a worker that has nothing else; else as many rows as it wants. */
 static void hand_out(sa_crew *c, worker *w, const sa_crew_client *client)
 {
-    if (c->suspect_count > 0) {
+    if (c->suspects.count > 0) {
         if (w->held == 0 && may_send(w)) {
-            hand_over(w, c->suspects[--c->suspect_count]);
+            hand_over(w, c->suspects.rows[--c->suspects.count]);
         }
         return; /* nothing new until it is empty, or there are no suspects left */
     }
     size_t row;
+    while (c->returned.count > 0 && w->held < w->window && !has_suspect(c, w) && may_send(w)) {
+        hand_over(w, c->returned.rows[--c->returned.count]);
+    }
     while (w->held < w->window && !has_suspect(c, w) && !c->no_more && may_send(w)) {
         c->no_more = !client->next(client->context, &row);
         if (c->no_more || !hand_over(w, row)) {
@@ -425,7 +439,7 @@ static void hand_out(sa_crew *c, worker *w, const sa_crew_client *client)
 /* Nothing is left to be handed out, and nobody holds anything. */
 static bool is_over(const sa_crew *c)
 {
-    bool over = c->no_more && c->suspect_count == 0;
+    bool over = c->no_more && c->suspects.count == 0 && c->returned.count == 0;
     for (size_t i = 0; i < c->options.count; i++) {
         over = over && c->workers[i].held == 0;
     }
@@ -478,15 +492,11 @@ static sa_status attend(sa_crew *c, worker *w, bool spoke, const sa_crew_client 
             return status;
         }
     }
-    if (ended && w->done && w->held == 0) {
-        reap(w);
-        return SA_OK;
-    }
     if (ended || is_silent(c, w)) {
         SA_TRY(bury(c, w, ended ? DIED : HUNG, client, err));
         return check_left(c, err);
     }
-    if (w->window > 0 && !w->done) {
+    if (w->window > 0) {
         hand_out(c, w, client);
     }
     return SA_OK;
@@ -508,6 +518,9 @@ static void say_goodbye(sa_crew *c, const sa_crew_client *client)
     }
     while (left > 0) {
         left = 0;
+        if (client->interrupted != NULL && client->interrupted(client->context)) {
+            return; /* all rows are done */
+        }
         wait_for_words(c, fds);
         for (size_t i = 0; i < c->options.count; i++) {
             worker *w = &c->workers[i];

@@ -88,7 +88,7 @@ sa_status sa_message_receive(sa_message_reader *r, int socket, bool *ended, sa_e
 }
 
 /* The head of a message in a line of its own; its bytes, 0: it is none. */
-static size_t read_head(const char *line, size_t length, sa_message *m)
+static size_t read_head(const char *line, size_t length, sa_wire_message *m)
 {
     char text[HEAD], tail;
     if (length >= sizeof text) {
@@ -103,7 +103,7 @@ static size_t read_head(const char *line, size_t length, sa_message *m)
     return length + 1;
 }
 
-sa_status sa_message_next(sa_message_reader *r, sa_message *m, bool *found, sa_error *err)
+sa_status sa_message_next(sa_message_reader *r, sa_wire_message *m, bool *found, sa_error *err)
 {
     *found = false;
     restore(r);

@@ -24,7 +24,7 @@ typedef struct {
     size_t row;
     const char *bytes; /* [size], and a zero byte; valid until the reader is used again */
     size_t size;
-} sa_message;
+} sa_wire_message;
 
 /* Whole, or SA_IO: the other side is gone. */
 sa_status sa_message_send(int socket, char kind, size_t row, const char *bytes, size_t size, sa_error *err);
@@ -43,7 +43,7 @@ typedef struct {
  */
 sa_status sa_message_receive(sa_message_reader *reader, int socket, bool *ended, sa_error *err);
 /* The next whole message of what was read. SA_BAD_INPUT: this is none of ours. */
-sa_status sa_message_next(sa_message_reader *reader, sa_message *message, bool *found, sa_error *err);
+sa_status sa_message_next(sa_message_reader *reader, sa_wire_message *message, bool *found, sa_error *err);
 void sa_message_reader_free(sa_message_reader *reader);
 
 #endif

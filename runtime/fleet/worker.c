@@ -59,7 +59,7 @@ static sa_status say_reason(sa_worker *w, char kind, size_t row, const sa_error 
 }
 
 /* The next message, waited for; false: the parent is gone. */
-static bool hear(sa_worker *w, sa_message *m)
+static bool hear(sa_worker *w, sa_wire_message *m)
 {
     sa_error ignored;
     bool ended = false, found = false;
@@ -78,7 +78,7 @@ static bool hear(sa_worker *w, sa_message *m)
 
 static sa_status read_setup(sa_worker *w, sa_worker_setup *setup, sa_error *err)
 {
-    sa_message m;
+    sa_wire_message m;
     json_t *json = hear(w, &m) && m.kind == 'S' ? json_loadb(m.bytes, m.size, 0, NULL) : NULL;
     const char *device = json_string_value(json_object_get(json, "device"));
     json_int_t threads = json_integer_value(json_object_get(json, "threads"));
@@ -140,7 +140,7 @@ sa_status sa_worker_say_hello(sa_worker *w, const char *device, const char *prec
 
 bool sa_worker_take(sa_worker *w, size_t *row)
 {
-    sa_message m;
+    sa_wire_message m;
     if (!hear(w, &m) || m.kind != 'T') {
         return false;
     }
@@ -155,10 +155,6 @@ void sa_worker_stop_taking(sa_worker *w)
 
 sa_status sa_worker_put(sa_worker *w, size_t row, const char *line, size_t size, sa_error *err)
 {
-    if (size > SA_MESSAGE_LIMIT) {
-        return sa_fail(err, SA_BAD_INPUT, NULL, "ask for less of a trace", "a result of %zu MB is too long",
-                       size >> 20);
-    }
     return say(w, 'R', row, line, size, err);
 }
 

@@ -35,7 +35,7 @@ sa_status sa_worker_say_hello(sa_worker *worker, const char *device, const char 
 bool sa_worker_take(sa_worker *worker, size_t *row);
 /* Whoever waits for a row stops waiting. By any thread. */
 void sa_worker_stop_taking(sa_worker *worker);
-/* By any thread. SA_IO: the parent is gone. SA_BAD_INPUT: a line of more than a GiB. */
+/* By any thread. SA_IO: the parent is gone. size <= SA_MESSAGE_LIMIT. */
 sa_status sa_worker_put(sa_worker *worker, size_t row, const char *line, size_t size, sa_error *err);
 sa_status sa_worker_set_aside(sa_worker *worker, size_t row, const sa_error *why, sa_error *err);
 /* Says now and then that it lives, if it is called often enough; SA_IO: nobody listens any more. */

@@ -349,17 +349,16 @@ static bool wait_for_items(sa_runner *r)
 static bool waits_for_company(sa_runner *r)
 {
     return !sa_device_computes(r->device) &&
-           sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight && !r->alone &&
-           sa_runner_expects_items(r);
+           sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight && !r->alone;
 }
 
 /* Where nothing comes for a while, nothing is waited for until something does: somebody may wait for results.
  */
 static void wait_for_company(sa_runner *r)
 {
-    wait_for_items(r);
-    sa_runner_take_loaded(r);
-    r->alone = sa_batcher_count(&r->batcher, SA_WANT_ROOM) == 0;
+    double begun = sa_clock_seconds();
+    r->alone = !sa_runner_wait_for_loaded(r);
+    r->counts->waited += sa_clock_seconds() - begun;
 }
 
 static sa_status run_stages(sa_runner *r, sa_error *err)

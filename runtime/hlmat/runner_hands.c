@@ -259,22 +259,34 @@ void sa_runner_give_done(sa_runner *r, sa_runner_place *p)
     pthread_mutex_unlock(&r->lock);
 }
 
-bool sa_runner_expects_items(sa_runner *r)
+/* After WAIT_MS. */
+static struct timespec deadline(void)
 {
-    pthread_mutex_lock(&r->lock);
-    bool expects = r->hands.taking || r->hands.loading > 0 || r->hands.loaded.first != NULL || may_take(r);
-    pthread_mutex_unlock(&r->lock);
-    return expects;
-}
-
-bool sa_runner_wait(sa_runner *r)
-{
-    sa_runner_hands *h = &r->hands;
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += WAIT_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
+    return until;
+}
+
+bool sa_runner_wait_for_loaded(sa_runner *r)
+{
+    sa_runner_hands *h = &r->hands;
+    struct timespec until = deadline();
+    pthread_mutex_lock(&r->lock);
+    while (h->loaded.first == NULL && !h->failed && (h->taking || h->loading > 0 || may_take(r)) &&
+           pthread_cond_timedwait(&h->news, &r->lock, &until) == 0) {
+    }
+    bool loaded = h->loaded.first != NULL;
+    pthread_mutex_unlock(&r->lock);
+    return loaded;
+}
+
+bool sa_runner_wait(sa_runner *r)
+{
+    sa_runner_hands *h = &r->hands;
+    const struct timespec until = deadline();
     pthread_mutex_lock(&r->lock);
     bool more = h->items > 0 || !h->no_more;
     if (more && h->loaded.first == NULL && !h->failed) {

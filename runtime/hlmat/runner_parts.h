@@ -182,8 +182,8 @@ void sa_runner_take_loaded(sa_runner *r);
 void sa_runner_give_done(sa_runner *r, sa_runner_place *place);
 /* Waits for an item, or a while; false: there are none left anywhere. */
 bool sa_runner_wait(sa_runner *r);
-/* Items are on their way in. */
-bool sa_runner_expects_items(sa_runner *r);
+/* Waits for an item that is on its way in, or a while; true: one is there. */
+bool sa_runner_wait_for_loaded(sa_runner *r);
 /* What ended the whole, if the hands met it. */
 sa_status sa_runner_hands_status(sa_runner *r, sa_error *err);
 

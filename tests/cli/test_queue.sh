@@ -33,7 +33,7 @@ coordinate() {
 }
 until_rows() {
     for _ in $(seq 400); do
-        [ "$(grep -c '' "$T/$1/results.journal" 2>/dev/null || echo 0)" -gt "$2" ] && return
+        [ "$(cat "$T/$1/results.journal" 2>/dev/null | wc -l)" -gt "$2" ] && return
         kill -0 "$LEADER" 2>/dev/null || return
         sleep 0.02
     done

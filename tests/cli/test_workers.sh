@@ -24,7 +24,7 @@ workers_of() { pgrep -P "$1"; }
 # until_rows NAME COUNT: waits until that many rows are in the journal (or it is over).
 until_rows() {
     for _ in $(seq 400); do
-        [ "$(grep -c '' "$T/$1/results.journal" 2>/dev/null || echo 0)" -gt "$2" ] && return
+        [ "$(cat "$T/$1/results.journal" 2>/dev/null | wc -l)" -gt "$2" ] && return
         kill -0 "$PARENT" 2>/dev/null || return
         sleep 0.02
     done
@@ -84,6 +84,7 @@ for _ in $(seq 200); do
     kill -0 $orphans 2>/dev/null || break
     sleep 0.05
 done
+check "there were orphans" [ -n "$orphans" ]
 check "orphans end" bash -c "! kill -0 $(echo $orphans | tr '\n' ' ') 2>/dev/null"
 annotate orphans --workers 2
 check "orphans: goes on" [ $CODE -eq 1 ]

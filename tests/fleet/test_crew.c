@@ -16,6 +16,7 @@
 #include "tests/check.h"
 
 #define PLAY "TEST_CREW_PLAY" /* how a worker behaves */
+#define HUNG "TEST_CREW_HUNG" /* a file: one has hung already */
 
 enum { ROWS = 60, WINDOW = 4, LONG_ROW = 50, LONG_LINE = 300000 };
 
@@ -35,11 +36,25 @@ static void work_on(sa_worker *worker, const char *play, int socket, size_t row)
     if (meets(play, "poison", row)) {
         abort();
     }
-    if (meets(play, "hang", row) && access("/tmp/segagent-test-crew-hung", F_OK) != 0) {
-        fclose(fopen("/tmp/segagent-test-crew-hung", "w"));
+    if (meets(play, "hang", row) && access(getenv(HUNG), F_OK) != 0) {
+        fclose(fopen(getenv(HUNG), "w"));
         for (;;) {
             pause();
         }
+    }
+    if (meets(play, "fail", row)) { /* its disk, say */
+        sa_error why;
+        sa_fail(&why, SA_IO, "disk", "look at it", "cannot be read");
+        sa_worker_tell_failure(worker, &why);
+        exit(3);
+    }
+    if (meets(play, "early", row)) { /* it says that it is done, and is not */
+        must(sa_worker_tell_counts(worker, "{\"a\":1}", 7, &err), &err);
+        exit(0);
+    }
+    if (meets(play, "empty", row)) {
+        must(sa_worker_put(worker, row, "", 0, &err), &err);
+        return;
     }
     if (meets(play, "babble", row)) {
         assert_int_equal(write(socket, "ZZ zz\n", 6), 6);
@@ -104,8 +119,10 @@ static sa_status take_line(void *context, size_t row, char kind, const char *byt
 {
     book *b = context;
     char want[64];
-    (void)err;
     assert_true(row < ROWS);
+    if (size == 0) {
+        return sa_fail(err, SA_BAD_INPUT, NULL, NULL, "no result");
+    }
     b->lines[row]++;
     assert_int_equal(kind, row % 10 == 3 ? 'Q' : 'R');
     if (row == LONG_ROW) {
@@ -175,7 +192,10 @@ static sa_crew_counts run(const char *play, size_t count, size_t poison)
         assert_int_equal(b.given_up[i], i == poison);
     }
     sa_crew_counts counts = sa_crew_get_counts(crew);
-    assert_true(b.counts <= count); /* one that was just started again may have nothing to tell yet */
+    assert_true(
+        b.counts <= count &&
+        (b.counts == count || poison < ROWS ||
+         strcmp(play, "good") != 0)); /* one that was just started again may have nothing to tell yet */
     sa_crew_close(crew);
     return counts;
 }
@@ -206,10 +226,10 @@ static void test_poison(void **state)
 static void test_hang(void **state)
 {
     (void)state;
-    unlink("/tmp/segagent-test-crew-hung");
+    unlink(getenv(HUNG));
     sa_crew_counts c = run("hang:20", 2, ROWS);
     assert_true(c.hung >= 1 && c.died == c.hung); /* one that waits for rows says nothing either, here */
-    unlink("/tmp/segagent-test-crew-hung");
+    unlink(getenv(HUNG));
 }
 
 /* A worker that says what is no message is put away, and so is in the end the row that makes it do so. */
@@ -218,6 +238,40 @@ static void test_babble(void **state)
     (void)state;
     sa_crew_counts c = run("babble:9", 2, 9);
     assert_true(c.died == SA_CREW_TRIES);
+}
+
+/* One that takes itself for done, or says nothing of a row, is started again; the row is given up in the end.
+ */
+static void test_early(void **state)
+{
+    (void)state;
+    assert_int_equal(run("early:13", 2, 13).died, SA_CREW_TRIES);
+    assert_int_equal(run("empty:13", 2, 13).died, SA_CREW_TRIES);
+}
+
+/* A machine that fails blames no row: the others are done, and then the run ends with what the machine said.
+ */
+static void test_failing_machine(void **state)
+{
+    (void)state;
+    for (size_t count = 1; count <= 2; count++) {
+        sa_log log = sa_log_on(stderr, SA_LOG_ERROR);
+        book b = {0};
+        const sa_crew_client client = {&b, next_row, take_line, give_up, take_counts, is_interrupted};
+        const sa_crew_options options = options_for(count, &log);
+        sa_crew *crew;
+        sa_error err = {0};
+        setenv(PLAY, "fail:20", 1);
+        must(sa_crew_open(&crew, &options, &err), &err);
+        assert_int_equal(sa_crew_run(crew, &client, &err), SA_IO);
+        assert_string_equal(err.reason, "cannot be read");
+        assert_true(sa_crew_get_counts(crew).started <= 3 * count);
+        for (size_t i = 0; i < ROWS; i++) {
+            assert_int_equal(b.given_up[i], 0);
+            assert_true(b.lines[i] <= 1 && (i != 20 || b.lines[i] == 0));
+        }
+        sa_crew_close(crew);
+    }
 }
 
 static void test_interrupt(void **state)
@@ -293,7 +347,7 @@ static void test_pieces(void **state)
         for (bool found = sa_philox_block(1, i, 0).word[1] % 3 == 0;
              found;) { /* now and then all there are */
             bool ended;
-            sa_message m;
+            sa_wire_message m;
             must(sa_message_next(&w.reader, &m, &found, &err), &err);
             if (!found && got <= i) {
                 must(sa_message_receive(&w.reader, w.in, &ended, &err), &err);
@@ -332,7 +386,7 @@ static void test_wrong_messages(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         wire w = new_wire();
         sa_error err;
-        sa_message m;
+        sa_wire_message m;
         bool ended, found = false;
         assert_int_equal(write(w.out, wrong[i], strlen(wrong[i])), (ssize_t)strlen(wrong[i]));
         must(sa_message_receive(&w.reader, w.in, &ended, &err), &err);
@@ -347,7 +401,7 @@ static void test_closed(void **state)
     (void)state;
     wire w = new_wire();
     sa_error err;
-    sa_message m;
+    sa_wire_message m;
     bool ended, found;
     must(sa_message_send(w.out, 'R', 5, "half", 4, &err), &err);
     close(w.out);
@@ -367,10 +421,16 @@ int main(void)
     if (sa_worker_is_wanted() && play != NULL) {
         return play_worker(play);
     }
+    char hung[64];
+    snprintf(hung, sizeof hung, "/tmp/segagent-crew-%ld", (long)getpid());
+    setenv(HUNG, hung, 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces), cmocka_unit_test(test_wrong_messages), cmocka_unit_test(test_closed),
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_poison),         cmocka_unit_test(test_hang),
-        cmocka_unit_test(test_babble), cmocka_unit_test(test_interrupt),      cmocka_unit_test(test_no_start),
+        cmocka_unit_test(test_pieces),          cmocka_unit_test(test_wrong_messages),
+        cmocka_unit_test(test_closed),          cmocka_unit_test(test_good),
+        cmocka_unit_test(test_poison),          cmocka_unit_test(test_hang),
+        cmocka_unit_test(test_babble),          cmocka_unit_test(test_early),
+        cmocka_unit_test(test_failing_machine), cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_no_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
