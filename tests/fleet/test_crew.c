@@ -168,7 +168,7 @@ static sa_crew_options options_for(size_t count, sa_log *log)
                              .devices = devices,
                              .threads = 1,
                              .arguments = arguments,
-                             .patience = 2,
+                             .patience = strncmp(getenv(PLAY), "hang", 4) == 0 ? 2 : 60,
                              .rows = ROWS,
                              .fingerprint = "the same",
                              .log = log};
@@ -180,10 +180,10 @@ static sa_crew_counts run(const char *play, size_t count, size_t poison)
     sa_log log = sa_log_on(stderr, SA_LOG_ERROR);
     book b = {0};
     const sa_crew_client client = {&b, next_row, take_line, give_up, take_counts, is_interrupted};
+    setenv(PLAY, play, 1);
     const sa_crew_options options = options_for(count, &log);
     sa_crew *crew;
     sa_error err = {0};
-    setenv(PLAY, play, 1);
     must(sa_crew_open(&crew, &options, &err), &err);
     assert_non_null(strstr(sa_crew_hello(crew), "\"precision\":\"f32\""));
     must(sa_crew_run(crew, &client, &err), &err);
@@ -255,10 +255,10 @@ static void test_failing_machine(void **state)
         sa_log log = sa_log_on(stderr, SA_LOG_ERROR);
         book b = {0};
         const sa_crew_client client = {&b, next_row, take_line, give_up, take_counts, is_interrupted};
+        setenv(PLAY, "fail:20", 1);
         const sa_crew_options options = options_for(count, &log);
         sa_crew *crew;
         sa_error err = {0};
-        setenv(PLAY, "fail:20", 1);
         must(sa_crew_open(&crew, &options, &err), &err);
         assert_int_equal(sa_crew_run(crew, &client, &err), SA_IO);
         assert_string_equal(err.reason, "cannot be read");
@@ -277,10 +277,10 @@ static void test_interrupt(void **state)
     sa_log log = sa_log_on(stderr, SA_LOG_ERROR);
     book b = {.patience = 3};
     const sa_crew_client client = {&b, next_row, take_line, give_up, take_counts, is_interrupted};
+    setenv(PLAY, "good", 1);
     const sa_crew_options options = options_for(2, &log);
     sa_crew *crew;
     sa_error err = {0};
-    setenv(PLAY, "good", 1);
     must(sa_crew_open(&crew, &options, &err), &err);
     assert_int_equal(sa_crew_run(crew, &client, &err), SA_INTERRUPTED);
     sa_crew_close(crew);
@@ -290,11 +290,11 @@ static void refused(const char *play, const char *device, const char *reason)
 {
     sa_log log = sa_log_on(stderr, SA_LOG_ERROR);
     const char *const wanted[] = {device, device};
+    setenv(PLAY, play, 1);
     sa_crew_options options = options_for(2, &log);
     sa_crew *crew = NULL;
     sa_error err = {0};
     options.devices = wanted;
-    setenv(PLAY, play, 1);
     assert_int_equal(sa_crew_open(&crew, &options, &err), SA_NO_DEVICE);
     assert_non_null(strstr(err.reason, reason));
     assert_null(crew);
