@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/cli/run_parts.h"
 #include "runtime/fleet/crew.h"
 #include "runtime/fleet/reason.h"
@@ -351,9 +352,17 @@ static sa_status collect(sa_run_job *j, sa_redis_queue *queue, sa_error *err)
     return sa_redis_queue_finish(queue, err);
 }
 
+/* What those who compute took is theirs to tell. */
+static sa_status tell_time(sa_run_job *j, double begun, sa_error *err)
+{
+    j->times = json_pack("{s:f}", "total", sa_clock_seconds() - begun);
+    return j->times != NULL ? SA_OK : sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for the run's record");
+}
+
 static sa_status run_coordinator(sa_run_job *j, sa_error *err)
 {
     sa_redis_queue *queue = NULL;
+    double begun = sa_clock_seconds();
     j->options->precision = j->cli->common.precision;
     j->device_name = "queue";
     SA_TRY(open_queue(j, SA_REDIS_CONSUMER, &queue, err)); /* may it lead, if there is a run of that name? */
@@ -368,7 +377,9 @@ static sa_status run_coordinator(sa_run_job *j, sa_error *err)
         sa_progress_end(&j->progress, (long long)j->done);
     }
     sa_redis_queue_close(queue);
-    return status == SA_OK ? sa_run_finish_output(j, err) : status;
+    SA_TRY(status);
+    SA_TRY(tell_time(j, begun, err));
+    return sa_run_finish_output(j, err);
 }
 
 sa_status sa_run_queue(sa_run_job *j, sa_run_summary *summary, sa_error *err)
