@@ -103,6 +103,22 @@ for n in 1 5 40 200 1000 1500; do
     FAULT="lost at call $n"
     GPUSIM_LOST_AT=$n fails 'cuda:0: |libcuda.so.1: '
 done
+# A run of an agent: without the memory for a batch it takes a smaller one, unless one was asked for.
+works synth --out "$SCRATCH/set" --count 2 --size 64 --seed 3 --quiet
+dry=(annotate --agent weights_tools/tiny/agent --input "$SCRATCH/set/manifest.jsonl" --dry-run --device cuda)
+works "${dry[@]}"
+says 'for 64 items at a time'
+smaller=0
+for n in 1 2 3 4 5 6 7 8; do
+    GPUSIM_FAIL_ALLOC=$n run "${dry[@]}" --batch 8
+    check "an agent's allocation $n fails: exit $CODE" test $CODE -eq 0 -o $CODE -eq 3
+    [ $CODE -eq 0 ] && continue
+    check "it is told: $(head -c 300 "$SCRATCH/err")" grep -Eq 'out of device memory|pinned host memory' "$SCRATCH/err"
+    GPUSIM_FAIL_ALLOC=$n run "${dry[@]}"
+    check "the batch is halved: exit $CODE: $(head -c 200 "$SCRATCH/out")" grep -q 'for 32 items at a time' "$SCRATCH/out"
+    smaller=$((smaller + 1))
+done
+check "some allocations were made up for by a smaller batch: $smaller" test $smaller -ge 3
 # Every allocation once more where the libraries are: without room for one of theirs the run goes on without it.
 for n in 2 3 4 5 6 7 8 9 10 11 12; do
     GPUSIM_FAIL_ALLOC=$n run click --segmenter "$MODEL" --image "$IMAGE" --point 160,120 --device cuda --json --numerics fast
