@@ -192,7 +192,9 @@ static sa_crew_counts run(const char *play, size_t count, size_t poison)
         assert_int_equal(b.given_up[i], i == poison);
     }
     sa_crew_counts counts = sa_crew_get_counts(crew);
-    assert_true(strcmp(play, "good") != 0 || b.counts == count); /* who was started again may have none */
+    /* one that has not said hello when all is done is ended; one that was started again may have no counts
+     * yet */
+    assert_true(strcmp(play, "good") != 0 || (b.counts >= 1 && b.counts <= count));
     sa_crew_close(crew);
     return counts;
 }

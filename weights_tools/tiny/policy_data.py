@@ -330,8 +330,6 @@ def produce(batches, options, number):
         drawn = list(pool_chunk(options.pool, rng) if pooled else fresh_chunk(options, number))
         order = np.concatenate([rng.permutation(len(drawn)) for _ in range(options.uses)])
         for at in range(0, len(order) - options.size + 1, options.size):
-            samples = [
-                make_sample(words, drawn[i], rng, shares) for i in order[at : at + options.size]
-            ]
+            samples = [make_sample(words, drawn[i], rng, shares) for i in order[at : at + options.size]]
             batches.put((collate(words, samples), number))
         number += 1
