@@ -16,8 +16,10 @@ annotate() { run annotate --agent $AGENT --input "$T/set/${INPUT:-manifest}.json
 same() { check "${SEARCH[1]}: $1" cmp "$T/${SEARCH[1]}/results.jsonl" "$T/$2/results.jsonl"; }
 
 number=0
-for search in greedy "prm-stop --patience 1" "prm-greedy --candidates 3" "beam --candidates 2 --beam 2" \
-    "best-first --candidates 2 --budget 4" "mcts --candidates 3 --budget 4"; do
+searches=(greedy "prm-stop --patience 1" "prm-greedy --candidates 3" "beam --candidates 2 --beam 2"
+    "best-first --candidates 2 --budget 4" "mcts --candidates 3 --budget 4")
+[ -n "${SEGAGENT_TEST_SHORT:-}" ] && searches=("${searches[2]}")
+for search in "${searches[@]}"; do
     read -ra SEARCH <<<"--search $search --steps 2 --temperature 1 --trace --seed 3"
     annotate "${SEARCH[1]}" --batch 4 --threads 2
     check "${SEARCH[1]} works" [ $CODE -eq 0 ]
