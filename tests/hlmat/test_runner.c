@@ -19,7 +19,7 @@
 #include "tests/kernels/fixture.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { COMPANY = 3, RUNS = 1, SEARCHES = 2, LEAST = 2 }; /* ten times slower there */
+enum { COMPANY = 3, RUNS = 1, SEARCHES = 1, LEAST = 1 }; /* ten times slower there */
 #else
 enum { COMPANY = 12, RUNS = 3, SEARCHES = 4, LEAST = 5 };
 #endif
@@ -365,10 +365,12 @@ static void test_strict(void **state)
     free_job(&strict);
     free_job(&off);
     w->items.count = count;
-    start_over(w);
-    w->options.episode.form = SA_FORM_STRICT;
-    w->agent.temperature = 1.5;
-    check_company(w, "prm-greedy", 3);
+    if (SEARCHES > 1) {
+        start_over(w);
+        w->options.episode.form = SA_FORM_STRICT;
+        w->agent.temperature = 1.5;
+        check_company(w, "prm-greedy", 3);
+    }
 }
 
 /* -- Nothing is computed twice -- */
@@ -424,7 +426,7 @@ static void test_least_work(void **state)
     static const struct {
         const char *search;
         size_t candidates;
-    } searches[] = {{"prm-stop", 1}, {"prm-greedy", 3}, {"mcts", 3}, {"beam", 2}, {"best-first", 3}};
+    } searches[] = {{"prm-greedy", 3}, {"prm-stop", 1}, {"mcts", 3}, {"beam", 2}, {"best-first", 3}};
     world *w = *state;
     for (size_t i = 0; i < LEAST; i++) {
         start_over(w);
