@@ -149,8 +149,10 @@ static void print_text(const sa_run_job *j, const options *o, const plan *p)
 
 static sa_status check_options(const options *o, sa_error *err)
 {
-    if (o->run.output != NULL || o->run.workers > 0 || o->run.queue != NULL || o->run.shard != NULL) {
-        return sa_fail(err, SA_BAD_USAGE, "plan", "leave out --output, --workers, --queue and --shard",
+    if (o->run.dry_run || o->run.output != NULL || o->run.workers > 0 || o->run.queue != NULL ||
+        o->run.shard != NULL) {
+        return sa_fail(err, SA_BAD_USAGE, "plan",
+                       "leave out --dry-run, --output, --workers, --queue and --shard",
                        "nothing is run, so these say nothing");
     }
     return SA_OK;
@@ -159,7 +161,6 @@ static sa_status check_options(const options *o, sa_error *err)
 static sa_status run_plan(sa_run_job *j, options *o, sa_error *err)
 {
     static const sa_run_rows rows = {next_item, forget_line, tell_reason, is_interrupted, NULL};
-    o->run.dry_run = true; /* no output directory */
     j->rows = &rows;
     j->source = o;
     j->cli->common.device = "null";
@@ -183,7 +184,7 @@ static sa_status run_plan(sa_run_job *j, options *o, sa_error *err)
 
 int sa_command_plan(int argc, char **argv)
 {
-    static const sa_run_kind kind = {.command = "annotate"};
+    static const sa_run_kind kind = {.command = "annotate", .estimates = true};
     options o = {.run = {.temperature = -1}};
     sa_option table[SA_RUN_OPTIONS + 2];
     sa_cli cli;

@@ -90,7 +90,8 @@ sa_status sa_run_read_inputs(sa_run_job *j, sa_error *err)
         .images = o->images, .instances = o->instances, .split = o->split, .limit = (size_t)o->limit};
     SA_TRY(sa_run_need(o->agent, "--agent", err));
     SA_TRY(sa_run_need(o->input, "--input", err));
-    SA_TRY(o->dry_run || o->queue != NULL ? SA_OK : sa_run_need(o->output, "--output", err));
+    SA_TRY(o->dry_run || o->queue != NULL || j->kind->estimates ? SA_OK
+                                                                : sa_run_need(o->output, "--output", err));
     SA_TRY(sa_shard_parse(o->shard, getenv, &j->shard, err));
     SA_TRY(sa_agent_read(&j->agent, o->agent, err));
     sa_run_complete(o, j->kind, &j->agent);

@@ -37,6 +37,7 @@ typedef struct {
     bool uses_mask;      /* starts from the items' masks */
     bool judges_only;    /* no clicks: the given mask's score is the result */
     bool needs_truth;    /* items have to have it */
+    bool estimates;      /* nothing is written */
     const char *policy;  /* if it is not to be chosen; goes with one search, greedy, scored by the truth */
     /* Before a row is written; or NULL. */
     sa_status (*edit)(const sa_run_options *options, sa_result *result, sa_error *err);

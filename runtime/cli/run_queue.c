@@ -32,10 +32,10 @@ static int idle_ms(const sa_run_job *j)
     return j->options->worker_timeout > 0 ? (int)(j->options->worker_timeout * 1000) : IDLE_MS;
 }
 
-static sa_status open_queue(sa_run_job *j, sa_redis_role role, sa_redis_queue **queue, sa_error *err)
+static sa_status open_queue(sa_run_job *j, const char *fingerprint, sa_redis_role role,
+                            sa_redis_queue **queue, sa_error *err)
 {
-    char fingerprint[65], host[64] = "?", name[96];
-    SA_TRY(sa_run_fingerprint(j, j->options->precision, true, fingerprint, err));
+    char host[64] = "?", name[96];
     gethostname(host, sizeof host - 1);
     snprintf(name, sizeof name, "%.64s-%ld", host, (long)getpid());
     const sa_redis_queue_options options = {.url = j->options->queue,
@@ -300,11 +300,13 @@ static sa_status compute(sa_run_job *j, consumer *c, sa_error *err)
 
 static sa_status run_consumer(sa_run_job *j, sa_run_summary *summary, sa_error *err)
 {
+    char fingerprint[65];
     consumer c = {.lock = PTHREAD_MUTEX_INITIALIZER, .end = PTHREAD_COND_INITIALIZER};
     SA_TRY(sa_run_open_device(j, err));
     SA_TRY(sa_run_open_models(j, err));
     j->device_name = sa_device_name(j->device);
-    SA_TRY(open_queue(j, SA_REDIS_CONSUMER, &c.queue, err));
+    SA_TRY(sa_run_fingerprint(j, j->options->precision, true, fingerprint, err));
+    SA_TRY(open_queue(j, fingerprint, SA_REDIS_CONSUMER, &c.queue, err));
     sa_status status = compute(j, &c, err);
     summary->items = c.put;
     sa_redis_queue_close(c.queue);
@@ -361,15 +363,18 @@ static sa_status tell_time(sa_run_job *j, double begun, sa_error *err)
 
 static sa_status run_coordinator(sa_run_job *j, sa_error *err)
 {
+    char fingerprint[65];
     sa_redis_queue *queue = NULL;
     double begun = sa_clock_seconds();
     j->options->precision = j->cli->common.precision;
     j->device_name = "queue";
-    SA_TRY(open_queue(j, SA_REDIS_CONSUMER, &queue, err)); /* may it lead, if there is a run of that name? */
+    SA_TRY(sa_run_fingerprint(j, j->options->precision, true, fingerprint, err));
+    SA_TRY(open_queue(j, fingerprint, SA_REDIS_CONSUMER, &queue,
+                      err)); /* may it lead, if there is a run of that name? */
     sa_redis_queue_close(queue);
     queue = NULL;
     SA_TRY(sa_run_open_output(j, err)); /* before it leads: who has this directory already is not disturbed */
-    sa_status status = open_queue(j, SA_REDIS_COORDINATOR, &queue, err);
+    sa_status status = open_queue(j, fingerprint, SA_REDIS_COORDINATOR, &queue, err);
     if (status == SA_OK) {
         sa_run_start_progress(j);
         status = sa_run_put_bad_items(j, err);

@@ -3,13 +3,6 @@
 #include "runtime/base/sizes.h"
 #include "runtime/base/status.h"
 
-const char *sa_stage_name(sa_stage stage)
-{
-    static const char *const names[SA_STAGES] = {"want_room",    "searching",   "want_seg_encode",
-                                                 "want_prefill", "want_decode", "want_seg_click"};
-    return names[stage];
-}
-
 /* ---- queues ---- */
 
 void sa_batcher_put(sa_batcher *b, sa_job *job, sa_stage stage)

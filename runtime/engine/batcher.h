@@ -35,8 +35,6 @@ typedef enum {
     SA_STAGES,
 } sa_stage;
 
-const char *sa_stage_name(sa_stage stage); /* "want_prefill" */
-
 /* The head of what a caller calls a job. */
 typedef struct sa_job {
     struct sa_job *next, *before;

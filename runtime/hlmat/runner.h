@@ -33,7 +33,7 @@ typedef struct {
     size_t batch;                /* of one stage at most, >= 1 */
     size_t in_flight;            /* items at a time; 0: twice the batch */
     size_t kv_pages;             /* of the policy; 0: as many as suit the batch */
-    size_t hands;                /* host threads that bring items in and results out; 0: 2 */
+    size_t hands;                /* host threads that bring items in and results out, >= 2; 0: 2 */
     size_t host_bytes;           /* of pictures in host memory, about; 0: a quarter of the machine's */
     size_t sharers;              /* processes that share this quarter; 0: one */
     size_t ahead;                /* items read before there is room for them; 0: as many as a batch */

@@ -2,6 +2,7 @@
  * What the parts of the runner share.
  *
  *   host threads: runner_hands.c    items in (runner_items.c, runner_pictures.c), results out
+ *   before all:   runner_open.c     models and memory
  *   one thread:   runner.c          who is let in, which stage runs next
  *                 runner_work.c     an item's search and its jobs
  *                 runner_start.c    the mask that it begins with
@@ -138,7 +139,7 @@ struct sa_runner {
     sa_runner_counts *counts;
 };
 
-/* ---- runner.c ---- */
+/* ---- runner_open.c ---- */
 
 bool sa_runner_starts_by_prompt(const sa_runner_options *o);
 /* States are fed back where the agent wants it, and where a given mask would be forgotten without. */

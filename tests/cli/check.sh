@@ -61,6 +61,15 @@ says() {
 # Without the times, which are the one thing that differs between two runs.
 without_seconds() { sed -E 's/"seconds":\{[^}]*\}/"seconds":{}/' "$@"; }
 
+# until_rows DIR COUNT PROCESS: waits until a run has more rows than that in its journal, or its process is over.
+until_rows() {
+    for _ in $(seq 400); do
+        [ "$(cat "$1/results.journal" 2>/dev/null | wc -l)" -gt "$2" ] && return
+        kill -0 "$3" 2>/dev/null || return
+        sleep 0.02
+    done
+}
+
 finish() {
     echo "$PASSED passed, $FAILED failed"
     [ "$FAILED" -eq 0 ]

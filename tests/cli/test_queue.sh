@@ -32,13 +32,6 @@ coordinate() {
     "$SEGAGENT_BINARY" annotate "${arguments[@]}" --queue "$(url "$1")" --output "$T/$1" --worker-timeout 2 >"$T/$1.leader" 2>&1 </dev/null &
     LEADER=$!
 }
-until_rows() {
-    for _ in $(seq 400); do
-        [ "$(cat "$T/$1/results.journal" 2>/dev/null | wc -l)" -gt "$2" ] && return
-        kill -0 "$LEADER" 2>/dev/null || return
-        sleep 0.02
-    done
-}
 
 works synth --out "$T/set" --count $ITEMS --seed 3 --level steps --quiet
 sed -i '5s|"images/[0-9]*.png"|"images/missing.png"|' "$T/set/manifest.jsonl" # one that is refused
@@ -66,7 +59,7 @@ check "who comes late ends at once" [ $? -eq 0 ]
 coordinate killed
 compute killed
 victim=$LAST
-until_rows killed 3
+until_rows "$T/killed" 3 $LEADER
 kill -9 $victim
 compute killed
 wait $LEADER
@@ -77,7 +70,7 @@ check "killed: the same bytes" same "$T/one" "$T/killed"
 # ---- the coordinator is killed, and begins again ----
 coordinate leader
 compute leader
-until_rows leader 3
+until_rows "$T/leader" 3 $LEADER
 kill -9 $LEADER
 wait $LEADER 2>/dev/null
 sleep 0.3
@@ -92,7 +85,7 @@ check "leader: the same bytes" same "$T/one" "$T/leader"
 for kill in 1 $([ -n "${SEGAGENT_TEST_SHORT:-}" ] || echo 2); do
     coordinate server-$kill
     compute server-$kill
-    until_rows server-$kill $((RANDOM % 8))
+    until_rows "$T/server-$kill" $((RANDOM % 8)) $LEADER
     kill -9 "$(cat "$T/redis/pid")"
     sleep 0.5
     server

@@ -22,14 +22,6 @@ begin() {
     PARENT=$!
 }
 workers_of() { pgrep -P "$1"; }
-# until_rows NAME COUNT: waits until that many rows are in the journal (or it is over).
-until_rows() {
-    for _ in $(seq 400); do
-        [ "$(cat "$T/$1/results.journal" 2>/dev/null | wc -l)" -gt "$2" ] && return
-        kill -0 "$PARENT" 2>/dev/null || return
-        sleep 0.02
-    done
-}
 
 works synth --out "$T/set" --count $ITEMS --seed 3 --level steps --quiet
 sed -i '5s|"images/[0-9]*.png"|"images/missing.png"|' "$T/set/manifest.jsonl" # one that is refused
@@ -57,7 +49,7 @@ check "a null device has workers, too" [ $CODE -eq 1 ]
 # ---- workers that are killed ----
 for kill in 1 $([ -n "${SEGAGENT_TEST_SHORT:-}" ] || echo 2 3 4); do
     begin killed-$kill --workers 2
-    until_rows killed-$kill $((RANDOM % 12))
+    until_rows "$T/killed-$kill" $((RANDOM % 12)) $PARENT
     victim=$(workers_of $PARENT | sort -R --random-source=<(yes $kill) | head -1)
     [ -n "$victim" ] && kill -9 "$victim"
     wait $PARENT
@@ -68,7 +60,7 @@ check "a death is told" grep -Eq 'worker [12] of 2 was ended by signal 9, with [
 
 # ---- a worker that hangs ----
 begin stopped --workers 2 --worker-timeout 3
-until_rows stopped 4
+until_rows "$T/stopped" 4 $PARENT
 kill -STOP "$(workers_of $PARENT | head -1)"
 wait $PARENT
 check "stopped: ends" [ $? -eq 1 ]
@@ -77,7 +69,7 @@ check "stopped: it is told" grep -q 'said nothing for 3 s' "$T/stopped.err"
 
 # ---- the parent is killed: its workers end, and the run goes on ----
 begin orphans --workers 2
-until_rows orphans 6
+until_rows "$T/orphans" 6 $PARENT
 orphans=$(workers_of $PARENT)
 kill -9 $PARENT
 wait $PARENT 2>/dev/null
@@ -93,7 +85,7 @@ check "orphans: the same bytes" same "$T/one" "$T/orphans"
 
 # ---- an interrupt ----
 begin interrupted --workers 2
-until_rows interrupted 4
+until_rows "$T/interrupted" 4 $PARENT
 kill -INT $PARENT
 wait $PARENT
 check "interrupted: exit code 130" [ $? -eq 130 ]

@@ -10,27 +10,9 @@
 
 #include "runtime/base/philox.h"
 #include "runtime/engine/forced.h"
+#include "tests/engine/agent_form.h"
 
 enum { ANSWERS = 300, SEED = 11 };
-
-/* " Current IOU: 57, Positive point: (345, 678)", the space in front or not. */
-static sa_grammar *form(void)
-{
-    sa_grammar *g;
-    sa_error err;
-    must(sa_grammar_open(&g, &err), &err);
-    must(sa_grammar_add_space(g, &err), &err);
-    must(sa_grammar_add_literal(g, "Current IOU: ", &err), &err);
-    must(sa_grammar_add_number(g, 2, 0, &err), &err);
-    must(sa_grammar_add_literal(g, ", ", &err), &err);
-    must(sa_grammar_add_choice(g, "Positive point:", "Negative point:", &err), &err);
-    must(sa_grammar_add_literal(g, " (", &err), &err);
-    must(sa_grammar_add_number(g, 3, 0, &err), &err);
-    must(sa_grammar_add_literal(g, ", ", &err), &err);
-    must(sa_grammar_add_number(g, 3, 0, &err), &err);
-    must(sa_grammar_add_literal(g, ")", &err), &err);
-    return g;
-}
 
 static void write_answer(uint64_t number, char text[128])
 {
@@ -86,7 +68,7 @@ static void check_tokenizer(const char *path, double least)
 {
     sa_tokenizer *tokenizer;
     sa_forced *forced;
-    sa_grammar *g = form();
+    sa_grammar *g = agent_form();
     sa_error err;
     tally all = {0};
     must(sa_tokenizer_open(&tokenizer, path, &err), &err);

@@ -13,6 +13,7 @@
 #include "runtime/engine/generate.h"
 #include "runtime/engine/kv.h"
 #include "tests/check.h"
+#include "tests/engine/agent_form.h"
 
 #define MODEL "tests/golden/llama/llama2"
 
@@ -720,24 +721,6 @@ static sa_tokenizer *speaking_tokenizer(size_t vocabulary)
     return tokenizer;
 }
 
-static sa_grammar *usual_form(void)
-{
-    sa_grammar *g;
-    sa_error err;
-    must(sa_grammar_open(&g, &err), &err);
-    must(sa_grammar_add_space(g, &err), &err);
-    must(sa_grammar_add_literal(g, "Current IOU: ", &err), &err);
-    must(sa_grammar_add_number(g, 2, 0, &err), &err);
-    must(sa_grammar_add_literal(g, ", ", &err), &err);
-    must(sa_grammar_add_choice(g, "Positive point:", "Negative point:", &err), &err);
-    must(sa_grammar_add_literal(g, " (", &err), &err);
-    must(sa_grammar_add_number(g, 3, 0, &err), &err);
-    must(sa_grammar_add_literal(g, ", ", &err), &err);
-    must(sa_grammar_add_number(g, 3, 0, &err), &err);
-    must(sa_grammar_add_literal(g, ")", &err), &err);
-    return g;
-}
-
 static int after(const sa_grammar *g, int state, size_t token)
 {
     return token < SPOKEN ? sa_grammar_step(g, state, spoken[token], strlen(spoken[token])) : SA_GRAMMAR_DEAD;
@@ -810,7 +793,7 @@ static void learn_to_speak(world *w, bool speak)
 static void test_form(void **state)
 {
     world *w = *state;
-    sa_grammar *g = usual_form();
+    sa_grammar *g = agent_form();
     sa_llama *reader = open_reader(w);
     sa_generate_answer together[PROMPTS], tight[PROMPTS], alone;
     size_t whole = 0;
@@ -847,7 +830,7 @@ static void test_form(void **state)
 static void test_form_ends(void **state)
 {
     world *w = *state;
-    sa_grammar *g = usual_form(), *foreign;
+    sa_grammar *g = agent_form(), *foreign;
     sa_generate_options options = some(0.0f);
     sa_generate_answer answers[3] = {{0}};
     sa_error err;
@@ -875,7 +858,7 @@ static void test_form_ends(void **state)
 static void test_form_without_digits(void **state)
 {
     world *w = *state;
-    sa_grammar *g = usual_form();
+    sa_grammar *g = agent_form();
     sa_generate_options options = some(0.0f);
     sa_generate_answer answer = {0};
     sa_generate_prompt prompt = w->prompts[1];
