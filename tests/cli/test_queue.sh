@@ -67,6 +67,20 @@ check "killed: ends" [ $? -eq 1 ]
 wait $LAST $victim 2>/dev/null
 check "killed: the same bytes" same "$T/one" "$T/killed"
 
+# ---- one that is interrupted gives its rows back: nobody waits for them ----
+coordinate given
+compute given
+victim=$LAST
+until_rows "$T/given" 3 $LEADER
+kill -INT $victim
+wait $victim
+check "given: exit code 130, or it was done" [ $? -eq 130 -o "$(wc -l <"$T/given/results.jsonl")" -ge $((ITEMS - 1)) ]
+compute given
+wait $LEADER
+check "given: ends" [ $? -eq 1 ]
+wait $LAST
+check "given: the same bytes" same "$T/one" "$T/given"
+
 # ---- the coordinator is killed, and begins again ----
 coordinate leader
 compute leader

@@ -58,6 +58,20 @@ for kill in 1 $([ -n "${SEGAGENT_TEST_SHORT:-}" ] || echo 2 3 4); do
 done
 check "a death is told" grep -Eq 'worker [12] of 2 was ended by signal 9, with [0-9]+ rows' "$T"/killed-*.err
 
+# ---- the input changes during the run: a worker that starts then is of no use, the others are ----
+cp -r "$T/set" "$T/changing"
+INPUT="$T/changing/manifest.jsonl"
+"$SEGAGENT_BINARY" annotate --agent $AGENT --input "$INPUT" --steps 2 --batch 2 --in-flight 3 --output "$T/changed" \
+    --workers 2 >"$T/changed.out" 2>"$T/changed.err" </dev/null &
+PARENT=$!
+until_rows "$T/changed" 2 $PARENT
+head -1 "$INPUT" | sed 's/"id":"[^"]*"/"id":"one more"/' >>"$INPUT"
+kill -9 "$(workers_of $PARENT | head -1)"
+wait $PARENT
+check "changed: ends" [ $? -eq 1 ]
+check "changed: the bytes of what it was" cmp "$T/one/results.jsonl" "$T/changed/results.jsonl"
+check "changed: it is told: $(head -c 300 "$T/changed.err")" grep -q 'is not what it was when the run began' "$T/changed.err"
+
 # ---- a worker that hangs ----
 begin stopped --workers 2 --worker-timeout 3
 until_rows "$T/stopped" 4 $PARENT

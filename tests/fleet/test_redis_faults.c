@@ -339,6 +339,16 @@ static void test_all_die(void **state)
     }
 }
 
+/* A coordinator that has offered so many rows, and one who computes. */
+static stage offered_stage(redis_rig *rig, size_t rows)
+{
+    stage s = {.rig = rig, .ledger = redis_ledger_new(rows)};
+    s.lead = redis_rig_open(rig, SA_REDIS_COORDINATOR, rows);
+    s.worker = redis_rig_open(rig, SA_REDIS_CONSUMER, rows);
+    do_call(&s, OFFER);
+    return s;
+}
+
 /* ---- a server that comes back with what it had a while ago ---- */
 
 static void put_held(stage *s, size_t count)
@@ -354,11 +364,8 @@ static void test_older_data(void **state)
     enum { ROWS = 60 };
     redis_rig *rig = *state;
     redis_rig_need(rig);
-    stage s = {.rig = rig, .ledger = redis_ledger_new(ROWS)};
+    stage s = offered_stage(rig, ROWS);
     sa_error err = {0};
-    s.lead = redis_rig_open(rig, SA_REDIS_COORDINATOR, ROWS);
-    s.worker = redis_rig_open(rig, SA_REDIS_CONSUMER, ROWS);
-    do_call(&s, OFFER);
     take_some(&s, 20);
     put_held(&s, 8);
     must(redis_ledger_collect(&s.ledger, s.lead, 0, &err), &err); /* not forgotten */
@@ -405,11 +412,8 @@ static void test_lines_are_lost(void **state)
     enum { ROWS = 10 };
     redis_rig *rig = *state;
     redis_rig_need(rig);
-    stage s = {.rig = rig, .ledger = redis_ledger_new(ROWS)};
+    stage s = offered_stage(rig, ROWS);
     sa_error err = {0};
-    s.lead = redis_rig_open(rig, SA_REDIS_COORDINATOR, ROWS);
-    s.worker = redis_rig_open(rig, SA_REDIS_CONSUMER, ROWS);
-    do_call(&s, OFFER);
     take_some(&s, ROWS);
     put_held(&s, ROWS);
     redis_rig_ask(rig, "HDEL segagent:run:rows 3:0 4:0");
