@@ -339,14 +339,13 @@ static void test_all_die(void **state)
     }
 }
 
-/* A coordinator that has offered so many rows, and one who computes. */
-static stage offered_stage(redis_rig *rig, size_t rows)
+/* A coordinator that has offered so many rows, and keeps asking the stage's ledger; and one who computes. */
+static void set_stage(stage *s, redis_rig *rig, size_t rows)
 {
-    stage s = {.rig = rig, .ledger = redis_ledger_new(rows)};
-    s.lead = redis_rig_open(rig, SA_REDIS_COORDINATOR, rows);
-    s.worker = redis_rig_open(rig, SA_REDIS_CONSUMER, rows);
-    do_call(&s, OFFER);
-    return s;
+    *s = (stage){.rig = rig, .ledger = redis_ledger_new(rows)};
+    s->lead = redis_rig_open(rig, SA_REDIS_COORDINATOR, rows);
+    s->worker = redis_rig_open(rig, SA_REDIS_CONSUMER, rows);
+    do_call(s, OFFER);
 }
 
 /* ---- a server that comes back with what it had a while ago ---- */
@@ -364,8 +363,9 @@ static void test_older_data(void **state)
     enum { ROWS = 60 };
     redis_rig *rig = *state;
     redis_rig_need(rig);
-    stage s = offered_stage(rig, ROWS);
+    stage s;
     sa_error err = {0};
+    set_stage(&s, rig, ROWS);
     take_some(&s, 20);
     put_held(&s, 8);
     must(redis_ledger_collect(&s.ledger, s.lead, 0, &err), &err); /* not forgotten */
@@ -412,8 +412,9 @@ static void test_lines_are_lost(void **state)
     enum { ROWS = 10 };
     redis_rig *rig = *state;
     redis_rig_need(rig);
-    stage s = offered_stage(rig, ROWS);
+    stage s;
     sa_error err = {0};
+    set_stage(&s, rig, ROWS);
     take_some(&s, ROWS);
     put_held(&s, ROWS);
     redis_rig_ask(rig, "HDEL segagent:run:rows 3:0 4:0");
