@@ -44,6 +44,7 @@ void sa_cuda_add(sa_stream *stream, const sa_add_args *args)
                                         sa_cuda_blocks(repeats, SA_ADD_REPEATS), 1},
                                .block = {SA_ADD_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = (double)size,
                                .bytes = (double)size * (double)sa_dtype_size(args->y_dtype) +
                                         4.0 * ((double)a_size + (args->b != NULL ? (double)b_size : 0.0)),

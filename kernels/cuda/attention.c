@@ -136,6 +136,7 @@ static void launch_items(sa_stream *stream, const sa_attention_args *args, size_
         .kernel = choose_kernel(args),
         .block = {args->dtype == SA_F32 ? ATTENTION_F32_THREADS : ATTENTION_THREADS, 1, 1},
         .args = &launch,
+        .args_bytes = sizeof launch,
     };
     size_t blocks = add_items(args, first, &launch, &launched);
     launched.grid = (sa_cuda_dim){sa_cuda_blocks(blocks, 1), (unsigned)args->heads, 1};
@@ -144,6 +145,7 @@ static void launch_items(sa_stream *stream, const sa_attention_args *args, size_
         .kernel = SA_CUDA_attention_combine_f32,
         .block = {ATTENTION_THREADS, 1, 1},
         .args = &launch,
+        .args_bytes = sizeof launch,
     };
     blocks = split_items(&launch, &combined.bytes);
     combined.grid = (sa_cuda_dim){sa_cuda_blocks(blocks, 1), (unsigned)args->heads, 1};

@@ -141,6 +141,7 @@ void sa_cuda_attention_grid(sa_stream *stream, const sa_attention_grid_args *arg
                                         (unsigned)args->heads, 1},
                                .block = {kernel.threads, 1, 1},
                                .args = &launch,
+                               .args_bytes = sizeof launch,
                                .flops = grid_flops(args),
                                .bytes = 4.0 * (double)(tokens * hidden * sa_dtype_size(args->dtype)),
                            });

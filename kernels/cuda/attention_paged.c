@@ -171,6 +171,7 @@ static void combine(sa_stream *stream, batch *b)
                                .grid = {sa_cuda_blocks(blocks, 1), (unsigned)b->args.heads, 1},
                                .block = {PAGED_THREADS, 1, 1},
                                .args = &b->args,
+                               .args_bytes = sizeof b->args,
                                .bytes = (double)b->partials * sizeof(float),
                            });
 }
@@ -181,6 +182,7 @@ static void run_batch(sa_stream *stream, const sa_attention_paged_args *args, ba
     b->launched.grid = (sa_cuda_dim){sa_cuda_blocks(b->blocks, 1), (unsigned)args->kv_heads, 1};
     b->launched.block = (sa_cuda_dim){args->dtype == SA_F32 ? PAGED_F32_THREADS : PAGED_THREADS, 1, 1};
     b->launched.args = &b->args;
+    b->launched.args_bytes = sizeof b->args;
     sa_cuda_launch(stream, &b->launched);
     if (b->partials != 0) {
         combine(stream, b);

@@ -57,6 +57,7 @@ void sa_cuda_convolution_widen(sa_stream *stream, const sa_convolution_args *arg
                                .grid = {sa_cuda_blocks(a.pieces, SA_CONVOLUTION_THREADS), 1, 1},
                                .block = {SA_CONVOLUTION_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .bytes = 6.0 * (double)values,
                            });
 }

@@ -32,6 +32,7 @@ typedef struct {
     sa_cuda_kernel kernel;
     sa_cuda_dim grid, block; /* a zero in grid launches nothing; x <= 2^31-1, y and z <= 65535 */
     const void *args;        /* the struct of OP.h; read before sa_cuda_launch() returns */
+    size_t args_bytes;       /* its size */
     double flops, bytes;     /* useful work and the least traffic: for profiles and benchmarks */
 } sa_cuda_launch_args;
 

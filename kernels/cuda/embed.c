@@ -26,6 +26,7 @@ void sa_cuda_embed(sa_stream *stream, const sa_embed_args *args)
                                .grid = {sa_cuda_blocks(args->rows, 1), (unsigned)pieces, 1},
                                .block = {SA_EMBED_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .bytes = (double)args->rows *
                                         (4.0 + (double)args->d * (double)(sa_dtype_size(args->dtype) + 4)),
                            });

@@ -23,6 +23,7 @@ void sa_cuda_gate(sa_stream *stream, const sa_gate_args *args)
                                .grid = {sa_cuda_blocks(args->rows, 1), (unsigned)pieces, 1},
                                .block = {SA_GATE_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = 5.0 * values,
                                .bytes = 3.0 * values * (double)size,
                            });

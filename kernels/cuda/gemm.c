@@ -170,6 +170,7 @@ void sa_cuda_gemm_own(sa_stream *stream, const sa_gemm_args *args)
                                .grid = {a.row_tiles * a.column_tiles, 1, 1},
                                .block = {tile->threads, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = 2.0 * (double)args->m * (double)args->n * (double)args->k,
                                .bytes = least_bytes(args),
                            });

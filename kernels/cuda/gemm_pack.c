@@ -56,6 +56,7 @@ void sa_cuda_gemm_pack(sa_stream *stream, const sa_gemm_pack_args *args)
         .grid = {sa_cuda_blocks(pairs, SA_GEMM_PACK_THREADS), 1, 1},
         .block = {SA_GEMM_PACK_THREADS, 1, 1},
         .args = &a,
+        .args_bytes = sizeof a,
         .bytes = (double)args->n * (double)args->k * (double)source_size +
                  (double)sa_cuda_gemm_packed_bytes(args->n, args->k, args->dtype),
     };

@@ -52,6 +52,7 @@ void sa_cuda_im2col(sa_stream *stream, const sa_im2col_args *args)
                                 bytes == 16 ? (unsigned)padded_height : a.out_height, (unsigned)args->batch},
                        .block = {SA_IM2COL_THREADS, 1, 1},
                        .args = &a,
+                       .args_bytes = sizeof a,
                        .bytes = (double)args->batch * moved,
                    });
 }

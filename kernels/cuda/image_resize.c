@@ -43,6 +43,7 @@ static void launch_across(sa_stream *stream, const sa_image_resize_args *args, u
                                         sa_cuda_blocks(args->in_height, SA_IMAGE_RESIZE_ACROSS_ROWS), 1},
                                .block = {SA_IMAGE_RESIZE_ACROSS_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = 2.0 * out * (double)args->across.taps,
                                .bytes = 3.0 * (double)args->in_height * (double)args->in_width + out +
                                         4.0 * (double)(args->out_width * (2 + args->across.taps)),
@@ -72,6 +73,7 @@ static void launch_down(sa_stream *stream, const sa_image_resize_args *args, con
                                 sa_cuda_blocks(args->out_height, SA_IMAGE_RESIZE_DOWN_ROWS), 1},
                        .block = {SA_IMAGE_RESIZE_DOWN_THREADS, 1, 1},
                        .args = &a,
+                       .args_bytes = sizeof a,
                        .flops = 2.0 * out * (double)args->down.taps,
                        .bytes = in + out + 4.0 * (double)(args->out_height * (2 + args->down.taps)),
                    });

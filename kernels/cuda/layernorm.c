@@ -70,6 +70,7 @@ void sa_cuda_layernorm(sa_stream *stream, const sa_layernorm_args *args)
             .grid = {sa_cuda_blocks(args->rows, rows_a_block), 1, 1},
             .block = {SA_LAYERNORM_THREADS, 1, 1},
             .args = &a,
+            .args_bytes = sizeof a,
             .flops = 8.0 * size,
             .bytes = size * (double)(4 + sa_dtype_size(args->y_dtype)) + 8.0 * (double)args->d,
         });

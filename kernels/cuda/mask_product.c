@@ -26,6 +26,7 @@ void sa_cuda_mask_product(sa_stream *stream, const sa_mask_product_args *args)
                        .grid = {sa_cuda_blocks(args->batch * a.tiles, 1), 1, 1},
                        .block = {SA_MASK_PRODUCT_THREADS, 1, 1},
                        .args = &a,
+                       .args_bytes = sizeof a,
                        .flops = 2.0 * products * (double)args->channels,
                        .bytes = (double)args->batch * (double)(rows * row) + 4.0 * products +
                                 4.0 * (double)(args->batch * args->masks * args->channels),

@@ -63,6 +63,7 @@ void sa_cuda_mask_resize(sa_stream *stream, const sa_mask_resize_args *args)
                                .grid = {(unsigned)strips, sa_cuda_blocks(args->height, rows), 1},
                                .block = {32 * SA_MASK_RESIZE_WARPS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = 12.0 * low * width + 13.0 * height * width,
                                .bytes = 4.0 * low * low + 4.0 * height * (double)words,
                            });

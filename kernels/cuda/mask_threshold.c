@@ -21,6 +21,7 @@ void sa_cuda_mask_threshold(sa_stream *stream, const sa_mask_threshold_args *arg
                                         sa_cuda_blocks(args->height, SA_MASK_THRESHOLD_WARPS), 1},
                                .block = {32 * SA_MASK_THRESHOLD_WARPS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = (double)args->height * (double)args->width,
                                .bytes = 4.0 * (double)args->height * ((double)args->width + (double)words),
                            });

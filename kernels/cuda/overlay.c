@@ -25,6 +25,7 @@ void sa_cuda_overlay(sa_stream *stream, const sa_overlay_args *args)
                                .grid = {sa_cuda_blocks(size, SA_OVERLAY_THREADS * (wide ? 16 : 1)), 1, 1},
                                .block = {SA_OVERLAY_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .bytes = 2.0 * (double)size + 4.0 * (double)(args->height * words),
                            });
 }

@@ -34,6 +34,7 @@ void sa_cuda_patchify(sa_stream *stream, const sa_patchify_args *args)
                                             (unsigned)args->side, (unsigned)count},
                                    .block = {SA_PATCHIFY_THREADS, 1, 1},
                                    .args = &a,
+                                   .args_bytes = sizeof a,
                                    .flops = 2.0 * 3.0 * (double)(count * args->side * args->side),
                                    .bytes = bytes,
                                });

@@ -22,6 +22,7 @@ void sa_cuda_point_encode(sa_stream *stream, const sa_point_encode_args *args)
                                         sa_cuda_blocks(args->channels / 2, SA_POINT_ENCODE_THREADS), 1},
                                .block = {SA_POINT_ENCODE_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = 3.0 * size, /* of the phases and the sums */
                                .bytes = 4.0 * size + 12.0 * (double)args->n + 4.0 * (double)args->channels,
                            });

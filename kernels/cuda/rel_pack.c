@@ -32,6 +32,7 @@ void sa_cuda_rel_pack(sa_stream *stream, const sa_rel_pack_args *args)
                                .grid = {sa_cuda_blocks(launch.count, REL_PACK_THREADS), 1, 1},
                                .block = {REL_PACK_THREADS, 1, 1},
                                .args = &launch,
+                               .args_bytes = sizeof launch,
                                .bytes = (double)bytes + (double)((2 * args->size - 1) * args->head_dim) * 4.0,
                            });
 }

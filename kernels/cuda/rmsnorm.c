@@ -61,6 +61,7 @@ void sa_cuda_rmsnorm(sa_stream *stream, const sa_rmsnorm_args *args)
             .grid = {sa_cuda_blocks(args->rows, each), 1, 1},
             .block = {SA_RMSNORM_THREADS, 1, 1},
             .args = &a,
+            .args_bytes = sizeof a,
             .flops = 4.0 * size,
             .bytes = size * (double)(4 + sa_dtype_size(args->y_dtype)) + 4.0 * (double)args->d,
         });

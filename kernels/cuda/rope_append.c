@@ -60,6 +60,7 @@ void sa_cuda_rope_append(sa_stream *stream, const sa_rope_append_args *args)
                                .grid = {sa_cuda_blocks(args->rows, 1), sa_cuda_blocks(heads, each), 1},
                                .block = {SA_ROPE_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = 3.0 * values * (double)(args->heads + args->kv_heads),
                                .bytes = values * (moved * (double)size + 4.0) + 8.0 * (double)args->rows,
                            });

@@ -48,6 +48,7 @@ static void choose(sa_stream *stream, const sa_sample_args *args, size_t first, 
                                .grid = {(unsigned)rows, 1, 1},
                                .block = {SAMPLE_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .bytes = reads * (double)args->vocabulary * 4.0 +
                                         (double)(rows * parts) * sizeof(sample_part),
                            });
@@ -73,6 +74,7 @@ void sa_cuda_sample(sa_stream *stream, const sa_sample_args *args)
                                .grid = {(unsigned)parts, (unsigned)args->rows, 1},
                                .block = {SAMPLE_PARTS_THREADS, 1, 1},
                                .args = &a,
+                               .args_bytes = sizeof a,
                                .flops = 20.0 * values, /* most of it the exponential */
                                .bytes = 4.0 * values,
                            });

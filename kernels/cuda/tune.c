@@ -76,7 +76,7 @@ static double time_way(const sa_cuda_driver *driver, sa_cuda_handle stream, sa_t
     return driver->stream_wait(stream) == 0 ? now() - start : 1e30;
 }
 
-int sa_tune_fastest(const sa_tune *tune, const sa_stream *stream, int count, sa_tune_way *way, void *context)
+int sa_tune_fastest(const sa_tune *tune, sa_stream *stream, int count, sa_tune_way *way, void *context)
 {
     const sa_cuda_driver *driver = &tune->device->driver;
     sa_cuda_handle handle = sa_cuda_stream_handle(stream);

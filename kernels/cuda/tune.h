@@ -45,6 +45,6 @@ sa_tune_entry *sa_tune_entry_of(sa_tune *tune, const uint64_t shape[SA_TUNE_WORD
 /* Queues the op's work one way; false if that way cannot be gone. */
 typedef bool sa_tune_way(void *context, int choice);
 /* The fastest of SA_TUNE_OWN and ways 0 .. count-1: some runs of each, each waited for. */
-int sa_tune_fastest(const sa_tune *tune, const sa_stream *stream, int count, sa_tune_way *way, void *context);
+int sa_tune_fastest(const sa_tune *tune, sa_stream *stream, int count, sa_tune_way *way, void *context);
 
 #endif

@@ -50,6 +50,9 @@ void sa_cli_print_profile(FILE *stream, const sa_runner_counts *c, double second
             c->of_episodes.merged, c->of_policy.seen);
     fprintf(stream, "%zu items at work at most; %.1f steps/s; %.3f s, of them %.3f waiting for pictures\n",
             c->peak_in_flight, ratio(steps, seconds), seconds, c->waited);
+    if (c->work.kernels > 0) {
+        fprintf(stream, "launches of kernels %zu, of graphs %zu\n", c->work.kernels, c->work.graphs);
+    }
     if (modelled > 0) {
         fprintf(stream,
                 "host %.1f us a step; device, by its model, %.3f ms a step: busy for %.1f %% of both\n",

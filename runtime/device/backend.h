@@ -32,6 +32,8 @@ typedef struct {
     void (*upload)(sa_stream *, void *device_to, const void *host_from, size_t bytes);
     void (*download)(sa_stream *, void *host_to, const void *device_from, size_t bytes);
     void (*copy)(sa_stream *, void *device_to, const void *device_from, size_t bytes);
+    void (*group_begin)(sa_stream *, uint64_t name); /* these two together, or NULL */
+    void (*group_end)(sa_stream *);
 } sa_backend;
 
 /* What the null device says to everything. */

@@ -1,7 +1,7 @@
 /*
  * The CUDA backend's own handles, shared by its files:
  *   device_cuda.c (device, memory)   cuda_modules.c (kernels)   cuda_stream.c (copies, launches, waiting)
- *   cuda_profile.c (times)
+ *   cuda_graph.c (launches that come again)   cuda_profile.c (times)
  */
 #ifndef SA_DEVICE_CUDA_DEVICE_H
 #define SA_DEVICE_CUDA_DEVICE_H
@@ -61,8 +61,8 @@ void sa_cuda_modules_unload(sa_cuda_device *device);
 const char *sa_cuda_kernel_name(sa_cuda_kernel kernel);
 unsigned sa_cuda_kernel_shared(sa_cuda_kernel kernel); /* bytes of dynamic shared memory */
 
-/* The driver's handle, for libraries that queue work of their own. */
-sa_cuda_handle sa_cuda_stream_handle(const sa_stream *stream);
+/* The driver's handle, for libraries that queue work of their own; all before it is queued. */
+sa_cuda_handle sa_cuda_stream_handle(sa_stream *stream);
 
 /* cuda_profile.c: the functions of sa_backend, and what a launch does before and after itself. */
 bool sa_cuda_peak(const sa_device *common, sa_dtype dtype, double *flops, double *bytes);
@@ -79,5 +79,7 @@ sa_status sa_cuda_stream_wait(sa_stream *stream, sa_error *err);
 void sa_cuda_stream_upload(sa_stream *stream, void *device_to, const void *host_from, size_t bytes);
 void sa_cuda_stream_download(sa_stream *stream, void *host_to, const void *device_from, size_t bytes);
 void sa_cuda_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes);
+void sa_cuda_stream_group_begin(sa_stream *stream, uint64_t name);
+void sa_cuda_stream_group_end(sa_stream *stream);
 
 #endif

@@ -14,7 +14,15 @@
 #include "runtime/base/status.h"
 
 typedef unsigned long long sa_cuda_pointer; /* CUdeviceptr */
-typedef void *sa_cuda_handle;               /* of a context, module, function, stream or event */
+typedef void *sa_cuda_handle;               /* of a context, module, function, stream, event, graph */
+
+/* CUDA_KERNEL_NODE_PARAMS_v2: a kernel of a graph. */
+typedef struct {
+    sa_cuda_handle function;
+    unsigned grid[3], block[3], shared;
+    void **parameters, **extra;
+    sa_cuda_handle kernel, context; /* NULL */
+} sa_cuda_node;
 
 /* CALL(field, exported name, parameters) */
 #define SA_CUDA_CALLS(CALL)                                                                                  \
@@ -57,7 +65,18 @@ typedef void *sa_cuda_handle;               /* of a context, module, function, s
     CALL(function_set, "cuFuncSetAttribute", (sa_cuda_handle function, int attribute, int value))            \
     CALL(launch, "cuLaunchKernel",                                                                           \
          (sa_cuda_handle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,          \
-          unsigned bz, unsigned shared, sa_cuda_handle stream, void **parameters, void **extra))
+          unsigned bz, unsigned shared, sa_cuda_handle stream, void **parameters, void **extra))             \
+    CALL(graph_create, "cuGraphCreate", (sa_cuda_handle * graph, unsigned flags))                            \
+    CALL(graph_add, "cuGraphAddKernelNode_v2",                                                               \
+         (sa_cuda_handle * node, sa_cuda_handle graph, const sa_cuda_handle *after, size_t count,            \
+          const sa_cuda_node *what))                                                                         \
+    CALL(graph_destroy, "cuGraphDestroy", (sa_cuda_handle graph))                                            \
+    CALL(graph_instantiate, "cuGraphInstantiateWithFlags",                                                   \
+         (sa_cuda_handle * exec, sa_cuda_handle graph, unsigned long long flags))                            \
+    CALL(graph_change, "cuGraphExecKernelNodeSetParams_v2",                                                  \
+         (sa_cuda_handle exec, sa_cuda_handle node, const sa_cuda_node *what))                               \
+    CALL(graph_launch, "cuGraphLaunch", (sa_cuda_handle exec, sa_cuda_handle stream))                        \
+    CALL(graph_exec_destroy, "cuGraphExecDestroy", (sa_cuda_handle exec))
 
 /* Constants of cuda.h, by their names there. */
 enum {

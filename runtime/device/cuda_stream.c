@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "runtime/device/cuda_device.h"
+#include "runtime/device/cuda_graph.h"
 
 /* A piece of 1 MB takes a PCIe bus about 40 us, ten times what queuing it costs; eight of them keep it busy.
  */
@@ -36,6 +37,7 @@ typedef struct {
     piece pieces[PIECES];
     sa_cuda_handle events[PIECES]; /* recorded behind the copy of the piece with the same index */
     size_t first, count;           /* of the pieces not retired yet */
+    sa_cuda_graphs *graphs;
 
     int failure;     /* the first code; 0 for none */
     char doing[320]; /* what returned it */
@@ -74,6 +76,15 @@ static bool good(cuda_stream *stream, int code, const char *doing)
 static bool ready(cuda_stream *stream)
 {
     return stream->failure == 0 && good(stream, sa_cuda_enter(device_of(stream)), "change of context");
+}
+
+static void end_group(cuda_stream *stream, bool whole);
+
+/* Before anything but a launch is queued. */
+static bool ready_alone(cuda_stream *stream)
+{
+    end_group(stream, false);
+    return ready(stream);
 }
 
 /* ---- the ring ---- */
@@ -121,6 +132,7 @@ void sa_cuda_stream_upload(sa_stream *common, void *device_to, const void *host_
     cuda_stream *stream = stream_of(common);
     sa_cuda_pointer to = (uintptr_t)device_to;
     const unsigned char *from = host_from;
+    end_group(stream, false);
     for (size_t size; bytes > 0 && ready(stream); bytes -= size, from += size, to += size) {
         size = piece_of(bytes);
         piece *p = take_piece(stream, size);
@@ -136,6 +148,7 @@ void sa_cuda_stream_download(sa_stream *common, void *host_to, const void *devic
     cuda_stream *stream = stream_of(common);
     sa_cuda_pointer from = (uintptr_t)device_from;
     unsigned char *to = host_to;
+    end_group(stream, false);
     for (size_t size; bytes > 0 && ready(stream); bytes -= size, from += size, to += size) {
         size = piece_of(bytes);
         piece *p = take_piece(stream, size);
@@ -149,7 +162,7 @@ void sa_cuda_stream_download(sa_stream *common, void *host_to, const void *devic
 void sa_cuda_stream_copy(sa_stream *common, void *device_to, const void *device_from, size_t bytes)
 {
     cuda_stream *stream = stream_of(common);
-    if (bytes > 0 && ready(stream)) {
+    if (bytes > 0 && ready_alone(stream)) {
         int code = device_of(stream)->driver.copy((uintptr_t)device_to, (uintptr_t)device_from, bytes,
                                                   stream->handle);
         good(stream, code, "copy on the device");
@@ -190,12 +203,10 @@ static void wait_for_kernel(cuda_stream *stream, const sa_cuda_launch_args *laun
     }
 }
 
-void sa_cuda_launch(sa_stream *common, const sa_cuda_launch_args *launch)
+static void launch_now(cuda_stream *stream, const sa_cuda_launch_args *launch)
 {
-    cuda_stream *stream = stream_of(common);
     const sa_cuda_device *device = device_of(stream);
-    check_launch(launch);
-    if (launch->grid.x == 0 || launch->grid.y == 0 || launch->grid.z == 0 || !ready(stream)) {
+    if (!ready(stream)) {
         return;
     }
     if (device->profile != NULL) {
@@ -210,14 +221,74 @@ void sa_cuda_launch(sa_stream *common, const sa_cuda_launch_args *launch)
     }
     stream->launches++;
     stream->last = launch->kernel;
+    stream->common.device->work.kernels++;
     if (device->synchronous || device->profile != NULL) {
         wait_for_kernel(stream, launch);
     }
 }
 
-sa_cuda_handle sa_cuda_stream_handle(const sa_stream *stream)
+void sa_cuda_launch(sa_stream *common, const sa_cuda_launch_args *launch)
 {
-    return ((const cuda_stream *)(const void *)stream)->handle;
+    cuda_stream *stream = stream_of(common);
+    check_launch(launch);
+    if (launch->grid.x == 0 || launch->grid.y == 0 || launch->grid.z == 0) {
+        return;
+    }
+    if (sa_cuda_graphs_open_group(stream->graphs)) {
+        if (sa_cuda_graphs_add(stream->graphs, launch)) {
+            return;
+        }
+        end_group(stream, false);
+    }
+    launch_now(stream, launch);
+}
+
+/* ---- groups of launches ---- */
+
+/* The launches of an open group, if there is one, as a graph if it is whole and can be one. */
+static void end_group(cuda_stream *stream, bool whole)
+{
+    size_t count;
+    int code = 0;
+    if (!sa_cuda_graphs_open_group(stream->graphs)) {
+        return;
+    }
+    const sa_cuda_launch_args *launch = sa_cuda_graphs_close_group(stream->graphs, &count);
+    sa_cuda_kernel last = count > 0 ? launch[count - 1].kernel : 0;
+    if (whole && ready(stream) &&
+        sa_cuda_graphs_launch(stream->graphs, device_of(stream), stream->handle, &code)) {
+        good(stream, code, "launch of a graph");
+        stream->launches += count;
+        stream->last = last;
+        stream->common.device->work.graphs++;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        launch_now(stream, &launch[i]);
+    }
+}
+
+/* Launches that somebody waits for, one by one, stay single. */
+void sa_cuda_stream_group_begin(sa_stream *common, uint64_t name)
+{
+    cuda_stream *stream = stream_of(common);
+    const sa_cuda_device *device = device_of(stream);
+    if (!device->synchronous && device->profile == NULL) {
+        sa_cuda_graphs_begin(stream->graphs, name);
+    }
+}
+
+void sa_cuda_stream_group_end(sa_stream *common)
+{
+    end_group(stream_of(common), true);
+}
+
+/* The caller queues work of its own. */
+sa_cuda_handle sa_cuda_stream_handle(sa_stream *common)
+{
+    cuda_stream *stream = stream_of(common);
+    end_group(stream, false);
+    return stream->handle;
 }
 
 unsigned sa_cuda_processors(const sa_stream *stream)
@@ -231,7 +302,7 @@ sa_status sa_cuda_stream_wait(sa_stream *common, sa_error *err)
 {
     cuda_stream *stream = stream_of(common);
     sa_cuda_device *device = device_of(stream);
-    if (ready(stream)) {
+    if (ready_alone(stream)) {
         good(stream, device->driver.stream_wait(stream->handle), "wait");
     }
     while (stream->failure == 0 && stream->count > 0) {
@@ -265,6 +336,11 @@ sa_status sa_cuda_stream_open(sa_stream **out, sa_device *common, sa_error *err)
     if (stream == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a stream handle");
     }
+    stream->graphs = sa_cuda_graphs_open();
+    if (stream->graphs == NULL) {
+        free(stream);
+        return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a stream handle");
+    }
     stream->common = (struct sa_stream){.device = common, .pool = common->pool};
     int code = sa_cuda_enter(device);
     if (code == 0) {
@@ -293,6 +369,7 @@ void sa_cuda_stream_close(sa_stream *common)
             driver->event_destroy(stream->events[i]);
         }
     }
+    sa_cuda_graphs_close(stream->graphs, driver);
     if (stream->ring != NULL) {
         driver->pinned_free(stream->ring);
     }

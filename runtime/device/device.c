@@ -170,6 +170,8 @@ sa_device_work sa_device_work_since(sa_device_work now, sa_device_work before)
         now.units[i] -= before.units[i];
         now.seconds[i] -= before.seconds[i];
     }
+    now.kernels -= before.kernels;
+    now.graphs -= before.graphs;
     return now;
 }
 
@@ -253,6 +255,20 @@ void sa_stream_download(sa_stream *stream, void *host_to, const void *device_fro
 void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes)
 {
     stream->device->backend->copy(stream, device_to, device_from, bytes);
+}
+
+void sa_stream_group_begin(sa_stream *stream, uint64_t name)
+{
+    if (stream->device->backend->group_begin != NULL) {
+        stream->device->backend->group_begin(stream, name);
+    }
+}
+
+void sa_stream_group_end(sa_stream *stream)
+{
+    if (stream->device->backend->group_end != NULL) {
+        stream->device->backend->group_end(stream);
+    }
 }
 
 const void *sa_stream_reach(sa_stream *stream, const void *host, size_t bytes, void *staging)

@@ -89,6 +89,7 @@ bool sa_device_computes(const sa_device *device);
 typedef struct {
     size_t batches[SA_COST_STAGES], units[SA_COST_STAGES]; /* units: pictures, prompts, tokens */
     double seconds[SA_COST_STAGES];                        /* of the null device's clock; else 0 */
+    size_t kernels, graphs; /* launched by themselves, and as graphs; of a GPU */
 } sa_device_work;
 
 /* A stage has run on this device: counted, and, on the null device, what it would have taken. */
@@ -125,6 +126,14 @@ sa_status sa_stream_wait(sa_stream *stream, sa_error *err);
 void sa_stream_upload(sa_stream *stream, void *device_to, const void *host_from, size_t bytes);
 void sa_stream_download(sa_stream *stream, void *host_to, const void *device_from, size_t bytes);
 void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes);
+
+/*
+ * Ops between begin and end are queued at the end, in their order. If the same ops came in the same order
+ * between begin and end of the same name before, whatever their arguments, a GPU gets them as one graph: one
+ * launch in place of hundreds. Copies, waits, and ops that a library queues end it where they stand.
+ */
+void sa_stream_group_begin(sa_stream *stream, uint64_t name);
+void sa_stream_group_end(sa_stream *stream);
 
 /*
  * Host memory made readable by the ops of this stream: the pointer itself where the device reads host memory,

@@ -142,6 +142,8 @@ static const sa_backend cuda_backend = {
     .upload = sa_cuda_stream_upload,
     .download = sa_cuda_stream_download,
     .copy = sa_cuda_stream_copy,
+    .group_begin = sa_cuda_stream_group_begin,
+    .group_end = sa_cuda_stream_group_end,
 };
 
 /* Finds the GPU and asks what it is; SA_NO_DEVICE if the kernels cannot run on it. */

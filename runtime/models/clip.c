@@ -370,6 +370,7 @@ const void *sa_clip_encode(sa_clip *clip, const sa_image *const *pictures, size_
     sa_activation act = clip->config.act;
 
     place_pictures(clip, pictures, count);
+    sa_stream_group_begin(stream, count);
     patchify(clip, count); /* wide [B*P, patch row] */
     for (size_t i = 0; i < count; i++) {
         embed(clip, i); /* x [B*T, D] */
@@ -389,6 +390,7 @@ const void *sa_clip_encode(sa_clip *clip, const sa_image *const *pictures, size_
         sa_linear_run(&block->lin2, ops, stream, t, rows, clip->wide, SA_ACT_NONE, clip->x, clip->x, SA_F32);
     }
     take_features(clip, count);
+    sa_stream_group_end(stream);
     return clip->y;
 }
 

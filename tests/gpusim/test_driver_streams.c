@@ -395,6 +395,61 @@ static void broken_captures(void)
     OK(cuMemFree(p));
 }
 
+/* A graph made by hand, whose kernels get other arguments, and another grid, between launches. */
+static void graph_by_hand(void)
+{
+    CUgraph made;
+    CUgraphExec exec;
+    CUgraphNode first, second, other;
+    uint32_t out[WORDS], n = WORDS, few = 1;
+    scenario_open();
+    CUdeviceptr p = words_on_device(), q = words_on_device();
+    CUstream a = open_stream();
+    void *on_p[] = {&p, &n}, *on_q[] = {&q, &n}, *on_one[] = {&q, &few};
+    CUDA_KERNEL_NODE_PARAMS bump = {.func = scenario_kernel("bump"),
+                                    .gridDimX = (WORDS + 127) / 128,
+                                    .gridDimY = 1,
+                                    .gridDimZ = 1,
+                                    .blockDimX = 128,
+                                    .blockDimY = 1,
+                                    .blockDimZ = 1,
+                                    .kernelParams = on_p};
+    OK(cuMemsetD32(p, 0, WORDS));
+    OK(cuMemsetD32(q, 0, WORDS));
+    OK(cuCtxSynchronize());
+    OK(cuGraphCreate(&made, 0));
+    OK(cuGraphAddKernelNode(&first, made, NULL, 0, &bump));
+    OK(cuGraphAddKernelNode(&second, made, &first, 1, &bump));
+    OK(cuGraphInstantiate(&exec, made, 0));
+    OK(cuGraphLaunch(exec, a)); /* p, p */
+    bump.kernelParams = on_q;
+    OK(cuGraphExecKernelNodeSetParams(exec, second, &bump));
+    OK(cuGraphLaunch(exec, a)); /* p, q */
+    bump.gridDimX = 1;
+    bump.kernelParams = on_one;
+    OK(cuGraphExecKernelNodeSetParams(exec, first, &bump));
+    OK(cuGraphLaunch(exec, a)); /* one of q, q */
+    OK(cuStreamSynchronize(a));
+    OK(cuMemcpyDtoH(out, p, sizeof out));
+    WANT(all_are(out, 3));
+    OK(cuMemcpyDtoH(out, q, sizeof out));
+    WANT(out[0] == 3);
+    out[0] = out[1];
+    WANT(all_are(out, 2));
+    bump.gridDimX = 0;
+    GIVES(cuGraphExecKernelNodeSetParams(exec, first, &bump), CUDA_ERROR_INVALID_VALUE);
+    bump.gridDimX = 1;
+    other = (CUgraphNode)&bump;
+    GIVES(cuGraphExecKernelNodeSetParams(exec, other, &bump), CUDA_ERROR_INVALID_VALUE);
+    OK(cuGraphDestroy(made));
+    GIVES(cuGraphExecKernelNodeSetParams(exec, first, &bump), CUDA_ERROR_INVALID_VALUE);
+    OK(cuGraphLaunch(exec, a));
+    OK(cuStreamSynchronize(a));
+    OK(cuGraphExecDestroy(exec));
+    OK(cuMemFree(p));
+    OK(cuMemFree(q));
+}
+
 static const scenario scenarios[] = {
     {"held_back", held_back},
     {"sources", sources},
@@ -412,6 +467,7 @@ static const scenario scenarios[] = {
     {"callbacks", callbacks},
     {"times", times},
     {"graph", graph},
+    {"graph_by_hand", graph_by_hand},
     {"broken_captures", broken_captures},
     {NULL, NULL},
 };
@@ -495,6 +551,7 @@ static void test_graphs(void **state)
 {
     (void)state;
     clean_in_every_mode("graph");
+    clean_in_every_mode("graph_by_hand");
     clean_in_every_mode("broken_captures");
 }
 

@@ -3,7 +3,7 @@
  *
  *   init.c: device, switches, exit     context.c: contexts, current one     alloc.c, copy.c: memory
  *   stream.c, event.c: what the host waits for        module.c, launch.c, occupancy.c: kernels
- *   graph.c: capture and replay        error.c, proc.c: names      refused.c: calls that aren't there
+ *   graph.c, graph_kernels.c: graphs       error.c, proc.c: names      refused.c: calls that aren't there
  *   queue.c: work of streams, runs it  order.c: what happens before what (stream_order)
  *
  * Every exported function opens with SIM_ENTER() or SIM_ENTER_CONTEXT(): one lock for the whole driver, the
@@ -214,7 +214,10 @@ extern CUstream sim_streams[SIM_STREAMS]; /* live ones by number */
 bool sim_bytes_usable(uint64_t address, size_t bytes, const char *call);
 /* Queued work that uses bytes of [begin, end): its call, or NULL. */
 const char *sim_queued_user(uint64_t begin, uint64_t end);
-void sim_kernel_run(sim_work *work);                      /* launch.c */
+void sim_kernel_run(sim_work *work); /* launch.c */
+/* A checked launch with a copy of its parameters, in no stream yet. Its error leaves *work as it is. */
+CUresult sim_kernel_work(sim_work *work, CUfunction f, const uint32_t grid[3], const uint32_t block[3],
+                         uint32_t shared, void **pointers, void **extra);
 void sim_event_stamp(CUevent event, uint32_t generation); /* event.c */
 
 struct CUstream_st {

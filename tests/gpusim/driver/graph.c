@@ -7,26 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gpusim/driver/driver.h"
-
-struct CUgraphNode_st {
-    CUgraph graph;
-    sim_work work;
-    CUgraphNode *deps;
-    size_t dep_count;
-    bool marked; /* while ancestors are looked for */
-};
-
-struct CUgraph_st {
-    CUgraphNode *nodes; /* what a node waits for stands in front of it */
-    size_t count, capacity;
-};
-
-struct CUgraphExec_st {
-    sim_work *works;
-    size_t count;
-    unsigned long long flags;
-};
+#include "tests/gpusim/driver/graph.h"
 
 static __thread CUstreamCaptureMode thread_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
 
@@ -55,10 +36,12 @@ void sim_capture_break(void)
     }
 }
 
-static CUgraph graph_open(void)
+CUgraph sim_graph_open(void)
 {
+    static unsigned long long made;
     CUgraph graph = calloc(1, sizeof *graph);
     if (graph) {
+        graph->id = ++made;
         sim_handle_add(graph, SIM_GRAPH);
     }
     return graph;
@@ -81,8 +64,7 @@ static void graph_close(CUgraph graph)
     free(graph);
 }
 
-/* Makes room before anything is changed. */
-static bool reserve(CUgraph graph, CUstream stream)
+static bool reserve(CUgraph graph)
 {
     if (graph->count == graph->capacity) {
         size_t capacity = 2 * graph->capacity + 16;
@@ -93,37 +75,45 @@ static bool reserve(CUgraph graph, CUstream stream)
         graph->nodes = grown;
         graph->capacity = capacity;
     }
-    if (!stream->capture_deps) {
-        stream->capture_deps = malloc(sizeof *stream->capture_deps);
+    return true;
+}
+
+CUresult sim_graph_add(CUgraph graph, sim_work *work, CUgraphNode *deps, size_t count, CUgraphNode *node)
+{
+    *node = deps && reserve(graph) ? calloc(1, sizeof **node) : NULL;
+    if (!*node) {
+        free(deps);
+        sim_work_drop(work);
+        return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    return stream->capture_deps != NULL;
+    **node = (struct CUgraphNode_st){graph, *work, deps, count, graph->count, false};
+    graph->nodes[graph->count++] = *node;
+    return CUDA_SUCCESS;
 }
 
 /* The new node waits for what the stream stood at, and is what it stands at now. */
 CUresult sim_capture_add(CUstream stream, sim_work *work)
 {
-    CUgraph graph = stream->capture;
     if (stream->capture_broken) {
         sim_work_drop(work);
         return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
     }
-    CUgraphNode node = calloc(1, sizeof *node);
-    CUgraphNode *deps = malloc((stream->capture_dep_count + 1) * sizeof *deps);
-    if (!node || !deps || !reserve(graph, stream)) {
-        free(node);
+    if (!stream->capture_deps) {
+        stream->capture_deps = malloc(sizeof *stream->capture_deps);
+    }
+    CUgraphNode *deps = malloc((stream->capture_dep_count + 1) * sizeof *deps), node;
+    if (!stream->capture_deps || !deps) {
         free(deps);
         sim_work_drop(work);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
     memcpy(deps, stream->capture_deps, stream->capture_dep_count * sizeof *deps);
-    node->graph = graph;
-    node->work = *work;
-    node->deps = deps;
-    node->dep_count = stream->capture_dep_count;
-    graph->nodes[graph->count++] = node;
-    stream->capture_deps[0] = node;
-    stream->capture_dep_count = 1;
-    return CUDA_SUCCESS;
+    CUresult error = sim_graph_add(stream->capture, work, deps, stream->capture_dep_count, &node);
+    if (!error) {
+        stream->capture_deps[0] = node;
+        stream->capture_dep_count = 1;
+    }
+    return error;
 }
 
 CUresult cuStreamBeginCapture(CUstream handle, CUstreamCaptureMode mode)
@@ -142,7 +132,7 @@ CUresult cuStreamBeginCapture(CUstream handle, CUstreamCaptureMode mode)
     if (stream->capture) {
         return CUDA_ERROR_ILLEGAL_STATE;
     }
-    stream->capture = graph_open();
+    stream->capture = sim_graph_open();
     stream->capture_mode = mode;
     stream->capture_origin = true;
     stream->capture_broken = false;
@@ -363,7 +353,7 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec *handle, CUgraph graph, unsigne
         free(works);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    *exec = (struct CUgraphExec_st){works, 0, flags};
+    *exec = (struct CUgraphExec_st){works, 0, graph->id, flags};
     for (size_t i = 0; i < graph->count; i++) {
         if (!sim_work_clone(&works[i], &graph->nodes[i]->work)) {
             exec_free(exec);

@@ -208,38 +208,53 @@ static CUresult inject(bool *traps)
     return sim_options.fail_launch == launches ? CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES : CUDA_SUCCESS;
 }
 
-static CUresult launch(CUfunction f, const uint32_t grid[3], const uint32_t block[3], uint32_t shared,
-                       CUstream handle, void **pointers, void **extra)
+CUresult sim_kernel_work(sim_work *work, CUfunction f, const uint32_t grid[3], const uint32_t block[3],
+                         uint32_t shared, void **pointers, void **extra)
 {
-    CUstream stream = sim_stream(handle);
-    if (!stream || !sim_function_is(f) || !f->function->is_entry) {
+    if (!sim_function_is(f) || !f->function->is_entry) {
         return CUDA_ERROR_INVALID_HANDLE;
     }
     if (pointers && extra) {
         return CUDA_ERROR_INVALID_VALUE;
     }
     CUresult error = check_limits(f, grid, block, shared);
-    bool traps = false;
-    error = error ? error : inject(&traps);
     if (error) {
         return error;
     }
-    sim_work work = {.kind = SIM_WORK_KERNEL, .call = "cuLaunchKernel"};
-    work.kernel.function = f;
-    work.kernel.shared = shared;
-    work.kernel.traps = traps;
-    memcpy(work.kernel.grid, grid, sizeof work.kernel.grid);
-    memcpy(work.kernel.block, block, sizeof work.kernel.block);
-    work.kernel.params = calloc(1, f->function->param_bytes + 1);
-    if (!work.kernel.params) {
+    *work = (sim_work){.kind = SIM_WORK_KERNEL, .call = "cuLaunchKernel"};
+    work->kernel.function = f;
+    work->kernel.shared = shared;
+    memcpy(work->kernel.grid, grid, sizeof work->kernel.grid);
+    memcpy(work->kernel.block, block, sizeof work->kernel.block);
+    work->kernel.params = calloc(1, f->function->param_bytes + 1);
+    if (!work->kernel.params) {
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    error = extra ? params_from_extra(f, work.kernel.params, extra)
-                  : params_from_pointers(f, work.kernel.params, pointers);
+    error = extra ? params_from_extra(f, work->kernel.params, extra)
+                  : params_from_pointers(f, work->kernel.params, pointers);
     if (error) {
-        free(work.kernel.params);
+        free(work->kernel.params);
+    }
+    return error;
+}
+
+static CUresult launch(CUfunction f, const uint32_t grid[3], const uint32_t block[3], uint32_t shared,
+                       CUstream handle, void **pointers, void **extra)
+{
+    sim_work work;
+    bool traps;
+    CUstream stream = sim_stream(handle);
+    CUresult error =
+        stream ? sim_kernel_work(&work, f, grid, block, shared, pointers, extra) : CUDA_ERROR_INVALID_HANDLE;
+    if (error) {
         return error;
     }
+    error = inject(&traps);
+    if (error) {
+        sim_work_drop(&work);
+        return error;
+    }
+    work.kernel.traps = traps;
     return sim_enqueue(stream, &work);
 }
 
