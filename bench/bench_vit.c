@@ -28,13 +28,13 @@ typedef struct {
 
 static sa_status encode(bench *b, size_t count, sa_error *err)
 {
-    const sa_image *pictures[PICTURES];
+    sa_view views[PICTURES];
     size_t at_once = sa_clip_at_once(b->clip);
     for (size_t i = 0; i < PICTURES; i++) {
-        pictures[i] = &b->image;
+        views[i] = (sa_view){.picture = &b->image};
     }
     for (size_t i = 0; i < count; i += at_once) {
-        sa_clip_encode(b->clip, pictures, count - i < at_once ? count - i : at_once);
+        sa_clip_encode(b->clip, views, count - i < at_once ? count - i : at_once);
         SA_TRY(sa_stream_wait(b->m.stream, err));
     }
     return SA_OK;

@@ -5,7 +5,7 @@
  *         -> [ layernorm -> gemm (qkv) -> attention_grid -> gemm -> layernorm -> gemm -> gemm ]
  *         x depth -> convolution (im2col -> gemm) -> embedding
  *   clicks -> point_encode -> [ add -> gemm -> attention -> gemm -> layernorm ] x layers
- *         -> mask_product -> mask_resize, or mask_threshold -> overlay
+ *         -> mask_product -> mask_resize, or mask_threshold -> overlay -> image_place -> image_resize
  *   tokens -> embed -> [ rmsnorm -> gemm (qkv) -> rope_append -> attention_paged -> gemm -> rmsnorm
  *         -> gemm (gate | up) -> gate -> gemm ] x layers -> rmsnorm -> gemm (head) -> sample
  *
@@ -50,7 +50,7 @@ typedef enum {
  *   x [in_height, in_width, 3] u8 in    y [out_height, out_width, 3] u8 out, no overlap    both contiguous
  *   across, down: one axis each, a table [out, 2 + taps] i32 in device memory, as sa_resize_u8_table()
  *   (runtime/image/resize.h) makes it on the host: row i is first[i], count[i] <= taps, and that many
- *   weights in 1/2^22. NULL if, and only if, the axis keeps its size.
+ *   weights in 1/2^22. NULL: the axis stays as it is; with a table it may keep its size, as a window does.
  *   workspace: image_resize_workspace() bytes, 256-byte aligned.
  * Sums are integers, |sum| < 2^31 for the weights of any picture.
  * Sides >= 1, heights <= 2^19, widths <= 2^20.
@@ -321,6 +321,20 @@ typedef struct {
 } sa_overlay_args;
 
 /*
+ * image_place: a picture on a canvas of one colour.
+ *   y[r, x, c] = top <= r < top + h and left <= x < left + w ? pixels[r - top, x - left, c] : color[c]
+ *   pixels [h,w,3] u8 in    y [canvas_height, canvas_width, 3] u8 out, no overlap
+ * Needs top + h <= canvas_height, left + w <= canvas_width; a canvas of less than 4 GB.
+ * Moves 3*(h*w + canvas_height*canvas_width) bytes.
+ */
+typedef struct {
+    size_t height, width, canvas_height, canvas_width, top, left;
+    const uint8_t *pixels;
+    uint8_t color[3];
+    uint8_t *y;
+} sa_image_place_args;
+
+/*
  * embed: rows of a table.
  *   y[r,:] = table[ids[r],:]
  *   table [V,D] T in    ids [rows] i32 in, device memory, 0 <= ids[r] < V    y [rows,D] f32 out
@@ -496,6 +510,7 @@ typedef struct sa_ops {
     void (*mask_resize)(sa_stream *, const sa_mask_resize_args *);
     void (*mask_threshold)(sa_stream *, const sa_mask_threshold_args *);
     void (*overlay)(sa_stream *, const sa_overlay_args *);
+    void (*image_place)(sa_stream *, const sa_image_place_args *);
 
     void (*embed)(sa_stream *, const sa_embed_args *);
     void (*rmsnorm)(sa_stream *, const sa_rmsnorm_args *);

@@ -14,8 +14,9 @@ static size_t middle_pitch(const sa_image_resize_args *args)
 size_t sa_cuda_image_resize_workspace(const sa_stream *stream, const sa_image_resize_args *args)
 {
     (void)stream;
-    bool both = args->in_width != args->out_width && args->in_height != args->out_height;
-    return both ? args->in_height * middle_pitch(args) : 0;
+    bool across = args->across.table != NULL || args->in_width != args->out_width;
+    bool down = args->down.table != NULL || args->in_height != args->out_height;
+    return across && down ? args->in_height * middle_pitch(args) : 0;
 }
 
 static sa_cuda_resize_axis axis_of(const sa_resize_axis *axis)
@@ -83,8 +84,8 @@ void sa_cuda_image_resize(sa_stream *stream, const sa_image_resize_args *args)
 {
     bool across = args->across.table != NULL, down = args->down.table != NULL;
     SA_ASSERT(args->in_height >= 1 && args->in_width >= 1 && args->out_height >= 1 && args->out_width >= 1);
-    SA_ASSERT(across == (args->in_width != args->out_width));
-    SA_ASSERT(down == (args->in_height != args->out_height));
+    SA_ASSERT(across || args->in_width == args->out_width);
+    SA_ASSERT(down || args->in_height == args->out_height);
     SA_ASSERT(args->in_height <= 1 << 19 && args->in_width <= 1 << 20);
     SA_ASSERT(args->out_height <= 1 << 19 && args->out_width <= 1 << 20);
     size_t pitch = across && down ? middle_pitch(args) : args->out_width * 3;

@@ -27,6 +27,7 @@ const sa_ops sa_cuda_ops = {
     .mask_resize = sa_cuda_mask_resize,
     .mask_threshold = sa_cuda_mask_threshold,
     .overlay = sa_cuda_overlay,
+    .image_place = sa_cuda_image_place,
     .embed = sa_cuda_embed,
     .rmsnorm = sa_cuda_rmsnorm,
     .gate = sa_cuda_gate,

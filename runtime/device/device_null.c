@@ -134,6 +134,7 @@ NOTHING(mask_product)
 NOTHING(mask_resize)
 NOTHING(mask_threshold)
 NOTHING(overlay)
+NOTHING(image_place)
 NOTHING(embed)
 NOTHING(rmsnorm)
 NOTHING(gate)
@@ -174,6 +175,7 @@ static sa_ops make_ops(void)
     ops.mask_resize = no_mask_resize;
     ops.mask_threshold = no_mask_threshold;
     ops.overlay = no_overlay;
+    ops.image_place = no_image_place;
     ops.embed = no_embed;
     ops.rmsnorm = no_rmsnorm;
     ops.gate = no_gate;

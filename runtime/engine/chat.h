@@ -48,11 +48,14 @@ size_t sa_chat_memory(const sa_chat *chat); /* bytes of device memory held */
 sa_status sa_chat_write(const sa_chat *chat, const sa_message *messages, size_t count, sa_tokens *out,
                         sa_error *err);
 
-/* A picture that is made only if it has to be looked at. */
+/* A picture that is asked for only if it has to be looked at. */
 typedef struct {
-    sa_picture_name name; /* the same name, the same pixels */
-    /* Makes it, within the limits; the chat frees it. */
-    sa_status (*paint)(void *context, sa_image *picture, sa_error *err);
+    sa_picture_name name; /* the same name, the same pixels, mask and all */
+    /*
+     * Fills the view, which stays as it is until the request is answered: of a picture within the limits, or
+     * of one made in `room`, which the chat frees.
+     */
+    sa_status (*show)(void *context, sa_image *room, sa_view *view, sa_error *err);
     void *context;
 } sa_chat_painting;
 
@@ -62,7 +65,7 @@ typedef struct {
     size_t count;
     const sa_image *const *pictures; /* or `painting`, the only one */
     size_t picture_count;            /* <= options.pictures */
-    sa_chat_painting painting;       /* paint NULL: none */
+    sa_chat_painting painting;       /* show NULL: none */
     /* As in sa_generate_prompt. */
     uint64_t item;
     uint32_t node, candidate;

@@ -9,7 +9,7 @@
 typedef struct {
     size_t users; /* requests at work; 0: free */
     sa_picture_name name;
-    const sa_image *picture; /* to look at; NULL: its users paint it, each the same */
+    const sa_image *picture; /* to look at; NULL: its users show it, each the same */
     bool seen;
 } sa_chat_slot;
 
@@ -43,8 +43,8 @@ struct sa_chat {
     size_t *ended;                      /* [ended_count] of options.batch: the last step's */
     size_t ended_count;
     /* One look at several: [options.pictures] each */
-    sa_image *painted;
-    const sa_image **looked;
+    sa_image *painted; /* made for it; empty where it was not */
+    sa_view *looked;
     size_t *places;
 };
 

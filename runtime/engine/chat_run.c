@@ -120,16 +120,31 @@ static sa_status take_pictures(sa_chat *chat, sa_chat_run *r, const sa_chat_requ
 
 /* ---- what the generator asks ---- */
 
+/* The mask is painted here if the tower does not do it. */
+static sa_status show(sa_chat *chat, const sa_chat_painting *painting, sa_image *room, sa_view *view,
+                      sa_error *err)
+{
+    SA_TRY(painting->show(painting->context, room, view, err));
+    if (view->mask == NULL || sa_llava_paints(chat->llava, view->picture)) {
+        return SA_OK;
+    }
+    SA_ASSERT(room->pixels == NULL);
+    SA_TRY(sa_view_paint(view, room, err));
+    *view = (sa_view){.picture = room};
+    return SA_OK;
+}
+
 static sa_status look_at(sa_chat *chat, const sa_chat_run *r, size_t slot, size_t *looked, sa_error *err)
 {
     sa_chat_slot *s = &chat->slots[slot];
+    sa_view *view = &chat->looked[*looked];
     if (s->seen) {
         return SA_OK;
     }
+    *view = (sa_view){.picture = s->picture, .name = s->name};
     if (s->picture == NULL && sa_device_computes(chat->device)) {
-        SA_TRY(r->painting.paint(r->painting.context, &chat->painted[*looked], err));
+        SA_TRY(show(chat, &r->painting, &chat->painted[*looked], view, err));
     }
-    chat->looked[*looked] = s->picture != NULL ? s->picture : &chat->painted[*looked];
     chat->places[(*looked)++] = slot;
     s->seen = true;
     return SA_OK;
@@ -151,7 +166,7 @@ static sa_status see(void *context, const size_t *runs, size_t count, sa_error *
     if (status == SA_OK && looked > 0 && sa_device_computes(chat->device)) {
         status = sa_llava_see(chat->llava, chat->looked, chat->places, looked, err);
     }
-    for (size_t i = 0; i < looked; i++) {
+    for (size_t i = 0; i < chat->options.pictures; i++) {
         sa_image_free(&chat->painted[i]);
     }
     chat->seen += looked;
@@ -194,7 +209,7 @@ bool sa_chat_has_room(const sa_chat *chat, const sa_chat_request *request)
     if (!sa_generator_has_room(chat->generator)) {
         return false;
     }
-    bool shared = request->painting.paint != NULL && find_named(chat, request->painting.name) < pictures;
+    bool shared = request->painting.show != NULL && find_named(chat, request->painting.name) < pictures;
     return chat->llava == NULL || request->picture_count == 0 || shared ||
            find_free(chat, request->picture_count) < pictures;
 }
@@ -213,7 +228,7 @@ static sa_status prepare_seeing(sa_chat *chat, const sa_chat_request *request, s
     if (pictures == 0) {
         return SA_OK;
     }
-    if (request->painting.paint != NULL) {
+    if (request->painting.show != NULL) {
         take_painting(chat, r, &request->painting);
     } else {
         SA_TRY(take_pictures(chat, r, request, err));

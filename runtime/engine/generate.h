@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/image/view.h"
 #include "runtime/models/llama.h"
 #include "runtime/text/grammar.h"
 #include "runtime/text/tokenizer.h"
@@ -53,11 +54,6 @@ typedef struct {
 
 /* Greedy, 512 tokens, no stop texts. */
 sa_generate_options sa_generate_default_options(void);
-
-/* What a picture's embeddings are told from others by: 128 bits of a hash of all that they depend on. */
-typedef struct {
-    uint64_t low, high;
-} sa_picture_name;
 
 typedef struct {
     const int32_t *tokens; /* [count], >= 1; SA_LLAMA_EMBEDDING where a row of `embeddings` goes */

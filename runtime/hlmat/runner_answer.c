@@ -11,27 +11,39 @@ static const sa_work *work_of(const sa_runner_job *job)
     return &sa_episode_works(job->place->episode, &count)[job->work];
 }
 
-/* The picture as the policy sees it: with the mask on it, and through a JPEG if the agent's was. */
-static sa_status paint(void *context, sa_image *out, sa_error *err)
+/* Through a JPEG, as the agent's pictures were. */
+static sa_status make_jpeg(const sa_agent *agent, const sa_view *view, sa_image *out, sa_error *err)
 {
-    const sa_runner_answer *a = context;
-    const sa_runner_place *p = a->job->place;
-    const sa_agent *agent = a->agent;
-    SA_TRY(sa_agent_paint(agent, &p->picture->image, sa_episode_mask(p->episode, work_of(a->job)->node), out,
-                          err));
-    if (agent->jpeg_quality == 0) {
-        return SA_OK;
-    }
     unsigned char *bytes;
     size_t size;
-    sa_status encoded = sa_image_encode_jpeg(out, agent->jpeg_quality, &bytes, &size, err);
-    sa_image_free(out);
+    sa_image painted;
+    SA_TRY(sa_view_paint(view, &painted, err));
+    sa_status encoded = sa_image_encode_jpeg(&painted, agent->jpeg_quality, &bytes, &size, err);
+    sa_image_free(&painted);
     SA_TRY(encoded);
     sa_image_limits limits = sa_image_default_limits();
     limits.max_pixels = limits.max_side = SIZE_MAX; /* it was within limits when it was read */
     sa_status status = sa_image_decode("painted picture", bytes, size, &limits, out, err);
     free(bytes);
     return status;
+}
+
+/* The picture as the policy sees it: with the mask on it. */
+static sa_status show(void *context, sa_image *room, sa_view *view, sa_error *err)
+{
+    const sa_runner_answer *a = context;
+    const sa_runner_place *p = a->job->place;
+    const sa_agent *agent = a->runner->options.episode.agent;
+    *view = (sa_view){.picture = &p->picture->image,
+                      .name = p->picture->name,
+                      .mask = sa_episode_mask(p->episode, work_of(a->job)->node),
+                      .paint = a->runner->paint};
+    if (agent->jpeg_quality == 0) {
+        return SA_OK;
+    }
+    SA_TRY(make_jpeg(agent, view, room, err));
+    *view = (sa_view){.picture = room};
+    return SA_OK;
 }
 
 /* The picture and the mask on it. */
@@ -47,12 +59,12 @@ static void write_request(const sa_runner *r, sa_runner_answer *a, sa_runner_job
     const sa_runner_place *p = job->place;
     const sa_work *work = work_of(job);
     a->job = job;
-    a->agent = r->options.episode.agent;
+    a->runner = r;
     a->request = (sa_chat_request){
         .tokens = p->prompt.ids,
         .count = p->prompt.count,
         .picture_count = 1,
-        .painting = {name_of(p, work->node), paint, a},
+        .painting = {name_of(p, work->node), show, a},
         .item = sa_episode_key(p->episode),
         .node = (uint32_t)work->node,
         .candidate = work->candidate,

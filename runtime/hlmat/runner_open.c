@@ -152,6 +152,7 @@ static sa_status open_policy(sa_runner *r, sa_error *err)
     options.max_pixels = o->max_pixels;
     options.max_side = o->max_side;
     options.template = agent->template;
+    sa_image_paint_table(&agent->overlay, r->paint);
     SA_TRY(sa_chat_open(&r->chat, r->device, agent->policy, &options, err));
     if (!sa_chat_sees(r->chat)) {
         return sa_fail(err, SA_BAD_INPUT, agent->policy, "name a model that sees, such as a LLaVA",

@@ -101,7 +101,7 @@ typedef struct {
 /* An answer that the policy writes. */
 typedef struct {
     sa_runner_job *job;    /* NULL: free */
-    const sa_agent *agent; /* who paints */
+    const sa_runner *runner;
     sa_chat_request request;
     sa_generate_answer answer;
 } sa_runner_answer;
@@ -111,6 +111,7 @@ struct sa_runner {
     sa_device *device;
     sa_segmenter *segmenter;
     sa_chat *chat; /* NULL: the policy is not asked */
+    uint8_t paint[3][256]; /* what the agent's overlay makes of each value of a channel */
     sa_grammar *grammar;
     const char **stops; /* texts that end an answer; the last is NULL */
     sa_answer_digits digits;

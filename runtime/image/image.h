@@ -94,6 +94,8 @@ typedef struct {
 
 sa_image_paint sa_image_default_paint(void);
 void sa_image_overlay(sa_image *image, const sa_mask *mask, const sa_image_paint *paint);
+/* The same by its table. */
+void sa_image_overlay_by(sa_image *image, const sa_mask *mask, const uint8_t table[3][256]);
 /* What each value of each channel becomes: for the op overlay of kernels.h, which paints the same bytes. */
 void sa_image_paint_table(const sa_image_paint *paint, uint8_t table[3][256]);
 

@@ -1,7 +1,8 @@
 /* The mask painted on the picture: how the multimodal model sees what the segmenter has so far. */
 #include <math.h>
+#include <string.h>
 
-#include "runtime/image/image.h"
+#include "runtime/image/view.h"
 
 sa_image_paint sa_image_default_paint(void)
 {
@@ -30,11 +31,9 @@ void sa_image_paint_table(const sa_image_paint *paint, uint8_t table[3][256])
     }
 }
 
-void sa_image_overlay(sa_image *image, const sa_mask *mask, const sa_image_paint *paint)
+void sa_image_overlay_by(sa_image *image, const sa_mask *mask, const uint8_t table[3][256])
 {
-    uint8_t table[3][256];
     SA_ASSERT(mask->height == image->height && mask->width == image->width);
-    sa_image_paint_table(paint, table);
     for (size_t y = 0; y < image->height; y++) {
         uint8_t *row = image->pixels + y * image->width * 3;
         for (size_t w = 0; w < (image->width + 63) / 64; w++) {
@@ -46,4 +45,19 @@ void sa_image_overlay(sa_image *image, const sa_mask *mask, const sa_image_paint
             }
         }
     }
+}
+
+void sa_image_overlay(sa_image *image, const sa_mask *mask, const sa_image_paint *paint)
+{
+    uint8_t table[3][256];
+    sa_image_paint_table(paint, table);
+    sa_image_overlay_by(image, mask, (const uint8_t(*)[256])table);
+}
+
+sa_status sa_view_paint(const sa_view *view, sa_image *out, sa_error *err)
+{
+    SA_TRY(sa_image_new(view->picture->height, view->picture->width, out, err));
+    memcpy(out->pixels, view->picture->pixels, out->height * out->width * 3);
+    sa_image_overlay_by(out, view->mask, view->paint);
+    return SA_OK;
 }

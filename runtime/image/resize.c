@@ -127,17 +127,24 @@ static size_t output_taps(sa_resize_filter filter, size_t in, size_t out, size_t
 
 size_t sa_resize_u8_taps(sa_resize_filter filter, size_t in, size_t out)
 {
-    return in == out ? 0 : most_taps(filter, in, out);
+    return in == out ? 1 : most_taps(filter, in, out);
 }
 
-void sa_resize_u8_table(sa_resize_filter filter, size_t in, size_t out, int32_t *table)
+void sa_resize_u8_table(sa_resize_filter filter, size_t in, size_t out, size_t first, size_t count,
+                        int32_t *table)
 {
-    size_t taps = sa_resize_u8_taps(filter, in, out), first;
-    for (size_t i = 0; taps != 0 && i < out; i++) {
+    size_t taps = sa_resize_u8_taps(filter, in, out), tap;
+    for (size_t i = 0; i < count; i++) {
         int32_t *row = table + i * (2 + taps);
         memset(row, 0, (2 + taps) * sizeof *row);
-        row[1] = (int32_t)output_taps(filter, in, out, i, &first, row + 2);
-        row[0] = (int32_t)first;
+        if (in == out) {
+            row[0] = (int32_t)(first + i);
+            row[1] = 1;
+            row[2] = 1 << PRECISION;
+            continue;
+        }
+        row[1] = (int32_t)output_taps(filter, in, out, first + i, &tap, row + 2);
+        row[0] = (int32_t)tap;
     }
 }
 

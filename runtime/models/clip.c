@@ -40,6 +40,7 @@ struct sa_clip {
     void *workspace; /* of attention */
 
     sa_clip_picture picture;
+    sa_clip_device on_device;
     uint8_t *host_pixels;           /* as pixels */
     const uint8_t **pixel_pointers; /* [B] */
     size_t *sides;                  /* [B], all of them `shown` */
@@ -149,12 +150,14 @@ static void plan_buffers(sa_clip *clip, sa_arena *arena)
     clip->wide = sa_arena_take(arena, rows * wide, t);
     sa_attention_args args = attention(clip, clip->at_once);
     clip->workspace = sa_arena_take(arena, clip->ops->attention_workspace(clip->stream, &args), 1);
+    sa_clip_device_plan(&clip->on_device, arena);
 }
 
 static void plan_host(sa_clip *clip, sa_arena *arena)
 {
     size_t n = clip->at_once, shown = clip->picture.shown;
     sa_clip_picture_plan(&clip->picture, arena);
+    sa_clip_device_plan_host(&clip->on_device, n, arena);
     clip->host_pixels = sa_arena_take(arena, n * shown * shown * 3, 1);
     clip->pixel_pointers = sa_arena_take(arena, n, sizeof *clip->pixel_pointers);
     clip->sides = sa_arena_take(arena, n, sizeof *clip->sides);
@@ -165,6 +168,7 @@ static sa_status take_host_memory(sa_clip *clip, const sa_clip_options *options,
 {
     SA_TRY(sa_clip_picture_measure(&clip->picture, &clip->preprocess, &clip->config, options->max_pixels,
                                    options->max_side, err));
+    sa_clip_device_measure(&clip->on_device, &clip->picture, clip->device, clip->stream, clip->ops);
     sa_arena arena = sa_arena_measure();
     plan_host(clip, &arena);
     clip->host_memory = aligned_alloc(SA_ARENA_ALIGN, arena.used);
@@ -298,14 +302,27 @@ sa_status sa_clip_check_picture(const sa_clip *clip, const sa_image *picture, sa
     return sa_clip_picture_check(&clip->picture, picture, err);
 }
 
-static void place_pictures(sa_clip *clip, const sa_image *const *pictures, size_t count)
+bool sa_clip_paints(const sa_clip *clip, const sa_image *picture)
+{
+    return sa_clip_device_takes(&clip->on_device, picture->height, picture->width);
+}
+
+size_t sa_clip_pictures_sent(const sa_clip *clip)
+{
+    return clip->on_device.sent;
+}
+
+static void place_picture(sa_clip *clip, const sa_view *view, size_t index)
 {
     size_t bytes = clip->picture.shown * clip->picture.shown * 3;
-    for (size_t i = 0; i < count; i++) {
-        sa_clip_picture_run(&clip->picture, pictures[i], clip->host_pixels + i * bytes,
-                            sa_device_pool(clip->device));
+    uint8_t *host = clip->host_pixels + index * bytes, *device = clip->pixels + index * bytes;
+    if (sa_clip_paints(clip, view->picture)) {
+        sa_clip_device_run(&clip->on_device, view, index, device);
+    } else {
+        SA_ASSERT(view->mask == NULL);
+        sa_clip_picture_run(&clip->picture, view->picture, host, sa_device_pool(clip->device));
+        sa_stream_upload(clip->stream, device, host, bytes);
     }
-    sa_stream_upload(clip->stream, clip->pixels, clip->host_pixels, count * bytes);
 }
 
 static void patchify(sa_clip *clip, size_t count)
@@ -360,7 +377,7 @@ static void take_features(sa_clip *clip, size_t count)
     }
 }
 
-const void *sa_clip_encode(sa_clip *clip, const sa_image *const *pictures, size_t count)
+const void *sa_clip_encode(sa_clip *clip, const sa_view *views, size_t count)
 {
     SA_ASSERT(count <= clip->at_once);
     const sa_ops *ops = clip->ops;
@@ -369,7 +386,9 @@ const void *sa_clip_encode(sa_clip *clip, const sa_image *const *pictures, size_
     size_t rows = count * clip->tokens;
     sa_activation act = clip->config.act;
 
-    place_pictures(clip, pictures, count);
+    for (size_t i = 0; i < count; i++) {
+        place_picture(clip, &views[i], i);
+    }
     sa_stream_group_begin(stream, count);
     patchify(clip, count); /* wide [B*P, patch row] */
     for (size_t i = 0; i < count; i++) {

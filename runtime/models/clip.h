@@ -10,6 +10,7 @@
 #ifndef SA_MODELS_CLIP_H
 #define SA_MODELS_CLIP_H
 
+#include "runtime/models/clip_device.h"
 #include "runtime/models/clip_picture.h"
 #include "runtime/models/clip_tensors.h"
 #include "runtime/models/model.h"
@@ -51,14 +52,18 @@ size_t sa_clip_tokens(const sa_clip *clip); /* features of one picture */
 size_t sa_clip_hidden(const sa_clip *clip); /* numbers of one feature */
 size_t sa_clip_at_once(const sa_clip *clip);
 
+/* Whether the tower paints masks on pictures of this size itself; if not, views of them have none. */
+bool sa_clip_paints(const sa_clip *clip, const sa_image *picture);
 /* SA_BAD_INPUT if a picture is beyond the limits. */
 sa_status sa_clip_check_picture(const sa_clip *clip, const sa_image *picture, sa_error *err);
 /*
- * Queues the encoding of count <= sa_clip_at_once() pictures that were checked; returns their features
- * [count * tokens, hidden] in the precision, in device memory, which stay until the next call. The stream
- * must have been waited for since the call before.
+ * Queues the encoding of count <= sa_clip_at_once() views of pictures that were checked; returns their
+ * features [count * tokens, hidden] in the precision, in device memory, which stay until the next call. The
+ * stream must have been waited for since the call before, and views stay as they are until it is again.
  */
-const void *sa_clip_encode(sa_clip *clip, const sa_image *const *pictures, size_t count);
+const void *sa_clip_encode(sa_clip *clip, const sa_view *views, size_t count);
+/* Pictures that were sent to the device as they came, ever; not what the host resized. */
+size_t sa_clip_pictures_sent(const sa_clip *clip);
 
 /* Flops of the useful work of one picture, and device memory held. */
 typedef struct {

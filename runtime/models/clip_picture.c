@@ -18,8 +18,8 @@ static size_t offset(const sa_clip_picture *p, size_t whole)
 }
 
 /* The resize without padding. The longer side is truncated. */
-static sa_resize_u8_args whole_picture(const sa_clip_picture *p, const uint8_t *in, size_t height,
-                                       size_t width, uint8_t *out)
+sa_resize_u8_args sa_clip_picture_resize(const sa_clip_picture *p, const uint8_t *in, size_t height,
+                                         size_t width, uint8_t *out)
 {
     size_t edge = p->preprocess.edge, shorter = sa_least(height, width);
     sa_resize_u8_args args = {
@@ -38,7 +38,7 @@ static sa_resize_u8_args whole_picture(const sa_clip_picture *p, const uint8_t *
 /* One direction of a padded picture's resize: `rows` rows across, or the column down. */
 static sa_resize_u8_args strip_across(const sa_clip_picture *p, size_t padded, size_t rows)
 {
-    sa_resize_u8_args args = whole_picture(p, p->strip, padded, padded, NULL);
+    sa_resize_u8_args args = sa_clip_picture_resize(p, p->strip, padded, padded, NULL);
     args.in_height = args.out_height = args.whole_height = rows;
     args.top = 0;
     return args;
@@ -46,7 +46,7 @@ static sa_resize_u8_args strip_across(const sa_clip_picture *p, size_t padded, s
 
 static sa_resize_u8_args column_down(const sa_clip_picture *p, size_t padded, uint8_t *out)
 {
-    sa_resize_u8_args args = whole_picture(p, p->column, padded, padded, out);
+    sa_resize_u8_args args = sa_clip_picture_resize(p, p->column, padded, padded, out);
     args.in_width = args.whole_width = p->shown;
     args.in_stride = p->shown * 3;
     args.left = 0;
@@ -91,7 +91,7 @@ sa_status sa_clip_picture_measure(sa_clip_picture *p, const sa_clip_preprocess *
     square = sa_least(square, longest);
     longest += longest == preprocess->edge; /* what keeps its size needs less than what is a little smaller */
     square += square == preprocess->edge;
-    SA_TRY(add_workspace(whole_picture(p, NULL, square, square, NULL), &p->workspace_bytes, err));
+    SA_TRY(add_workspace(sa_clip_picture_resize(p, NULL, square, square, NULL), &p->workspace_bytes, err));
     if (preprocess->pad) {
         p->strip_bytes = sa_most(STRIP_BYTES, longest * 3);
         p->column_bytes = longest * p->shown * 3;
@@ -99,7 +99,7 @@ sa_status sa_clip_picture_measure(sa_clip_picture *p, const sa_clip_preprocess *
         SA_TRY(add_workspace(strip_across(p, thin, thin), &p->workspace_bytes, err));
         return add_workspace(column_down(p, longest, NULL), &p->workspace_bytes, err);
     }
-    return add_workspace(whole_picture(p, NULL, longest, thin, NULL), &p->workspace_bytes, err);
+    return add_workspace(sa_clip_picture_resize(p, NULL, longest, thin, NULL), &p->workspace_bytes, err);
 }
 
 void sa_clip_picture_plan(sa_clip_picture *p, sa_arena *arena)
@@ -161,7 +161,7 @@ static void pad_across(sa_clip_picture *p, const sa_image *picture, size_t padde
 void sa_clip_picture_run(sa_clip_picture *p, const sa_image *picture, uint8_t *square, sa_pool *pool)
 {
     size_t height = picture->height, width = picture->width;
-    sa_resize_u8_args args = whole_picture(p, picture->pixels, height, width, square);
+    sa_resize_u8_args args = sa_clip_picture_resize(p, picture->pixels, height, width, square);
     if (p->preprocess.pad && height != width) {
         pad_across(p, picture, sa_most(height, width), pool);
         args = column_down(p, sa_most(height, width), square);

@@ -11,6 +11,7 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/image/image.h"
+#include "runtime/image/resize.h"
 #include "runtime/models/clip_config.h"
 
 typedef struct {
@@ -32,6 +33,11 @@ void sa_clip_picture_plan(sa_clip_picture *p, sa_arena *arena);
 
 /* SA_BAD_INPUT if the picture is beyond the limits. */
 sa_status sa_clip_picture_check(const sa_clip_picture *p, const sa_image *picture, sa_error *err);
+/*
+ * How a picture (one that is padded: with its padding) is resized: what of which whole becomes the square.
+ */
+sa_resize_u8_args sa_clip_picture_resize(const sa_clip_picture *p, const uint8_t *in, size_t height,
+                                         size_t width, uint8_t *out);
 /* square [shown, shown, 3] of a picture that was checked. The pool does not change it. */
 void sa_clip_picture_run(sa_clip_picture *p, const sa_image *picture, uint8_t *square, sa_pool *pool);
 

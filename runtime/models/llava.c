@@ -215,18 +215,23 @@ sa_status sa_llava_check_picture(const sa_llava *llava, const sa_image *picture,
     return sa_clip_check_picture(llava->tower, picture, err);
 }
 
-sa_status sa_llava_see(sa_llava *llava, const sa_image *const *pictures, const size_t *slots, size_t count,
+bool sa_llava_paints(const sa_llava *llava, const sa_image *picture)
+{
+    return sa_clip_paints(llava->tower, picture);
+}
+
+sa_status sa_llava_see(sa_llava *llava, const sa_view *views, const size_t *slots, size_t count,
                        sa_error *err)
 {
     size_t at_once = sa_clip_at_once(llava->tower);
     for (size_t i = 0; i < count; i++) {
         SA_ASSERT(slots[i] < llava->options.slots);
-        SA_TRY(sa_clip_check_picture(llava->tower, pictures[i], err));
+        SA_TRY(sa_clip_check_picture(llava->tower, views[i].picture, err));
     }
     for (size_t i = 0; i < count; i += at_once) {
         size_t together = count - i < at_once ? count - i : at_once;
         SA_TRY(sa_stream_wait(llava->stream, err)); /* the tower's pixels may still be read */
-        project(llava, sa_clip_encode(llava->tower, pictures + i, together), slots + i, together);
+        project(llava, sa_clip_encode(llava->tower, views + i, together), slots + i, together);
     }
     return sa_stream_wait(llava->stream, err);
 }

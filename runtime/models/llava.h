@@ -11,7 +11,7 @@
 #ifndef SA_MODELS_LLAVA_H
 #define SA_MODELS_LLAVA_H
 
-#include "runtime/image/image.h"
+#include "runtime/image/view.h"
 #include "runtime/models/llama.h"
 #include "runtime/models/llava_config.h"
 
@@ -40,8 +40,11 @@ size_t sa_llava_picture_rows(const sa_llava *llava); /* of one picture */
 /* SA_BAD_INPUT if a picture is beyond the limits. */
 sa_status sa_llava_check_picture(const sa_llava *llava, const sa_image *picture, sa_error *err);
 
-/* Brings pictures[i] into slots[i] (all different), any number of them. Waits until it is done. */
-sa_status sa_llava_see(sa_llava *llava, const sa_image *const *pictures, const size_t *slots, size_t count,
+/* Whether views of pictures of this size may have a mask; if not, it is for the caller to paint it. */
+bool sa_llava_paints(const sa_llava *llava, const sa_image *picture);
+
+/* Brings views[i] into slots[i] (all different), any number of them. Waits until it is done. */
+sa_status sa_llava_see(sa_llava *llava, const sa_view *views, const size_t *slots, size_t count,
                        sa_error *err);
 
 /*

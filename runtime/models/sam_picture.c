@@ -93,10 +93,10 @@ void sam_resize_plan(sa_sam *sam, sa_arena *arena)
 static sa_resize_axis send_axis(sa_sam *sam, size_t in, size_t out, int32_t *host, int32_t *device)
 {
     size_t taps = sa_resize_u8_taps(SA_RESIZE_BILINEAR, in, out);
-    if (taps == 0) {
+    if (in == out) {
         return (sa_resize_axis){0};
     }
-    sa_resize_u8_table(SA_RESIZE_BILINEAR, in, out, host);
+    sa_resize_u8_table(SA_RESIZE_BILINEAR, in, out, 0, out, host);
     sa_stream_upload(sam->stream, device, host, out * (2 + taps) * sizeof *host);
     return (sa_resize_axis){.taps = taps, .table = device};
 }

@@ -424,6 +424,17 @@ static void shim_overlay(sa_stream *stream, const sa_overlay_args *given)
     finish(&c);
 }
 
+static void shim_image_place(sa_stream *stream, const sa_image_place_args *given)
+{
+    call c = call_on(stream);
+    sa_image_place_args args = *given;
+    take(&c, &args.pixels, args.height * args.width * 3, IN);
+    take(&c, &args.y, args.canvas_height * args.canvas_width * 3, OUT);
+    send(&c);
+    c.ops->image_place(stream, &args);
+    finish(&c);
+}
+
 static void shim_embed(sa_stream *stream, const sa_embed_args *given)
 {
     call c = call_on(stream);
@@ -586,6 +597,7 @@ const sa_ops shim_ops = {
     .mask_resize = shim_mask_resize,
     .mask_threshold = shim_mask_threshold,
     .overlay = shim_overlay,
+    .image_place = shim_image_place,
     .embed = shim_embed,
     .rmsnorm = shim_rmsnorm,
     .gate = shim_gate,

@@ -1,4 +1,4 @@
-/* image_resize, mask_threshold and overlay against their references, byte for byte. */
+/* image_resize, mask_threshold, overlay and image_place against their references, byte for byte. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,17 +56,20 @@ typedef struct {
     bool extreme; /* 0 and 255 alone: bicubic overshoots and must be clipped */
 } resize_case;
 
-static int32_t *table_new(sa_resize_filter filter, size_t in, size_t out, sa_resize_axis *axis)
+static int32_t *window_table_new(sa_resize_filter filter, size_t in, size_t out, size_t first, size_t count,
+                                 sa_resize_axis *axis)
 {
     axis->taps = sa_resize_u8_taps(filter, in, out);
-    if (axis->taps == 0) {
-        return NULL;
-    }
-    int32_t *table = malloc(out * (2 + axis->taps) * sizeof *table);
+    int32_t *table = malloc(count * (2 + axis->taps) * sizeof *table);
     assert_non_null(table);
-    sa_resize_u8_table(filter, in, out, table);
+    sa_resize_u8_table(filter, in, out, first, count, table);
     axis->table = table;
     return table;
+}
+
+static int32_t *table_new(sa_resize_filter filter, size_t in, size_t out, sa_resize_axis *axis)
+{
+    return in == out ? NULL : window_table_new(filter, in, out, 0, out, axis);
 }
 
 static void want_resized(const resize_case *c, const uint8_t *in, uint8_t *want)
@@ -188,6 +191,47 @@ static void test_image_resize_is_the_hosts(void **state)
     free(across);
     free(down);
     free(in.block);
+}
+
+/* A window of a larger whole, as the host cuts it; axes that only cut, and that only keep, among them. */
+static void test_image_resize_window(void **state)
+{
+    const test_level *level = &((const test_levels *)*state)->level[0];
+    /* in, whole, first, count: down, then across */
+    static const size_t cases[][8] = {{40, 30, 3, 20, 50, 70, 9, 31},   {40, 40, 5, 30, 50, 70, 0, 70},
+                                      {40, 30, 0, 30, 50, 50, 7, 36},   {40, 40, 1, 39, 50, 50, 2, 32},
+                                      {40, 60, 10, 40, 50, 80, 15, 50}, {40, 40, 0, 40, 50, 50, 0, 50}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const size_t *d = cases[i], *a = cases[i] + 4;
+        placed in = noise_new(d[0] * a[0] * 3, 0, SEED + 6, false);
+        check_buffer host = check_buffer_new(d[3] * a[3] * 3);
+        sa_resize_u8_args args = {.in = in.bytes,
+                                  .in_height = d[0],
+                                  .in_width = a[0],
+                                  .in_stride = a[0] * 3,
+                                  .out = host.bytes,
+                                  .out_height = d[3],
+                                  .out_width = a[3],
+                                  .out_stride = a[3] * 3,
+                                  .channels = 3,
+                                  .filter = SA_RESIZE_BICUBIC,
+                                  .whole_height = d[1],
+                                  .whole_width = a[1],
+                                  .top = d[2],
+                                  .left = a[2]};
+        assert_int_equal(sa_resize_u8(&args, NULL, NULL), SA_OK);
+        sa_image_resize_args op = {
+            .in_height = d[0], .in_width = a[0], .out_height = d[3], .out_width = a[3], .x = in.bytes};
+        int32_t *across = window_table_new(SA_RESIZE_BICUBIC, a[0], a[1], a[2], a[3], &op.across);
+        int32_t *down = window_table_new(SA_RESIZE_BICUBIC, d[0], d[1], d[2], d[3], &op.down);
+        check_buffer out = run_image_resize(level, op, 0);
+        assert_true(bytes_equal(out.bytes, host.bytes, host.size, a[3], label(level, "window %zu", i)));
+        check_buffer_free(&out);
+        check_buffer_free(&host);
+        free(across);
+        free(down);
+        free(in.block);
+    }
 }
 
 /* ---- masks ---- */
@@ -335,6 +379,57 @@ static void test_overlay_planted_fault(void **state)
     check_overlay(*state, 5, 70, 3, true);
 }
 
+/* ---- image_place ---- */
+
+static void check_image_place(const test_levels *levels, const size_t size[6], bool planted)
+{
+    size_t bytes = size[2] * size[3] * 3;
+    placed in = noise_new(size[0] * size[1] * 3, size[4] % 3, SEED + 5, false);
+    uint8_t *want = malloc(bytes);
+    sa_image_place_args args = {.height = size[0],
+                                .width = size[1],
+                                .canvas_height = size[2],
+                                .canvas_width = size[3],
+                                .top = size[4],
+                                .left = size[5],
+                                .pixels = in.bytes,
+                                .color = {122, 116, 104}};
+    ref_image_place(&args, want);
+    for (size_t l = 0; l < (planted ? 1 : levels->count); l++) {
+        check_buffer out = check_buffer_new(bytes);
+        args.y = out.bytes;
+        levels->level[l].ops->image_place(levels->level[l].stream, &args);
+        const char *name =
+            label(&levels->level[l], "image_place %zux%zu on %zux%zu", size[0], size[1], size[2], size[3]);
+        assert_true(bytes_equal(args.y, want, bytes, size[3], name));
+        if (planted) { /* one column further */
+            args.left++;
+            ref_image_place(&args, want);
+            assert_false(bytes_equal(args.y, want, bytes, size[3], "(expected) planted fault, image_place"));
+        }
+        check_buffer_free(&out);
+    }
+    free(in.block);
+    free(want);
+}
+
+static void test_image_place(void **state)
+{
+    /* the picture's height and width, the canvas's, top, left */
+    static const size_t sizes[][6] = {
+        {1, 1, 1, 1, 0, 0},     {5, 7, 7, 7, 1, 0},        {9, 4, 9, 9, 0, 2},
+        {9, 4, 9, 9, 0, 5},     {3, 100, 100, 100, 97, 0}, {64, 21, 64, 64, 0, 21},
+        {30, 30, 30, 30, 0, 0}, {7, 5, 70, 33, 11, 28},    {1, 1, 90, 1, 89, 0}};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        check_image_place(*state, sizes[i], false);
+    }
+}
+
+static void test_image_place_planted_fault(void **state)
+{
+    check_image_place(*state, (const size_t[]){9, 4, 9, 9, 0, 2}, true);
+}
+
 int main(void)
 {
     print_message("seed %d\n", SEED);
@@ -342,10 +437,13 @@ int main(void)
         cmocka_unit_test(test_image_resize),
         cmocka_unit_test(test_image_resize_planted_fault),
         cmocka_unit_test(test_image_resize_is_the_hosts),
+        cmocka_unit_test(test_image_resize_window),
         cmocka_unit_test(test_mask_threshold),
         cmocka_unit_test(test_mask_threshold_planted_fault),
         cmocka_unit_test(test_overlay),
         cmocka_unit_test(test_overlay_planted_fault),
+        cmocka_unit_test(test_image_place),
+        cmocka_unit_test(test_image_place_planted_fault),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

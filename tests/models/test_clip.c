@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/philox.h"
 #include "runtime/models/clip.h"
 #include "tests/check.h"
 #include "tests/kernels/fixture.h"
@@ -19,6 +20,8 @@
  * worst of some hundred elements. transformers in bf16 is up to 1 % off (make_llava.py prints it).
  */
 static const double tolerance_f32 = 1e-4, tolerance_bf16 = 2e-2;
+
+enum { MOST_TOGETHER = 8 };
 
 /* The towers of llava_variants: where their config, their weights and their pictures' way stand. */
 static const struct {
@@ -100,12 +103,15 @@ static void close_rig(rig *r)
 static void *encode(rig *r, const sa_image *const *pictures, size_t count, sa_dtype precision, size_t *bytes)
 {
     sa_error err;
+    sa_view views[MOST_TOGETHER] = {{0}};
+    assert_true(count <= MOST_TOGETHER);
     *bytes = count * sa_clip_tokens(r->clip) * sa_clip_hidden(r->clip) * sa_dtype_size(precision);
     void *host = malloc(*bytes + 1);
     for (size_t i = 0; i < count; i++) {
         must(sa_clip_check_picture(r->clip, pictures[i], &err), &err);
+        views[i].picture = pictures[i];
     }
-    const void *features = sa_clip_encode(r->clip, pictures, count);
+    const void *features = sa_clip_encode(r->clip, views, count);
     sa_stream_download(r->stream, host, features, *bytes);
     must(sa_stream_wait(r->stream, &err), &err);
     return host;
@@ -361,10 +367,10 @@ static void check_invariance(int variant, sa_dtype precision, int threads, size_
 {
     sa_weights *cases = llava_open_cases(llava_variants[variant]);
     rig alone = open_rig(variant, precision, 1, 1), together = open_rig(variant, precision, threads, batch);
-    const sa_image *pictures[8];
-    llava_case c[8];
+    const sa_image *pictures[MOST_TOGETHER];
+    llava_case c[MOST_TOGETHER];
     size_t bytes, each;
-    assert_true(batch <= 8);
+    assert_true(batch <= MOST_TOGETHER);
     for (size_t i = 0; i < batch; i++) {
         llava_read(cases, (int)(i % 3), &c[i]);
         pictures[i] = &c[i].picture[0];
@@ -390,6 +396,123 @@ static void test_invariance(void **state)
         check_invariance(0, SA_F32, threads, 8);
         check_invariance(1, SA_BF16, threads, 3);
     }
+}
+
+/* ---- views with masks ---- */
+
+static sa_image noise_picture(size_t height, size_t width, uint64_t seed)
+{
+    sa_error err;
+    sa_image picture;
+    must(sa_image_new(height, width, &picture, &err), &err);
+    for (size_t i = 0; i < height * width * 3; i++) {
+        picture.pixels[i] = (uint8_t)sa_philox_block(seed, i, 0).word[0];
+    }
+    return picture;
+}
+
+static void *encode_view(rig *r, const sa_view *view)
+{
+    sa_error err;
+    size_t bytes = sa_clip_tokens(r->clip) * sa_clip_hidden(r->clip) * sizeof(float);
+    void *out = malloc(bytes);
+    const void *features = sa_clip_encode(r->clip, view, 1);
+    sa_stream_download(r->stream, out, features, bytes);
+    must(sa_stream_wait(r->stream, &err), &err);
+    return out;
+}
+
+/* The device paints, pads and cuts as the host does, whatever the shape; `sends`: the picture is new to it.
+ */
+static void check_view(rig *r, const sa_image *picture, uint64_t name, size_t phase, bool sends)
+{
+    sa_error err;
+    sa_mask mask;
+    uint8_t table[3][256];
+    sa_image painted;
+    sa_image_paint paint = sa_image_default_paint();
+    sa_image_paint_table(&paint, table);
+    must(sa_mask_new(&mask, picture->height, picture->width, &err), &err);
+    for (size_t y = 0; y < picture->height; y++) {
+        for (size_t x = 0; x < picture->width; x++) {
+            sa_mask_set(&mask, x, y, (x / 2 + y + phase) % 3 == 0);
+        }
+    }
+    sa_view view = {.picture = picture, .name = {name, 5}, .mask = &mask, .paint = (const void *)table};
+    must(sa_view_paint(&view, &painted, &err), &err);
+    const sa_view plain = {.picture = &painted};
+    size_t before = sa_clip_pictures_sent(r->clip);
+    void *got = encode_view(r, &view);
+    assert_int_equal(sa_clip_pictures_sent(r->clip), before + sends);
+    void *want = encode_view(r, &plain);
+    size_t bytes = sa_clip_tokens(r->clip) * sa_clip_hidden(r->clip) * sizeof(float);
+    assert_memory_equal(got, want, bytes);
+    const sa_view bare = {.picture = picture};
+    void *other = encode_view(r, &bare);
+    assert_memory_not_equal(got, other, bytes); /* the mask is seen at all */
+    free(got);
+    free(want);
+    free(other);
+    sa_image_free(&painted);
+    sa_mask_free(&mask);
+}
+
+static void test_views(void **state)
+{
+    (void)state;
+    static const size_t shapes[][2] = {{40, 64}, {64, 40}, {224, 224}, {33, 31}, {7, 150}, {300, 11}};
+    for (int variant = 0; variant < LLAVA_VARIANTS; variant++) {
+        rig r = open_rig(variant, SA_F32, 1, 2);
+        bool sends = sa_device_reads_host(r.device) == false;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            sa_image picture = noise_picture(shapes[i][0], shapes[i][1], i);
+            assert_true(sa_clip_paints(r.clip, &picture) == sends);
+            if (sends) {
+                check_view(&r, &picture, i + 1, 0, true);
+                check_view(&r, &picture, i + 1, 1, false); /* it is there already */
+            }
+            sa_image_free(&picture);
+        }
+        close_rig(&r);
+    }
+}
+
+/* Pictures that make room for each other: none is ever taken for another one. */
+static void test_ring(void **state)
+{
+    (void)state;
+    enum { PICTURES = 9, SIDE = 1024 }; /* of 3 MB; there is room for four of them, and not quite five */
+    rig r = open_rig(0, SA_F32, 1, 1);
+    if (sa_device_reads_host(r.device)) {
+        close_rig(&r);
+        return;
+    }
+    sa_image picture[PICTURES];
+    for (size_t i = 0; i < PICTURES; i++) {
+        picture[i] = noise_picture(i % 3 == 2 ? SIDE / 3 : SIDE, SIDE - i, 100 + i);
+    }
+    static const struct {
+        size_t picture;
+        bool sends;
+    } looks[] = {{0, true}, {0, false}, {1, true}, {0, false}, {2, true},  {3, true}, {1, false}, {4, true},
+                 {5, true}, {6, true},  {7, true}, {8, true},  {7, false}, {0, true}, {8, false}};
+    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+        const sa_view view = {.picture = &picture[looks[i].picture], .name = {looks[i].picture + 1, 0}};
+        const sa_view unknown = {.picture = view.picture};
+        size_t before = sa_clip_pictures_sent(r.clip);
+        void *got = encode_view(&r, &view);
+        assert_int_equal(sa_clip_pictures_sent(r.clip), before + looks[i].sends);
+        if (i + 1 == sizeof looks / sizeof *looks || i % 5 == 0) {
+            void *want = encode_view(&r, &unknown);
+            assert_memory_equal(got, want, sa_clip_tokens(r.clip) * sa_clip_hidden(r.clip) * sizeof(float));
+            free(want);
+        }
+        free(got);
+    }
+    for (size_t i = 0; i < PICTURES; i++) {
+        sa_image_free(&picture[i]);
+    }
+    close_rig(&r);
 }
 
 /* ---- a directory of its own ---- */
@@ -565,7 +688,11 @@ int main(void)
         cmocka_unit_test(test_golden_bf16),
         cmocka_unit_test(test_planted_fault),
         cmocka_unit_test(test_invariance),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_ring),
         cmocka_unit_test(test_directory),
     };
+    const char *only = getenv("SEGAGENT_TEST_ONLY"); /* as in test_llama.c */
+    cmocka_set_test_filter(only != NULL && only[0] != '\0' ? only : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

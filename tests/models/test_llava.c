@@ -92,13 +92,13 @@ static void close_rig(rig *r)
 static void see(rig *r, const llava_case *c, size_t first)
 {
     sa_error err;
-    const sa_image *pictures[LLAVA_MOST_PICTURES];
+    sa_view views[LLAVA_MOST_PICTURES];
     size_t slots[LLAVA_MOST_PICTURES];
     for (size_t i = 0; i < c->pictures; i++) {
-        pictures[i] = &c->picture[i];
+        views[i] = (sa_view){.picture = &c->picture[i]};
         slots[i] = first + i;
     }
-    must(sa_llava_see(r->llava, pictures, slots, c->pictures, &err), &err);
+    must(sa_llava_see(r->llava, views, slots, c->pictures, &err), &err);
 }
 
 /* A sequence that grows: its tokens as the decoder takes them. */
@@ -505,9 +505,10 @@ static void test_markers(void **state)
     assert_int_equal(sa_llava_expand(r.llava, both, 3, 1, out, &err), SA_BAD_INPUT);
     assert_string_equal(err.reason, "the prompt has 2 image markers, and there are 1 pictures");
     assert_int_equal(sa_llava_expand(r.llava, own, 3, 0, out, &err), SA_BAD_INPUT);
-    const sa_image huge = {4097, 1, NULL}, *pictures[] = {&huge};
+    const sa_image huge = {4097, 1, NULL};
+    const sa_view view = {.picture = &huge};
     size_t slot = 0;
-    assert_int_equal(sa_llava_see(r.llava, pictures, &slot, 1, &err), SA_BAD_INPUT);
+    assert_int_equal(sa_llava_see(r.llava, &view, &slot, 1, &err), SA_BAD_INPUT);
     close_rig(&r);
 }
 

@@ -50,6 +50,7 @@ void ref_mask_threshold(const sa_mask_threshold_args *args, uint8_t *want);
  */
 void ref_overlay(const sa_overlay_args *args, const uint8_t color[3], double alpha, bool nearest,
                  uint8_t *want);
+void ref_image_place(const sa_image_place_args *args, uint8_t *want);
 
 /* table [V,D] and x as f32. */
 void ref_embed(const sa_embed_args *args, const float *table, float *want);

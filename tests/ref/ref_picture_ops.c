@@ -1,6 +1,6 @@
 /*
  * References of the ops that know pixels: patchify, im2col, point_encode, mask_product, mask_resize,
- * mask_threshold, overlay. (image_resize: ref_resize_u8.)
+ * mask_threshold, overlay, image_place. (image_resize: ref_resize_u8.)
  */
 #include "tests/ref/ref_ops.h"
 
@@ -156,6 +156,21 @@ void ref_overlay(const sa_overlay_args *args, const uint8_t color[3], double alp
                 double mixed = (1.0 - alpha) * args->pixels[at] + alpha * color[c];
                 mixed = nearest ? rint(mixed) : floor(mixed);
                 want[at] = set ? (uint8_t)mixed : args->pixels[at];
+            }
+        }
+    }
+}
+
+void ref_image_place(const sa_image_place_args *args, uint8_t *want)
+{
+    for (size_t r = 0; r < args->canvas_height; r++) {
+        for (size_t x = 0; x < args->canvas_width; x++) {
+            for (size_t c = 0; c < 3; c++) {
+                bool inside = r >= args->top && r < args->top + args->height && x >= args->left &&
+                              x < args->left + args->width;
+                want[(r * args->canvas_width + x) * 3 + c] =
+                    inside ? args->pixels[((r - args->top) * args->width + x - args->left) * 3 + c]
+                           : args->color[c];
             }
         }
     }

@@ -98,8 +98,9 @@ size_t SA_CPU(image_resize_workspace)(const sa_stream *stream, const sa_image_re
 size_t SA_CPU(image_resize_workspace)(const sa_stream *stream, const sa_image_resize_args *args)
 {
     (void)stream;
-    bool both = args->in_width != args->out_width && args->in_height != args->out_height;
-    return both ? args->in_height * args->out_width * 3 : 0;
+    bool across = args->across.table != NULL || args->in_width != args->out_width;
+    bool down = args->down.table != NULL || args->in_height != args->out_height;
+    return across && down ? args->in_height * args->out_width * 3 : 0;
 }
 
 void SA_CPU(image_resize)(sa_stream *stream, const sa_image_resize_args *args);
@@ -107,8 +108,8 @@ void SA_CPU(image_resize)(sa_stream *stream, const sa_image_resize_args *args)
 {
     bool across = args->across.table != NULL, down = args->down.table != NULL;
     SA_ASSERT(args->in_height >= 1 && args->in_width >= 1 && args->out_height >= 1 && args->out_width >= 1);
-    SA_ASSERT(across == (args->in_width != args->out_width));
-    SA_ASSERT(down == (args->in_height != args->out_height));
+    SA_ASSERT(across || args->in_width == args->out_width);
+    SA_ASSERT(down || args->in_height == args->out_height);
     uint8_t *middle = across && down ? args->workspace : args->y;
     if (across) {
         run_step(stream, (resize_step){args, args->x, middle, args->in_height}, across_task);

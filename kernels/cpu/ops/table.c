@@ -27,6 +27,7 @@ size_t SA_CPU(mask_resize_workspace)(const sa_stream *, const sa_mask_resize_arg
 void SA_CPU(mask_resize)(sa_stream *, const sa_mask_resize_args *);
 void SA_CPU(mask_threshold)(sa_stream *, const sa_mask_threshold_args *);
 void SA_CPU(overlay)(sa_stream *, const sa_overlay_args *);
+void SA_CPU(image_place)(sa_stream *, const sa_image_place_args *);
 void SA_CPU(embed)(sa_stream *, const sa_embed_args *);
 void SA_CPU(rmsnorm)(sa_stream *, const sa_rmsnorm_args *);
 void SA_CPU(gate)(sa_stream *, const sa_gate_args *);
@@ -63,6 +64,7 @@ const sa_ops SA_CPU(ops) = {
     .mask_resize = SA_CPU(mask_resize),
     .mask_threshold = SA_CPU(mask_threshold),
     .overlay = SA_CPU(overlay),
+    .image_place = SA_CPU(image_place),
     .embed = SA_CPU(embed),
     .rmsnorm = SA_CPU(rmsnorm),
     .gate = SA_CPU(gate),

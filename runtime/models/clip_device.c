@@ -1,0 +1,200 @@
+#include "runtime/models/clip_device.h"
+
+#include "runtime/base/sizes.h"
+
+enum {
+    MOST_PIXELS = 8 << 20, /* of a picture: 24 MB, three or four times; what is larger the host resizes */
+    MOST_SIDE = 16384,
+    RING_PICTURES = 4, /* of the largest, or dozens of usual ones */
+    GROWING_TAPS = 5,  /* bicubic */
+    COUNTS = 2,        /* of a table's row, before the weights */
+};
+
+static size_t square_of(size_t height, size_t width)
+{
+    return sa_most(height, width) * sa_most(height, width);
+}
+
+static bool is_padded(const sa_clip_device *d, size_t height, size_t width)
+{
+    return d->picture->preprocess.pad && height != width;
+}
+
+/* ---- memory ---- */
+
+void sa_clip_device_measure(sa_clip_device *d, const sa_clip_picture *picture, const sa_device *device,
+                            sa_stream *stream, const sa_ops *ops)
+{
+    const sa_clip_preprocess *p = &picture->preprocess;
+    size_t pixels = sa_least(picture->max_pixels, MOST_PIXELS), side = sa_least(picture->max_side, MOST_SIDE);
+    size_t least = p->stretch ? picture->side : sa_least(p->edge, picture->side);
+    *d = (sa_clip_device){.picture = picture, .stream = stream, .ops = ops};
+    if (sa_device_reads_host(device)) {
+        return;
+    }
+    size_t taps = sa_most(sa_resize_u8_taps(p->filter, side, least), GROWING_TAPS);
+    const sa_image_resize_args worst = {.in_height = side,
+                                        .in_width = picture->shown + 1,
+                                        .out_height = side + 1, /* both directions change */
+                                        .out_width = picture->shown};
+    d->most_bytes = pixels * 3;
+    d->ring_bytes = RING_PICTURES * d->most_bytes;
+    d->bits_bytes = pixels / 8 + side * sizeof(uint64_t); /* rows are whole words */
+    d->table_values = picture->shown * (COUNTS + taps);
+    d->workspace_bytes = ops->image_resize_workspace(stream, &worst);
+}
+
+void sa_clip_device_plan_host(sa_clip_device *d, size_t at_once, sa_arena *arena)
+{
+    d->host_tables = sa_arena_take(arena, at_once * 2 * d->table_values, sizeof(int32_t));
+}
+
+void sa_clip_device_plan(sa_clip_device *d, sa_arena *arena)
+{
+    d->ring = sa_arena_take(arena, d->ring_bytes, 1);
+    d->painted = sa_arena_take(arena, d->most_bytes, 1);
+    d->canvas = sa_arena_take(arena, d->picture->preprocess.pad ? d->most_bytes : 0, 1);
+    d->bits = sa_arena_take(arena, d->bits_bytes, 1);
+    d->tables = sa_arena_take(arena, 2 * d->table_values, sizeof(int32_t));
+    d->workspace = sa_arena_take(arena, d->workspace_bytes, 1);
+}
+
+bool sa_clip_device_takes(const sa_clip_device *d, size_t height, size_t width)
+{
+    size_t longest = sa_most(height, width);
+    if (longest > MOST_SIDE || height * width * 3 > d->most_bytes) {
+        return false;
+    }
+    bool padded = is_padded(d, height, width);
+    size_t h = padded ? longest : height, w = padded ? longest : width;
+    sa_resize_u8_args a = sa_clip_picture_resize(d->picture, NULL, h, w, NULL);
+    size_t across = sa_resize_u8_taps(a.filter, w, a.whole_width);
+    size_t down = sa_resize_u8_taps(a.filter, h, a.whole_height);
+    return (!padded || square_of(h, w) * 3 <= d->most_bytes) &&
+           d->picture->shown * (COUNTS + sa_most(across, down)) <= d->table_values;
+}
+
+/* ---- pictures on the device ---- */
+
+static sa_clip_resident *resident_at(sa_clip_device *d, size_t i)
+{
+    return &d->resident[(d->first + i) % SA_CLIP_MOST_RESIDENT];
+}
+
+static const uint8_t *find(sa_clip_device *d, sa_picture_name name)
+{
+    for (size_t i = 0; (name.low | name.high) != 0 && i < d->count; i++) {
+        const sa_clip_resident *r = resident_at(d, i);
+        if (r->name.low == name.low && r->name.high == name.high) {
+            return d->ring + r->at;
+        }
+    }
+    return NULL;
+}
+
+static bool is_taken(sa_clip_device *d, size_t at, size_t bytes)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        const sa_clip_resident *r = resident_at(d, i);
+        if (at < r->at + r->bytes && r->at < at + bytes) {
+            return true;
+        }
+    }
+    return d->count == SA_CLIP_MOST_RESIDENT;
+}
+
+/* Sends it if it is not there. What is queued already has its pictures still: the stream keeps the order. */
+static const uint8_t *bring(sa_clip_device *d, const sa_view *view)
+{
+    const uint8_t *there = find(d, view->name);
+    if (there != NULL) {
+        return there;
+    }
+    size_t bytes = view->picture->height * view->picture->width * 3;
+    size_t room =
+        (bytes + SA_ARENA_ALIGN - 1) / SA_ARENA_ALIGN * SA_ARENA_ALIGN; /* the next one is aligned */
+    size_t at = bytes > d->ring_bytes - d->head ? 0 : d->head;
+    while (is_taken(d, at, bytes)) {
+        d->first = (d->first + 1) % SA_CLIP_MOST_RESIDENT;
+        d->count--;
+    }
+    *resident_at(d, d->count++) = (sa_clip_resident){view->name, at, bytes};
+    d->head = sa_least(at + room, d->ring_bytes);
+    d->sent++;
+    sa_stream_upload(d->stream, d->ring + at, view->picture->pixels, bytes);
+    return d->ring + at;
+}
+
+/* ---- the way ---- */
+
+static const uint8_t *paint(sa_clip_device *d, const sa_view *view, const uint8_t *pixels)
+{
+    const sa_mask *mask = view->mask;
+    sa_stream_upload(d->stream, d->bits, mask->bits, mask->height * mask->stride_words * sizeof *mask->bits);
+    d->ops->overlay(d->stream, &(sa_overlay_args){.height = mask->height,
+                                                  .width = mask->width,
+                                                  .pixels = pixels,
+                                                  .bits = d->bits,
+                                                  .table = view->paint,
+                                                  .y = d->painted});
+    return d->painted;
+}
+
+/* In the middle of a square, halves rounded down. */
+static const uint8_t *pad(sa_clip_device *d, const uint8_t *pixels, size_t height, size_t width, size_t side)
+{
+    const uint8_t *color = d->picture->preprocess.pad_color;
+    d->ops->image_place(d->stream, &(sa_image_place_args){.height = height,
+                                                          .width = width,
+                                                          .canvas_height = side,
+                                                          .canvas_width = side,
+                                                          .top = (side - height) / 2,
+                                                          .left = (side - width) / 2,
+                                                          .pixels = pixels,
+                                                          .color = {color[0], color[1], color[2]},
+                                                          .y = d->canvas});
+    return d->canvas;
+}
+
+/* The table of an axis, made in `host` and sent to `device`, which ops that were queued before may still
+ * read. */
+static sa_resize_axis send_axis(const sa_clip_device *d, size_t in, size_t whole, size_t first, int32_t *host,
+                                int32_t *device)
+{
+    size_t shown = d->picture->shown, taps = sa_resize_u8_taps(d->picture->preprocess.filter, in, whole);
+    if (in == shown && whole == shown) {
+        return (sa_resize_axis){0};
+    }
+    sa_resize_u8_table(d->picture->preprocess.filter, in, whole, first, shown, host);
+    sa_stream_upload(d->stream, device, host, shown * (COUNTS + taps) * sizeof *host);
+    return (sa_resize_axis){taps, device};
+}
+
+void sa_clip_device_run(sa_clip_device *d, const sa_view *view, size_t index, uint8_t *square)
+{
+    size_t height = view->picture->height, width = view->picture->width, shown = d->picture->shown;
+    SA_ASSERT(sa_clip_device_takes(d, height, width));
+    const uint8_t *pixels = bring(d, view);
+    if (view->mask != NULL) {
+        pixels = paint(d, view, pixels);
+    }
+    if (is_padded(d, height, width)) {
+        size_t side = sa_most(height, width);
+        pixels = pad(d, pixels, height, width, side);
+        height = width = side;
+    }
+    sa_resize_u8_args a = sa_clip_picture_resize(d->picture, pixels, height, width, square);
+    int32_t *host = d->host_tables + index * 2 * d->table_values;
+    sa_image_resize_args op = {.in_height = height,
+                               .in_width = width,
+                               .out_height = shown,
+                               .out_width = shown,
+                               .x = pixels,
+                               .y = square,
+                               .workspace = d->workspace};
+    op.across = send_axis(d, width, a.whole_width, a.left, host, d->tables);
+    op.down =
+        send_axis(d, height, a.whole_height, a.top, host + d->table_values, d->tables + d->table_values);
+    SA_ASSERT(d->ops->image_resize_workspace(d->stream, &op) <= d->workspace_bytes);
+    d->ops->image_resize(d->stream, &op);
+}
