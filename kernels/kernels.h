@@ -5,8 +5,9 @@
  *         -> [ layernorm -> gemm (qkv) -> attention_grid -> gemm -> layernorm -> gemm -> gemm ]
  *         x depth -> convolution (im2col -> gemm) -> embedding
  *   clicks -> point_encode -> [ add -> gemm -> attention -> gemm -> layernorm ] x layers
- *         -> mask_product -> mask_resize, or mask_threshold -> overlay -> image_place -> image_resize
- *   tokens -> embed -> [ rmsnorm -> gemm (qkv) -> rope_append -> attention_paged -> gemm -> rmsnorm
+ *         -> mask_product -> mask_resize, or mask_threshold -> mask_hash, overlay -> image_place ->
+ * image_resize tokens -> embed -> [ rmsnorm -> gemm (qkv) -> rope_append -> attention_paged -> gemm ->
+ * rmsnorm
  *         -> gemm (gate | up) -> gate -> gemm ] x layers -> rmsnorm -> gemm (head) -> sample
  *
  * A backend is one sa_ops table. An op is queued on a stream and works on device memory that the caller owns;
@@ -305,6 +306,22 @@ typedef struct {
 } sa_mask_threshold_args;
 
 /*
+ * mask_hash: 64 bits over a mask's size and content, those of sa_mask_hash() (runtime/image/mask.h).
+ *   hash[0] = word(sum over i of word(bits[i], i) + word(h, -1) + word(w, -2), -3)     all modulo 2^64, with
+ *   word(x, i): x *= 0xff51afd7ed558ccd; x ^= x >> 32; x *= (2*i + 1) * 0x9e3779b97f4a7c15; x ^= x >> 32;
+ *   x *= 0xc4ceb9fe1a85ec53; x ^= x >> 32                              (kernels/mask_hash.h says why)
+ *   bits [h, ceil(w/64)] u64 in, at most 2^34 words; i counts all of them    hash [1] u64 out
+ *   workspace: mask_hash_workspace() bytes, 256-byte aligned.
+ * Needs h, w >= 1. Exact in any order. Moves h*w/8 bytes.
+ */
+typedef struct {
+    size_t height, width;
+    const uint64_t *bits;
+    uint64_t *hash;
+    void *workspace;
+} sa_mask_hash_args;
+
+/*
  * overlay: a mask painted on a picture (MODEL_SPECS 1.7).
  *   y[r, x, c] = bit (r,x) of the mask ? table[c][pixels[r,x,c]] : pixels[r,x,c]
  *   pixels [h,w,3] u8 in    bits [h, ceil(w/64)] u64 in    y [h,w,3] u8 out, may be pixels
@@ -509,6 +526,8 @@ typedef struct sa_ops {
     size_t (*mask_resize_workspace)(const sa_stream *, const sa_mask_resize_args *);
     void (*mask_resize)(sa_stream *, const sa_mask_resize_args *);
     void (*mask_threshold)(sa_stream *, const sa_mask_threshold_args *);
+    size_t (*mask_hash_workspace)(const sa_stream *, const sa_mask_hash_args *);
+    void (*mask_hash)(sa_stream *, const sa_mask_hash_args *);
     void (*overlay)(sa_stream *, const sa_overlay_args *);
     void (*image_place)(sa_stream *, const sa_image_place_args *);
 

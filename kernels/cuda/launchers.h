@@ -34,6 +34,8 @@ void sa_cuda_mask_product(sa_stream *stream, const sa_mask_product_args *args);
 size_t sa_cuda_mask_resize_workspace(const sa_stream *stream, const sa_mask_resize_args *args);
 void sa_cuda_mask_resize(sa_stream *stream, const sa_mask_resize_args *args);
 void sa_cuda_mask_threshold(sa_stream *stream, const sa_mask_threshold_args *args);
+size_t sa_cuda_mask_hash_workspace(const sa_stream *stream, const sa_mask_hash_args *args);
+void sa_cuda_mask_hash(sa_stream *stream, const sa_mask_hash_args *args);
 void sa_cuda_overlay(sa_stream *stream, const sa_overlay_args *args);
 void sa_cuda_image_place(sa_stream *stream, const sa_image_place_args *args);
 void sa_cuda_embed(sa_stream *stream, const sa_embed_args *args);

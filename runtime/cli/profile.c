@@ -51,7 +51,8 @@ void sa_cli_print_profile(FILE *stream, const sa_runner_counts *c, double second
     fprintf(stream, "%zu items at work at most; %.1f steps/s; %.3f s, of them %.3f waiting for pictures\n",
             c->peak_in_flight, ratio(steps, seconds), seconds, c->waited);
     if (c->work.kernels > 0) {
-        fprintf(stream, "launches of kernels %zu, of graphs %zu\n", c->work.kernels, c->work.graphs);
+        fprintf(stream, "launches of kernels %zu, of graphs %zu; segmenter and policy together %zu times\n",
+                c->work.kernels, c->work.graphs, c->overlapped);
     }
     if (modelled > 0) {
         fprintf(stream,

@@ -133,6 +133,7 @@ NOTHING(attention)
 NOTHING(mask_product)
 NOTHING(mask_resize)
 NOTHING(mask_threshold)
+NOTHING(mask_hash)
 NOTHING(overlay)
 NOTHING(image_place)
 NOTHING(embed)
@@ -174,6 +175,7 @@ static sa_ops make_ops(void)
     ops.mask_product = no_mask_product;
     ops.mask_resize = no_mask_resize;
     ops.mask_threshold = no_mask_threshold;
+    ops.mask_hash = no_mask_hash;
     ops.overlay = no_overlay;
     ops.image_place = no_image_place;
     ops.embed = no_embed;

@@ -9,7 +9,8 @@
  *
  *   item:   (host: WANT_IMAGE) -> WANT_ROOM -> SEARCHING -> (host: WANT_RESULT)
  *   answer: WANT_PREFILL (vision comes with it) -> WANT_DECODE (joins and leaves at any token) -> gone
- *   click:  WANT_SEG_ENCODE (if the picture is not) -> WANT_SEG_CLICK -> gone
+ *   click:  WANT_SEG_ENCODE (if the picture is not) -> WANT_SEG_CLICK -> gone; SEGMENTING while a call of
+ *           the segmenter with it goes on
  *
  * What pays: a stage that fills its batch, and of several that do the one furthest down, where work leaves
  * and memory with it; if none does, the one that is fullest.
@@ -32,6 +33,7 @@ typedef enum {
     SA_WANT_PREFILL,
     SA_WANT_DECODE,
     SA_WANT_SEG_CLICK,
+    SA_SEGMENTING,
     SA_STAGES,
 } sa_stage;
 

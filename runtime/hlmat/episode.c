@@ -211,7 +211,7 @@ static sa_status take_click(sa_episode *e, const sa_work *work, sa_episode_outco
     size_t before = e->tree.count;
     float *state = o->state;
     o->state = NULL;
-    SA_TRY(sa_tree_add_child(&e->tree, work->node, work->candidate, &o->mask, state, o->score, err));
+    SA_TRY(sa_tree_add_child(&e->tree, work->node, work->candidate, &o->mask, o->hash, state, o->score, err));
     if (e->tree.count > before) {
         judge_truth(e, (sa_node_id)before);
     }
@@ -374,13 +374,13 @@ sa_status sa_episode_prompt(sa_episode *e, size_t index, sa_prompt *prompt, cons
     return SA_OK;
 }
 
-void sa_episode_click(sa_episode *e, size_t index, sa_mask *mask, float *state, double score)
+void sa_episode_click(sa_episode *e, size_t index, sa_mask *mask, uint64_t hash, float *state, double score)
 {
     sa_work *work = &e->works[index];
     SA_ASSERT(work->kind == SA_WORK_CLICK && work->open);
     work->open = false;
     e->counts.clicks++;
-    e->outcomes[index] = (sa_episode_outcome){.mask = *mask, .state = state, .score = score};
+    e->outcomes[index] = (sa_episode_outcome){.mask = *mask, .hash = hash, .state = state, .score = score};
     *mask = (sa_mask){0};
 }
 

@@ -96,8 +96,9 @@ sa_status sa_episode_answer(sa_episode *episode, size_t index, const sa_generate
 /* What a CLICK is: all clicks so far, the new one last; valid until the next call. */
 sa_status sa_episode_prompt(sa_episode *episode, size_t index, sa_prompt *prompt, const float **state,
                             sa_error *err);
-/* Its mask and, if states are fed back, its state, both taken over. */
-void sa_episode_click(sa_episode *episode, size_t index, sa_mask *mask, float *state, double score);
+/* Its mask, with sa_mask_hash() of it, and, if states are fed back, its state, both taken over. */
+void sa_episode_click(sa_episode *episode, size_t index, sa_mask *mask, uint64_t hash, float *state,
+                      double score);
 
 /* What became of it, once it is done; the caller frees the result. */
 sa_status sa_episode_result(const sa_episode *episode, sa_result *result, sa_error *err);

@@ -12,6 +12,7 @@ typedef struct {
     sa_parse_outcome parse;
     double expected;
     sa_mask mask; /* CLICK; owned, as is state */
+    uint64_t hash;
     float *state;
     double score;
 } sa_episode_outcome;

@@ -46,6 +46,33 @@ static void wait_for_company(sa_runner *r)
     r->counts->waited += sa_clock_seconds() - begun;
 }
 
+/*
+ * A device that works by itself segments and thinks at the same time, on two streams: whenever sequences are
+ * being written, whose next pass comes anyway, and reads all weights whatever else goes on. On the CPU both
+ * would only share its threads.
+ */
+static bool thinks_meanwhile(const sa_runner *r)
+{
+    return !sa_device_reads_host(r->device) && sa_device_computes(r->device) &&
+           sa_batcher_count(&r->batcher, SA_WANT_DECODE) > 0;
+}
+
+typedef sa_status runner_step(sa_runner *r, sa_error *err);
+
+static sa_status segment(sa_runner *r, runner_step *start, runner_step *finish, sa_error *err)
+{
+    SA_TRY(start(r, err));
+    if (thinks_meanwhile(r)) {
+        sa_status status = sa_runner_run_answer(r, err);
+        if (status != SA_OK) {
+            sa_runner_abandon_segmenter(r);
+            return status;
+        }
+        r->counts->overlapped++;
+    }
+    return finish(r, err);
+}
+
 static sa_status run_stages(sa_runner *r, sa_error *err)
 {
     for (;;) {
@@ -59,9 +86,9 @@ static sa_status run_stages(sa_runner *r, sa_error *err)
             continue;
         }
         switch (sa_batcher_choose(&r->batcher)) {
-        case SA_RUN_ENCODE: SA_TRY(sa_runner_run_encode(r, err)); break;
+        case SA_RUN_ENCODE: SA_TRY(segment(r, sa_runner_start_encode, sa_runner_finish_encode, err)); break;
         case SA_RUN_ANSWER: SA_TRY(sa_runner_run_answer(r, err)); break;
-        case SA_RUN_CLICK: SA_TRY(sa_runner_run_click(r, err)); break;
+        case SA_RUN_CLICK: SA_TRY(segment(r, sa_runner_start_click, sa_runner_finish_click, err)); break;
         case SA_RUN_NOTHING:
             if (!wait_for_items(r)) {
                 return sa_runner_hands_status(r, err);

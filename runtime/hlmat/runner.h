@@ -87,6 +87,7 @@ typedef struct {
     double waited;                       /* of them none: for pictures to be read */
     double host;                         /* of a processor, for the one thread that works with the device */
     size_t peak_in_flight;
+    size_t overlapped;   /* calls of the segmenter during which the policy was asked */
     sa_device_work work; /* of the device, in this run */
 } sa_runner_counts;
 

@@ -1,4 +1,8 @@
-/* Pictures are encoded, and clicks are carried out, those of all items together. */
+/*
+ * Pictures are encoded, and clicks are carried out, those of all items together. Each in two steps, start and
+ * finish, between which the policy may be asked: so what belongs to a job of such a call must not go before
+ * it is finished, and such a job waits in SEGMENTING, where nobody drops it.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,23 +37,56 @@ static size_t choose_pictures(sa_runner *r)
     return count;
 }
 
-sa_status sa_runner_run_encode(sa_runner *r, sa_error *err)
+/* Jobs that wait for one of these pictures are no longer there to be dropped. */
+static void hold_jobs(sa_runner *r, size_t count)
+{
+    for (sa_job *job = sa_batcher_first(&r->batcher, SA_WANT_SEG_ENCODE), *next; job != NULL; job = next) {
+        next = job->next;
+        if (is_chosen(r, count, ((sa_runner_job *)job)->place->picture)) {
+            sa_batcher_move(&r->batcher, job, SA_SEGMENTING);
+        }
+    }
+}
+
+sa_status sa_runner_start_encode(sa_runner *r, sa_error *err)
 {
     double begun = sa_clock_seconds();
     const sa_runner_job *first = (const sa_runner_job *)sa_batcher_first(&r->batcher, SA_WANT_SEG_ENCODE);
-    size_t count = choose_pictures(r);
-    sa_status status = sa_segmenter_encode(r->segmenter, r->images, r->slots, count, err);
-    SA_TRY(sa_runner_name_items(status, first->place->item, count, err));
-    for (size_t i = 0; i < count; i++) {
-        r->encoding[i]->encoded = true;
-    }
-    for (sa_job *job = sa_batcher_first(&r->batcher, SA_WANT_SEG_ENCODE), *next; job != NULL; job = next) {
+    r->segmenting = choose_pictures(r);
+    r->first_segmented = first->place->item;
+    sa_status status = sa_segmenter_encode_start(r->segmenter, r->images, r->slots, r->segmenting, err);
+    SA_TRY(sa_runner_name_items(status, r->first_segmented, r->segmenting, err));
+    hold_jobs(r, r->segmenting);
+    r->counts->encode += sa_clock_seconds() - begun;
+    return SA_OK;
+}
+
+/* Jobs of this stage go on to the clicks if their picture is there now. */
+static sa_status pass_jobs(sa_runner *r, sa_stage stage, sa_error *err)
+{
+    for (sa_job *job = sa_batcher_first(&r->batcher, stage), *next; job != NULL; job = next) {
+        const sa_runner_place *p = ((sa_runner_job *)job)->place;
         next = job->next;
-        if (((sa_runner_job *)job)->place->picture->encoded) {
+        if (p->why != NULL) {
+            SA_TRY(sa_runner_end_job(r, (sa_runner_job *)job, err));
+        } else if (p->picture->encoded) {
             sa_batcher_move(&r->batcher, job, SA_WANT_SEG_CLICK);
         }
     }
-    r->counts->pictures += count;
+    return SA_OK;
+}
+
+sa_status sa_runner_finish_encode(sa_runner *r, sa_error *err)
+{
+    double begun = sa_clock_seconds();
+    sa_status status = sa_segmenter_finish(r->segmenter, err);
+    SA_TRY(sa_runner_name_items(status, r->first_segmented, r->segmenting, err));
+    for (size_t i = 0; i < r->segmenting; i++) {
+        r->encoding[i]->encoded = true;
+    }
+    SA_TRY(pass_jobs(r, SA_SEGMENTING, err));
+    SA_TRY(pass_jobs(r, SA_WANT_SEG_ENCODE, err)); /* those that came meanwhile */
+    r->counts->pictures += r->segmenting;
     r->counts->encode += sa_clock_seconds() - begun;
     return SA_OK;
 }
@@ -85,28 +122,17 @@ static sa_status write_query(sa_runner *r, size_t at, const sa_runner_job *job, 
                                    : SA_OK;
 }
 
-/* The item of this click is about to be gone, with the others of its clicks. */
-static void forget_others(sa_runner *r, size_t at, size_t count)
-{
-    for (size_t i = at + 1; i < count; i++) {
-        if (r->asking[i] != NULL && r->asking[i]->place == r->asking[at]->place) {
-            r->asking[i] = NULL;
-        }
-    }
-}
-
-static sa_status take_mask(sa_runner *r, size_t at, size_t count, sa_error *err)
+static sa_status take_mask(sa_runner *r, size_t at, sa_error *err)
 {
     sa_runner_job *job = r->asking[at];
     sa_segmenter_answer *a = &r->segmented[at];
-    if (job == NULL) {
-        return SA_OK; /* its item failed with a click before this one */
-    }
     sa_runner_place *p = job->place;
+    if (p->why != NULL) { /* its item has failed meanwhile */
+        return sa_runner_end_job(r, job, err);
+    }
     if (!a->finite) {
         sa_error why;
         sa_runner_fail_precision(p, &why);
-        forget_others(r, at, count);
         return sa_runner_fail_job(r, job, &why, err);
     }
     if (job->work == SA_START) {
@@ -114,41 +140,68 @@ static sa_status take_mask(sa_runner *r, size_t at, size_t count, sa_error *err)
         p->state = a->best_state;
         r->masks[at] = (sa_mask){0};
     } else {
-        sa_episode_click(p->episode, job->work, &r->masks[at], a->best_state, a->scores[a->best]);
+        sa_episode_click(p->episode, job->work, &r->masks[at], a->best_hash, a->best_state,
+                         a->scores[a->best]);
     }
     a->best_state = NULL;
     return sa_runner_end_job(r, job, err);
 }
 
 /* The first jobs that wait for a click. */
-static sa_status choose_clicks(sa_runner *r, size_t *count, sa_error *err)
+static sa_status choose_clicks(sa_runner *r, sa_error *err)
 {
-    *count = 0;
-    for (sa_job *job = sa_batcher_first(&r->batcher, SA_WANT_SEG_CLICK), *next;
-         job != NULL && *count < r->options.batch; job = next) {
-        next = job->next;
-        SA_TRY(write_query(r, *count, (sa_runner_job *)job, err));
-        r->asking[(*count)++] = (sa_runner_job *)job;
+    r->segmenting = 0;
+    while (r->segmenting < r->options.batch) {
+        sa_runner_job *job = (sa_runner_job *)sa_batcher_first(&r->batcher, SA_WANT_SEG_CLICK);
+        if (job == NULL) {
+            break;
+        }
+        SA_TRY(write_query(r, r->segmenting, job, err));
+        sa_batcher_move(&r->batcher, &job->job, SA_SEGMENTING);
+        r->asking[r->segmenting++] = job;
     }
     return SA_OK;
 }
 
-sa_status sa_runner_run_click(sa_runner *r, sa_error *err)
+/* Whatever is left of a call of the segmenter. */
+static void free_all_segmented(sa_runner *r)
 {
-    double begun = sa_clock_seconds();
-    size_t count;
-    const sa_item *first = ((sa_runner_job *)sa_batcher_first(&r->batcher, SA_WANT_SEG_CLICK))->place->item;
-    sa_status status = choose_clicks(r, &count, err);
-    if (status == SA_OK) {
-        status = sa_segmenter_click(r->segmenter, r->queries, r->segmented, count, err);
-    }
-    status = sa_runner_name_items(status, first, count, err);
-    for (size_t i = 0; i < count; i++) {
-        status = status == SA_OK ? take_mask(r, i, count, err) : status;
-    }
     for (size_t i = 0; i < r->options.batch; i++) {
         free_segmented(r, i);
     }
+}
+
+sa_status sa_runner_start_click(sa_runner *r, sa_error *err)
+{
+    double begun = sa_clock_seconds();
+    r->first_segmented = ((sa_runner_job *)sa_batcher_first(&r->batcher, SA_WANT_SEG_CLICK))->place->item;
+    sa_status status = choose_clicks(r, err);
+    if (status == SA_OK) {
+        status = sa_segmenter_click_start(r->segmenter, r->queries, r->segmented, r->segmenting, err);
+    }
+    if (status != SA_OK) {
+        free_all_segmented(r);
+    }
+    r->counts->click += sa_clock_seconds() - begun;
+    return sa_runner_name_items(status, r->first_segmented, r->segmenting, err);
+}
+
+sa_status sa_runner_finish_click(sa_runner *r, sa_error *err)
+{
+    double begun = sa_clock_seconds();
+    sa_status status = sa_segmenter_finish(r->segmenter, err);
+    status = sa_runner_name_items(status, r->first_segmented, r->segmenting, err);
+    for (size_t i = 0; i < r->segmenting && status == SA_OK; i++) {
+        status = take_mask(r, i, err);
+    }
+    free_all_segmented(r);
     r->counts->click += sa_clock_seconds() - begun;
     return status;
+}
+
+void sa_runner_abandon_segmenter(sa_runner *r)
+{
+    sa_error ignored;
+    (void)sa_segmenter_finish(r->segmenter, &ignored);
+    free_all_segmented(r);
 }

@@ -100,7 +100,7 @@ typedef struct {
 
 /* An answer that the policy writes. */
 typedef struct {
-    sa_runner_job *job;    /* NULL: free */
+    sa_runner_job *job; /* NULL: free */
     const sa_runner *runner;
     sa_chat_request request;
     sa_generate_answer answer;
@@ -110,7 +110,7 @@ struct sa_runner {
     sa_runner_options options;
     sa_device *device;
     sa_segmenter *segmenter;
-    sa_chat *chat; /* NULL: the policy is not asked */
+    sa_chat *chat;         /* NULL: the policy is not asked */
     uint8_t paint[3][256]; /* what the agent's overlay makes of each value of a channel */
     sa_grammar *grammar;
     const char **stops; /* texts that end an answer; the last is NULL */
@@ -136,6 +136,8 @@ struct sa_runner {
     const sa_image **images;
     size_t *slots;
     sa_runner_picture **encoding;
+    size_t segmenting; /* pictures, or clicks, of the call that goes on */
+    const sa_item *first_segmented;
     const sa_runner_client *client; /* of the run at hand */
     sa_runner_counts *counts;
 };
@@ -209,8 +211,13 @@ sa_status sa_runner_open_episode(sa_runner *r, sa_runner_place *p, sa_error *err
 
 /* ---- stages ---- */
 
-sa_status sa_runner_run_encode(sa_runner *r, sa_error *err);
 sa_status sa_runner_run_answer(sa_runner *r, sa_error *err);
-sa_status sa_runner_run_click(sa_runner *r, sa_error *err);
+/* One call of the segmenter at a time, in two steps; what was started and is of no use any more, abandoned.
+ */
+sa_status sa_runner_start_encode(sa_runner *r, sa_error *err);
+sa_status sa_runner_finish_encode(sa_runner *r, sa_error *err);
+sa_status sa_runner_start_click(sa_runner *r, sa_error *err);
+sa_status sa_runner_finish_click(sa_runner *r, sa_error *err);
+void sa_runner_abandon_segmenter(sa_runner *r);
 
 #endif

@@ -24,12 +24,13 @@ static void leave(sa_runner *r, sa_runner_place *p)
     sa_runner_give_done(r, p);
 }
 
-/* Jobs that wait are dropped; what the policy is writing is waited for. */
+/* Jobs that wait are dropped; those that a model is busy with are waited for. */
 static void drop_jobs(sa_runner *r, sa_runner_place *p)
 {
     for (size_t i = 0; i < p->job_room; i++) {
         sa_runner_job *job = &p->jobs[i];
-        if (job->place != NULL && job->job.stage != SA_WANT_DECODE) {
+        bool busy = job->job.stage == SA_WANT_DECODE || job->job.stage == SA_SEGMENTING;
+        if (job->place != NULL && !busy) {
             sa_batcher_drop(&r->batcher, &job->job);
             job->place = NULL;
             p->open--;
@@ -154,7 +155,7 @@ sa_status sa_runner_end_job(sa_runner *r, sa_runner_job *job, sa_error *err)
     if (p->open > 0) {
         return SA_OK;
     }
-    if (p->why != NULL) { /* it failed while the policy wrote this */
+    if (p->why != NULL) { /* it failed while a model was busy with this */
         leave(r, p);
         return SA_OK;
     }

@@ -77,10 +77,9 @@ static sa_node_id find_mask(const sa_tree *tree, const sa_mask *mask, uint64_t h
     return SA_NO_NODE;
 }
 
-sa_status sa_tree_add_child(sa_tree *tree, sa_node_id node, uint32_t candidate, sa_mask *mask, float *state,
-                            double segmenter_score, sa_error *err)
+sa_status sa_tree_add_child(sa_tree *tree, sa_node_id node, uint32_t candidate, sa_mask *mask, uint64_t hash,
+                            float *state, double segmenter_score, sa_error *err)
 {
-    uint64_t hash = sa_mask_hash(mask);
     sa_node_id child = tree->merges ? find_mask(tree, mask, hash) : SA_NO_NODE;
     if (child != SA_NO_NODE) {
         tree->merged++;

@@ -60,11 +60,11 @@ sa_status sa_tree_add_candidate(sa_tree *tree, sa_node_id node, const char *text
                                 sa_parse_outcome parse, sa_error *err);
 
 /*
- * What a candidate led to: a new node, or, in a tree that merges, the one with that mask. Takes mask and
- * state over (and frees them if they are not needed, or if it fails).
+ * What a candidate led to: a new node, or, in a tree that merges, the one with that mask. hash is
+ * sa_mask_hash() of it. Takes mask and state over (and frees them if they are not needed, or if it fails).
  */
-sa_status sa_tree_add_child(sa_tree *tree, sa_node_id node, uint32_t candidate, sa_mask *mask, float *state,
-                            double segmenter_score, sa_error *err);
+sa_status sa_tree_add_child(sa_tree *tree, sa_node_id node, uint32_t candidate, sa_mask *mask, uint64_t hash,
+                            float *state, double segmenter_score, sa_error *err);
 
 /* The click that led to a node; NULL for the root. */
 const sa_action *sa_tree_action(const sa_tree *tree, sa_node_id node);

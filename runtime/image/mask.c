@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/mask_hash.h"
 #include "runtime/base/checked.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -182,29 +183,9 @@ bool sa_mask_equal(const sa_mask *a, const sa_mask *b)
     return same_size(a, b) && memcmp(a->bits, b->bits, word_count(a) * sizeof *a->bits) == 0;
 }
 
-/* One step is a bijection of the state for each word, so two masks that differ in one word never collide. */
-static uint64_t mix(uint64_t state, uint64_t word)
-{
-    state = (state ^ word) * 0x9E3779B97F4A7C15u;
-    return state ^ (state >> 32);
-}
-
 uint64_t sa_mask_hash(const sa_mask *mask)
 {
-    uint64_t lane[4]; /* a mix takes several cycles, and four that do not wait for each other no longer */
-    size_t count = word_count(mask), i = 0;
-    for (int k = 0; k < 4; k++) {
-        lane[k] = mix(mix(0x5341204D41534Bu + (uint64_t)k, mask->height), mask->width);
-    }
-    for (; i + 4 <= count; i += 4) {
-        for (int k = 0; k < 4; k++) {
-            lane[k] = mix(lane[k], mask->bits[i + (size_t)k]);
-        }
-    }
-    for (; i < count; i++) {
-        lane[0] = mix(lane[0], mask->bits[i]);
-    }
-    return mix(mix(mix(lane[0], lane[1]), lane[2]), lane[3]);
+    return sa_mask_hash_finish(sa_mask_hash_sum(mask->bits, word_count(mask)), mask->height, mask->width);
 }
 
 void sa_mask_combine(sa_mask *out, const sa_mask *a, const sa_mask *b, sa_mask_op op)

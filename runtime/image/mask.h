@@ -58,7 +58,10 @@ size_t sa_mask_area(const sa_mask *mask);
 sa_mask_box sa_mask_bbox(const sa_mask *mask);
 /* Same size and same content. */
 bool sa_mask_equal(const sa_mask *a, const sa_mask *b);
-/* 64 bits over size and content, the same on every machine; not meant against an adversary. */
+/*
+ * 64 bits over size and content, the same on every machine and device (op mask_hash of kernels.h); not meant
+ * against an adversary. Masks of one size that differ in one word of bits have different hashes, always.
+ */
 uint64_t sa_mask_hash(const sa_mask *mask);
 
 /* Counts of (a and b) and of (a or b), and their quotient, 0 when both masks are empty. Same sizes. */

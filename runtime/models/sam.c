@@ -57,12 +57,15 @@ static void plan_mask(sa_sam *sam, sa_arena *arena)
     sam->mask_resize_memory = sa_arena_take(arena, sam->mask_resize_bytes, 1);
     sam->bits_words = o->max_pixels / 64 + o->max_side;
     sam->bits = sa_arena_take(arena, sam->bits_words, sizeof(uint64_t));
+    const sa_mask_hash_args largest = {.height = sam->bits_words, .width = 64};
+    sam->mask_hash_memory = sa_arena_take(arena, sam->ops->mask_hash_workspace(sam->stream, &largest), 1);
+    sam->hashes = sa_arena_take(arena, o->batch, sizeof(uint64_t));
 }
 
 static void plan_host(sa_sam *sam, sa_arena *arena)
 {
-    size_t n = sam->at_once;
-    size_t grid = sam->grid * sam->grid, rows = n * sam->max_tokens;
+    size_t n = sam->at_once, all = sam->options.batch;
+    size_t grid = sam->grid * sam->grid, rows = all * sam->max_tokens;
     sam->pixel_pointers = sa_arena_take(arena, n, sizeof *sam->pixel_pointers);
     sam->heights = sa_arena_take(arena, n, sizeof(size_t));
     sam->widths = sa_arena_take(arena, n, sizeof(size_t));
@@ -73,7 +76,8 @@ static void plan_host(sa_sam *sam, sa_arena *arena)
         sam->items[i] = sa_arena_take(arena, n, sizeof(sa_attention_item));
     }
     sam->prompts = sa_arena_take(arena, n, sizeof(sam_prompt));
-    sam->host_scores = sa_arena_take(arena, n * sam->mask_tokens, sizeof(float));
+    sam->host_scores = sa_arena_take(arena, all * sam->mask_tokens, sizeof(float));
+    sam->host_hashes = sa_arena_take(arena, all, sizeof(uint64_t));
 }
 
 /* The config stands in a directory's config.json, or is read off an original checkpoint. */
@@ -212,8 +216,7 @@ static sa_status check_picture(const sa_sam *sam, const sa_image *picture, sa_er
     return SA_OK;
 }
 
-static sa_status encode_together(sa_sam *sam, const sa_image *const *pictures, const size_t *slots,
-                                 size_t count, sa_error *err)
+static void queue_encode(sa_sam *sam, const sa_image *const *pictures, const size_t *slots, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         sam_place_picture(sam, pictures[i], i, &sam->slots[slots[i]]);
@@ -222,23 +225,21 @@ static sa_status encode_together(sa_sam *sam, const sa_image *const *pictures, c
     for (size_t i = 0; i < count; i++) {
         sam_prepare_slot(sam, slots[i]);
     }
-    SA_TRY(sa_stream_wait(sam->stream, err));
-    for (size_t i = 0; i < count; i++) {
-        sam->slots[slots[i]].filled = true;
-    }
-    return SA_OK;
 }
 
-static sa_status sam_encode_pictures(void *self, const sa_image *const *pictures, const size_t *slots,
-                                     size_t count, sa_error *err)
+/* Pictures that go through the layers together are waited for before the next ones take their place. */
+static sa_status sam_encode_start(void *self, const sa_image *const *pictures, const size_t *slots,
+                                  size_t count, sa_error *err)
 {
     sa_sam *sam = self;
     for (size_t i = 0; i < count; i++) {
         SA_TRY(check_picture(sam, pictures[i], err));
     }
     for (size_t i = 0; i < count; i += sam->at_once) {
-        SA_TRY(encode_together(sam, pictures + i, slots + i, sa_least(sam->at_once, count - i), err));
+        SA_TRY(i > 0 ? sa_stream_wait(sam->stream, err) : SA_OK);
+        queue_encode(sam, pictures + i, slots + i, sa_least(sam->at_once, count - i));
     }
+    sam->pending = (sam_pending){.slots = slots, .count = count};
     return SA_OK;
 }
 
@@ -301,29 +302,52 @@ static sa_status check_query(const sa_sam *sam, const sa_segmenter_query *query,
     return SA_OK;
 }
 
-static void send_prompts(sa_sam *sam, const sa_segmenter_query *queries, size_t count, size_t *rows)
+/*
+ * Prompts [first, first + count) of a call, which are decoded together. Their rows stand behind those of the
+ * prompts before, from row `row` on, on the host alone, where they stay until the stream is waited for.
+ */
+static size_t send_prompts(sa_sam *sam, const sa_segmenter_query *queries, size_t count, size_t row)
 {
-    size_t state = sam->low_side * sam->low_side;
-    *rows = 0;
+    size_t state = sam->low_side * sam->low_side, rows = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t tokens = put_tokens(sam, &queries[i], *rows);
+        size_t tokens = put_tokens(sam, &queries[i], row + rows);
         sam->prompts[i] = (sam_prompt){.slot = queries[i].slot,
-                                       .first_token = *rows,
+                                       .first_token = rows,
                                        .tokens = tokens,
                                        .has_mask = queries[i].state.values != NULL};
         if (sam->prompts[i].has_mask) {
             sa_stream_upload(sam->stream, sam->decode.low + i * state, queries[i].state.values,
                              state * sizeof(float));
         }
-        *rows += tokens;
+        rows += tokens;
     }
-    sa_stream_upload(sam->stream, sam->decode.uv, sam->uv, *rows * 2 * sizeof(float));
-    sa_stream_upload(sam->stream, sam->decode.kind, sam->kind, *rows * sizeof(int32_t));
+    sa_stream_upload(sam->stream, sam->decode.uv, sam->uv + 2 * row, rows * 2 * sizeof(float));
+    sa_stream_upload(sam->stream, sam->decode.kind, sam->kind + row, rows * sizeof(int32_t));
+    return rows;
+}
+
+static sa_status sam_click_start(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
+                                 size_t count, sa_error *err)
+{
+    sa_sam *sam = self;
+    size_t row = 0;
+    for (size_t i = 0; i < count; i++) {
+        SA_TRY(check_query(sam, &queries[i], err));
+    }
+    for (size_t i = 0; i < count; i += sam->at_once) {
+        size_t together = sa_least(sam->at_once, count - i);
+        size_t rows = send_prompts(sam, queries + i, together, row);
+        sam_decode(sam, sam->prompts, together, rows, i);
+        row += rows;
+    }
+    sa_stream_download(sam->stream, sam->host_scores, sam->decode.scores,
+                       count * sam->mask_tokens * sizeof(float));
+    sam->pending = (sam_pending){.queries = queries, .answers = answers, .count = count};
+    return SA_OK;
 }
 
 /* Logits of one candidate to a mask of the picture's size, on the device, then to the caller. */
-static sa_status read_mask(sa_sam *sam, const sam_slot *slot, const float *logits, sa_mask *mask,
-                           sa_error *err)
+static void read_mask(sa_sam *sam, const sam_slot *slot, const float *logits, sa_mask *mask)
 {
     SA_ASSERT(mask->height == slot->height && mask->width == slot->width);
     sam->ops->mask_resize(sam->stream, &(sa_mask_resize_args){.low_side = sam->low_side,
@@ -338,62 +362,77 @@ static sa_status read_mask(sa_sam *sam, const sam_slot *slot, const float *logit
                                                               .workspace = sam->mask_resize_memory});
     sa_stream_download(sam->stream, mask->bits, sam->bits,
                        mask->height * mask->stride_words * sizeof(uint64_t));
-    return sa_stream_wait(sam->stream, err);
 }
 
-static sa_status read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa_segmenter_answer *answer,
-                             sa_error *err)
+/* Of the mask that was read last. */
+static void hash_mask(sa_sam *sam, const sam_slot *slot, size_t index)
 {
-    size_t state = sam->low_side * sam->low_side;
+    sam->ops->mask_hash(sam->stream, &(sa_mask_hash_args){.height = slot->height,
+                                                          .width = slot->width,
+                                                          .bits = sam->bits,
+                                                          .hash = sam->hashes + index,
+                                                          .workspace = sam->mask_hash_memory});
+}
+
+static void choose_best(const sa_sam *sam, size_t index, sa_segmenter_answer *answer)
+{
     answer->candidates = sam->masks;
     answer->best = 0;
     answer->finite = true;
     for (size_t m = 0; m < sam->masks; m++) {
-        const float *logits = sam->decode.logits + (index * sam->masks + m) * state;
         answer->scores[m] = sam->host_scores[index * sam->mask_tokens + 1 + m]; /* score 0 is mask 0's */
         answer->best = answer->scores[m] > answer->scores[answer->best] ? m : answer->best;
         answer->finite = answer->finite && isfinite(answer->scores[m]);
+    }
+}
+
+static void read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa_segmenter_answer *answer)
+{
+    size_t state = sam->low_side * sam->low_side;
+    const float *all = sam->decode.logits + index * sam->masks * state, *best = all + answer->best * state;
+    for (size_t m = 0; m < sam->masks; m++) {
         if (answer->states[m] != NULL) {
-            sa_stream_download(sam->stream, answer->states[m], logits, state * sizeof(float));
+            sa_stream_download(sam->stream, answer->states[m], all + m * state, state * sizeof(float));
         }
         if (answer->masks[m] != NULL) {
-            SA_TRY(read_mask(sam, slot, logits, answer->masks[m], err));
+            read_mask(sam, slot, all + m * state, answer->masks[m]);
         }
     }
-    const float *best = sam->decode.logits + (index * sam->masks + answer->best) * state;
     if (answer->best_state != NULL) {
         sa_stream_download(sam->stream, answer->best_state, best, state * sizeof(float));
     }
     if (answer->best_mask != NULL) {
-        SA_TRY(read_mask(sam, slot, best, answer->best_mask, err));
+        read_mask(sam, slot, best, answer->best_mask);
+        hash_mask(sam, slot, index);
     }
-    return sa_stream_wait(sam->stream, err);
 }
 
-static sa_status click_together(sa_sam *sam, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
-                                size_t count, sa_error *err)
+/* The scores say which masks are worth bringing over; then those, all of them with one wait. */
+static sa_status finish_clicks(sa_sam *sam, sa_error *err)
 {
-    size_t rows = 0;
-    send_prompts(sam, queries, count, &rows);
-    sam_decode(sam, sam->prompts, count, rows);
-    sa_stream_download(sam->stream, sam->host_scores, sam->decode.scores,
-                       count * sam->mask_tokens * sizeof(float));
+    const sam_pending *p = &sam->pending;
     SA_TRY(sa_stream_wait(sam->stream, err));
-    for (size_t i = 0; i < count; i++) {
-        SA_TRY(read_answer(sam, &sam->slots[queries[i].slot], i, &answers[i], err));
+    for (size_t i = 0; i < p->count; i++) {
+        choose_best(sam, i, &p->answers[i]);
+        read_answer(sam, &sam->slots[p->queries[i].slot], i, &p->answers[i]);
+    }
+    sa_stream_download(sam->stream, sam->host_hashes, sam->hashes, p->count * sizeof(uint64_t));
+    SA_TRY(sa_stream_wait(sam->stream, err));
+    for (size_t i = 0; i < p->count; i++) {
+        p->answers[i].best_hash = sam->host_hashes[i];
     }
     return SA_OK;
 }
 
-static sa_status sam_click(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
-                           size_t count, sa_error *err)
+static sa_status sam_finish(void *self, sa_error *err)
 {
     sa_sam *sam = self;
-    for (size_t i = 0; i < count; i++) {
-        SA_TRY(check_query(sam, &queries[i], err));
+    if (sam->pending.queries != NULL) {
+        return finish_clicks(sam, err);
     }
-    for (size_t i = 0; i < count; i += sam->at_once) {
-        SA_TRY(click_together(sam, queries + i, answers + i, sa_least(sam->at_once, count - i), err));
+    SA_TRY(sa_stream_wait(sam->stream, err));
+    for (size_t i = 0; i < sam->pending.count; i++) {
+        sam->slots[sam->pending.slots[i]].filled = true;
     }
     return SA_OK;
 }
@@ -485,8 +524,9 @@ static void sam_shape(const void *self, sa_segmenter_shape *shape)
 const sa_segmenter_class sa_sam_class = {
     .kind = "sam",
     .close = sam_close,
-    .encode = sam_encode_pictures,
-    .click = sam_click,
+    .encode_start = sam_encode_start,
+    .click_start = sam_click_start,
+    .finish = sam_finish,
     .read_embedding = sam_read_embedding,
     .state_from_mask = sam_state_from_mask,
     .costs = sam_costs,

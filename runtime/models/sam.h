@@ -110,8 +110,8 @@ typedef struct {
     void *out_tokens;          /* [N, 1 + mask tokens, C] t */
     void *mlp_a, *mlp_b;       /* [N, C] t */
     float *hyper;              /* [N, M, C/8] */
-    float *scores;             /* [N, mask tokens] */
-    float *logits;             /* [N, M, s, s] */
+    float *scores;             /* [batch, mask tokens], of a whole call */
+    float *logits;             /* [batch, M, s, s] */
     void *workspace;
 } sam_decode_buffers;
 
@@ -120,6 +120,14 @@ typedef struct {
     size_t height, width;         /* of the picture */
     size_t new_height, new_width; /* resized, in the frame of side `image_size` */
 } sam_slot;
+
+/* What was started and is to be finished. */
+typedef struct {
+    const size_t *slots;               /* of pictures; NULL: */
+    const sa_segmenter_query *queries; /* clicks */
+    sa_segmenter_answer *answers;
+    size_t count;
+} sam_pending;
 
 typedef struct {
     sa_device *device;
@@ -152,15 +160,19 @@ typedef struct {
     void *resize_memory;
     size_t resize_bytes;
     int32_t *host_tables;        /* [at_once, 2, longest table] of image_resize; NULL if the host resizes */
-    float *uv;                   /* [at_once * max_tokens, 2] */
-    int32_t *kind;               /* [at_once * max_tokens] */
+    float *uv;                   /* [batch * max_tokens, 2] */
+    int32_t *kind;               /* [batch * max_tokens] */
     sa_attention_item *items[3]; /* [at_once] of each kind of attention */
     struct sam_prompt *prompts;  /* [at_once] */
-    float *host_scores;          /* [at_once, mask tokens] */
-    uint64_t *bits;              /* device: one mask of the largest picture */
-    uint8_t *picture;            /* device: one picture as it came, of at most picture_bytes */
-    int32_t *picture_tables;     /* device: of image_resize, across and down */
-    void *picture_workspace;     /* device */
+    sam_pending pending;
+    float *host_scores;      /* [batch, mask tokens] */
+    uint64_t *host_hashes;   /* [batch] */
+    uint64_t *bits;          /* device: one mask of the largest picture */
+    uint64_t *hashes;        /* device: [batch] */
+    void *mask_hash_memory;  /* device */
+    uint8_t *picture;        /* device: one picture as it came, of at most picture_bytes */
+    int32_t *picture_tables; /* device: of image_resize, across and down */
+    void *picture_workspace; /* device */
     size_t picture_bytes, picture_workspace_bytes; /* 0 if the host resizes */
     void *mask_resize_memory;
     size_t mask_resize_bytes, bits_words;
@@ -197,8 +209,8 @@ void sam_decode_plan(sa_sam *sam, sa_arena *arena);
 void sam_encode(sa_sam *sam, const size_t *slots, size_t count);
 /* Layer 0's image side of one slot, as every prompt without a mask needs it. */
 void sam_prepare_slot(sa_sam *sam, size_t slot);
-/* uv, kind and low of `count` prompts -> logits and scores. */
-void sam_decode(sa_sam *sam, const sam_prompt *prompts, size_t count, size_t rows);
+/* uv, kind and low of `count` prompts -> logits and scores, those of prompts [first, first + count). */
+void sam_decode(sa_sam *sam, const sam_prompt *prompts, size_t count, size_t rows, size_t first);
 
 /* newH, newW of MODEL_SPECS 2.6; a very long picture keeps at least one row. */
 void sam_size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height, size_t *new_width);

@@ -91,8 +91,8 @@ void sam_decode_plan(sa_sam *sam, sa_arena *arena)
     b->mlp_a = sa_arena_take(arena, n * widest, t);
     b->mlp_b = sa_arena_take(arena, n * widest, t);
     b->hyper = sa_arena_take(arena, n * sam->masks * (c / 8), f);
-    b->scores = sa_arena_take(arena, n * sam->mask_tokens, f);
-    b->logits = sa_arena_take(arena, n * sam->masks * s * s, f);
+    b->scores = sa_arena_take(arena, sam->options.batch * sam->mask_tokens, f);
+    b->logits = sa_arena_take(arena, sam->options.batch * sam->masks * s * s, f);
     b->workspace = sa_arena_take(arena, attention_workspace(sam), 1);
 }
 
@@ -340,7 +340,7 @@ static void run_mlp(sa_sam *sam, const sam_mlp *mlp, size_t count, const void *x
 }
 
 /* Hypernetwork weights of masks 1 .. M and the IoU scores, from the first tokens of each prompt. */
-static void read_tokens(sa_sam *sam, const sam_prompt *prompts, size_t count)
+static void read_tokens(sa_sam *sam, const sam_prompt *prompts, size_t count, float *scores)
 {
     const sam_decode_buffers *b = &sam->decode;
     size_t c = sam->channels, t = sam_size_t(sam), kept = 1 + sam->mask_tokens;
@@ -352,7 +352,7 @@ static void read_tokens(sa_sam *sam, const sam_prompt *prompts, size_t count)
         run_mlp(sam, &sam->weights.hyper[m], count, rows_at(b->out_tokens, 2 + m, c, t), kept * c,
                 b->hyper + m * (c / 8), sam->masks * (c / 8));
     }
-    run_mlp(sam, &sam->weights.iou, count, b->out_tokens, kept * c, b->scores, sam->mask_tokens);
+    run_mlp(sam, &sam->weights.iou, count, b->out_tokens, kept * c, scores, sam->mask_tokens);
 }
 
 /*
@@ -368,7 +368,7 @@ static void upscale(sa_sam *sam, size_t image_rows)
     sa_linear_run(&w->up2, sam->ops, sam->stream, t, image_rows * 4, b->up1_t, SA_ACT_GELU, NULL, b->up2, t);
 }
 
-void sam_decode(sa_sam *sam, const sam_prompt *prompts, size_t count, size_t rows)
+void sam_decode(sa_sam *sam, const sam_prompt *prompts, size_t count, size_t rows, size_t first)
 {
     const sam_weights *w = &sam->weights;
     sam_decode_buffers *b = &sam->decode;
@@ -407,14 +407,16 @@ void sam_decode(sa_sam *sam, const sam_prompt *prompts, size_t count, size_t row
     attend_to_image(sam, &w->final, count, rows);
     normalise(sam, &w->final_norm, rows, b->tokens);
 
-    read_tokens(sam, prompts, count);
+    read_tokens(sam, prompts, count, b->scores + first * sam->mask_tokens);
     upscale(sam, image_rows);
-    sam->ops->mask_product(sam->stream, &(sa_mask_product_args){.batch = count,
-                                                                .side = sam->grid,
-                                                                .masks = sam->masks,
-                                                                .channels = sam->channels / 8,
-                                                                .features = b->up2,
-                                                                .dtype = sam->options.precision,
-                                                                .hyper = b->hyper,
-                                                                .logits = b->logits});
+    sam->ops->mask_product(
+        sam->stream,
+        &(sa_mask_product_args){.batch = count,
+                                .side = sam->grid,
+                                .masks = sam->masks,
+                                .channels = sam->channels / 8,
+                                .features = b->up2,
+                                .dtype = sam->options.precision,
+                                .hyper = b->hyper,
+                                .logits = b->logits + first * sam->masks * sam->low_side * sam->low_side});
 }

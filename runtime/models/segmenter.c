@@ -11,6 +11,10 @@ struct sa_segmenter {
     sa_device *device;
     sa_segmenter_shape shape;
     sa_segmenter_options options;
+    bool started; /* and not finished: clicks, or with count 0 an encoding */
+    const sa_segmenter_query *queries;
+    sa_segmenter_answer *answers;
+    size_t count;
 };
 
 sa_segmenter_options sa_segmenter_default_options(void)
@@ -84,27 +88,56 @@ void sa_segmenter_embedding_shape(const sa_segmenter *segmenter, size_t *channel
     *side = segmenter->shape.embedding_side;
 }
 
-sa_status sa_segmenter_encode(sa_segmenter *segmenter, const sa_image *const *pictures, const size_t *slots,
-                              size_t count, sa_error *err)
+sa_status sa_segmenter_encode_start(sa_segmenter *segmenter, const sa_image *const *pictures,
+                                    const size_t *slots, size_t count, sa_error *err)
 {
-    SA_ASSERT(count <= segmenter->options.batch);
+    SA_ASSERT(count <= segmenter->options.batch && !segmenter->started);
     for (size_t i = 0; i < count; i++) {
         SA_ASSERT(slots[i] < segmenter->options.slots);
     }
     sa_device_count(segmenter->device, SA_COST_ENCODE, count);
-    return segmenter->class->encode(segmenter->self, pictures, slots, count, err);
+    SA_TRY(segmenter->class->encode_start(segmenter->self, pictures, slots, count, err));
+    segmenter->started = true;
+    segmenter->count = 0;
+    return SA_OK;
+}
+
+sa_status sa_segmenter_click_start(sa_segmenter *segmenter, const sa_segmenter_query *queries,
+                                   sa_segmenter_answer *answers, size_t count, sa_error *err)
+{
+    SA_ASSERT(count <= segmenter->options.batch && !segmenter->started);
+    sa_device_count(segmenter->device, SA_COST_CLICK, count);
+    SA_TRY(segmenter->class->click_start(segmenter->self, queries, answers, count, err));
+    segmenter->started = true;
+    segmenter->queries = queries;
+    segmenter->answers = answers;
+    segmenter->count = count;
+    return SA_OK;
+}
+
+sa_status sa_segmenter_finish(sa_segmenter *segmenter, sa_error *err)
+{
+    SA_ASSERT(segmenter->started);
+    segmenter->started = false;
+    SA_TRY(segmenter->class->finish(segmenter->self, err));
+    for (size_t i = 0; i < segmenter->count && !sa_device_computes(segmenter->device); i++) {
+        sa_segmenter_make_up(&segmenter->queries[i].prompt, &segmenter->answers[i]);
+    }
+    return SA_OK;
+}
+
+sa_status sa_segmenter_encode(sa_segmenter *segmenter, const sa_image *const *pictures, const size_t *slots,
+                              size_t count, sa_error *err)
+{
+    SA_TRY(sa_segmenter_encode_start(segmenter, pictures, slots, count, err));
+    return sa_segmenter_finish(segmenter, err);
 }
 
 sa_status sa_segmenter_click(sa_segmenter *segmenter, const sa_segmenter_query *queries,
                              sa_segmenter_answer *answers, size_t count, sa_error *err)
 {
-    SA_ASSERT(count <= segmenter->options.batch);
-    sa_device_count(segmenter->device, SA_COST_CLICK, count);
-    SA_TRY(segmenter->class->click(segmenter->self, queries, answers, count, err));
-    for (size_t i = 0; i < count && !sa_device_computes(segmenter->device); i++) {
-        sa_segmenter_make_up(&queries[i].prompt, &answers[i]);
-    }
-    return SA_OK;
+    SA_TRY(sa_segmenter_click_start(segmenter, queries, answers, count, err));
+    return sa_segmenter_finish(segmenter, err);
 }
 
 sa_status sa_segmenter_read_embedding(sa_segmenter *segmenter, size_t slot, float *out, sa_error *err)

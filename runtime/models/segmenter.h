@@ -87,6 +87,7 @@ typedef struct {
     float *states[SA_SEGMENTER_MAX_CANDIDATES];  /* host, state_size floats each, or NULL if not wanted */
     sa_mask *masks[SA_SEGMENTER_MAX_CANDIDATES]; /* or NULL if not wanted */
     sa_mask *best_mask;                          /* receives the best candidate's mask; or NULL */
+    uint64_t best_hash;                          /* sa_mask_hash() of it, by the device */
     float *best_state;                           /* receives the best candidate's state; or NULL */
 } sa_segmenter_answer;
 
@@ -109,6 +110,17 @@ sa_status sa_segmenter_encode(sa_segmenter *segmenter, const sa_image *const *pi
 /* Answers queries[i] in answers[i], count <= options.batch. Every slot must have been encoded. */
 sa_status sa_segmenter_click(sa_segmenter *segmenter, const sa_segmenter_query *queries,
                              sa_segmenter_answer *answers, size_t count, sa_error *err);
+
+/*
+ * The same in two steps: start queues the work, finish waits for it, and in between a device works while its
+ * caller does something else, on other streams too. Of the segmenter nothing is asked then, and what was
+ * passed to start stays as it is. Where start fails there is nothing to finish.
+ */
+sa_status sa_segmenter_encode_start(sa_segmenter *segmenter, const sa_image *const *pictures,
+                                    const size_t *slots, size_t count, sa_error *err);
+sa_status sa_segmenter_click_start(sa_segmenter *segmenter, const sa_segmenter_query *queries,
+                                   sa_segmenter_answer *answers, size_t count, sa_error *err);
+sa_status sa_segmenter_finish(sa_segmenter *segmenter, sa_error *err);
 
 /* A slot's embedding as f32 [C, g, g] on the host, for tests and comparisons with other programs. */
 sa_status sa_segmenter_read_embedding(sa_segmenter *segmenter, size_t slot, float *out, sa_error *err);

@@ -12,10 +12,11 @@ typedef struct {
 typedef struct {
     const char *kind;
     void (*close)(void *self);
-    sa_status (*encode)(void *self, const sa_image *const *pictures, const size_t *slots, size_t count,
-                        sa_error *err);
-    sa_status (*click)(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
-                       size_t count, sa_error *err);
+    sa_status (*encode_start)(void *self, const sa_image *const *pictures, const size_t *slots, size_t count,
+                              sa_error *err);
+    sa_status (*click_start)(void *self, const sa_segmenter_query *queries, sa_segmenter_answer *answers,
+                             size_t count, sa_error *err);
+    sa_status (*finish)(void *self, sa_error *err);
     sa_status (*read_embedding)(void *self, size_t slot, float *out, sa_error *err);
     void (*state_from_mask)(const void *self, const sa_mask *mask, float *state);
     sa_segmenter_costs (*costs)(const void *self);

@@ -67,5 +67,6 @@ void sa_segmenter_make_up(const sa_prompt *prompt, sa_segmenter_answer *answer)
     }
     if (answer->best_mask != NULL) {
         draw(answer->best_mask, prompt);
+        answer->best_hash = sa_mask_hash(answer->best_mask);
     }
 }

@@ -162,7 +162,7 @@ static void segment(sa_episode *e, const world *w, size_t index)
         paint_disc(&mask, (size_t)prompt.clicks[i].y, (size_t)prompt.clicks[i].x, prompt.clicks[i].positive);
     }
     double score = sa_philox_unit(sa_philox_block(4, sa_mask_hash(&mask), 0).word[0]);
-    sa_episode_click(e, index, &mask, state, score);
+    sa_episode_click(e, index, &mask, sa_mask_hash(&mask), state, score);
     assert_null(mask.bits);
 }
 
@@ -631,7 +631,7 @@ static void test_judged(void **state)
         sa_error err;
         must(sa_mask_new(&mask, HEIGHT, WIDTH, &err), &err);
         sa_mask_set(&mask, i, 0, true);
-        sa_episode_click(e, i, &mask, NULL, 0.5);
+        sa_episode_click(e, i, &mask, sa_mask_hash(&mask), NULL, 0.5);
     }
     go_on(e);
     works = sa_episode_works(e, &count);

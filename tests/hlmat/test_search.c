@@ -131,7 +131,9 @@ static void fulfil_click(trial *t, const sa_want *want)
     t->trace[t->clicks].node = want->node;
     t->trace[t->clicks++].candidate = want->candidate;
     sa_mask mask = mask_of(follow(t->w, state_of(&t->tree, want->node), want->candidate));
-    assert_int_equal(sa_tree_add_child(&t->tree, want->node, want->candidate, &mask, NULL, 0, NULL), SA_OK);
+    assert_int_equal(
+        sa_tree_add_child(&t->tree, want->node, want->candidate, &mask, sa_mask_hash(&mask), NULL, 0, NULL),
+        SA_OK);
     assert_null(mask.bits);
     if (t->tree.count > before) {
         judge(t, (sa_node_id)before);

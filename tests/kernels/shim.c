@@ -412,6 +412,23 @@ static void shim_mask_threshold(sa_stream *stream, const sa_mask_threshold_args 
     finish(&c);
 }
 
+static size_t shim_mask_hash_workspace(const sa_stream *stream, const sa_mask_hash_args *args)
+{
+    return sa_device_ops(stream->device)->mask_hash_workspace(stream, args);
+}
+
+static void shim_mask_hash(sa_stream *stream, const sa_mask_hash_args *given)
+{
+    call c = call_on(stream);
+    sa_mask_hash_args args = *given;
+    take(&c, &args.bits, mask_bytes(args.height, args.width), IN);
+    take(&c, &args.hash, sizeof(uint64_t), OUT);
+    take(&c, &args.workspace, c.ops->mask_hash_workspace(stream, given), SCRATCH);
+    send(&c);
+    c.ops->mask_hash(stream, &args);
+    finish(&c);
+}
+
 static void shim_overlay(sa_stream *stream, const sa_overlay_args *given)
 {
     call c = call_on(stream);
@@ -596,6 +613,8 @@ const sa_ops shim_ops = {
     .mask_resize_workspace = shim_mask_resize_workspace,
     .mask_resize = shim_mask_resize,
     .mask_threshold = shim_mask_threshold,
+    .mask_hash_workspace = shim_mask_hash_workspace,
+    .mask_hash = shim_mask_hash,
     .overlay = shim_overlay,
     .image_place = shim_image_place,
     .embed = shim_embed,

@@ -1,9 +1,11 @@
-/* image_resize, mask_threshold, overlay and image_place against their references, byte for byte. */
+/* image_resize, image_place, mask_threshold, mask_hash and overlay against their references, byte for byte. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/philox.h"
 #include "runtime/image/image.h"
+#include "runtime/image/mask.h"
 #include "runtime/image/resize.h"
 #include "tests/kernels/fixture.h"
 #include "tests/ref/ref_image.h"
@@ -312,19 +314,97 @@ static void test_mask_threshold_planted_fault(void **state)
     check_buffer_free(&out);
 }
 
-/* ---- overlay ---- */
-
 /* Noise of whole words: about half the pixels; none past the width. `kind` 1 is empty, 2 is full. */
 static uint64_t *mask_new(size_t height, size_t width, size_t kind)
 {
     size_t words = (width + 63) / 64;
     uint64_t *bits = calloc(height * words, sizeof *bits);
-    for (size_t i = 0; i < height * width; i++) {
-        bool set = kind == 2 || (kind == 0 && pick(SEED + 3, i, 2) == 1);
-        bits[i / width * words + i % width / 64] |= (uint64_t)set << (i % width % 64);
+    assert_non_null(bits);
+    for (size_t i = 0; i < height * words && kind != 1; i++) {
+        sa_philox noise = sa_philox_block(SEED + 3, i, 0);
+        size_t left = width - i % words * 64;
+        bits[i] = kind == 2 ? UINT64_MAX : (uint64_t)noise.word[0] << 32 | noise.word[1];
+        bits[i] &= left < 64 ? ((uint64_t)1 << left) - 1 : UINT64_MAX;
     }
     return bits;
 }
+
+/* ---- mask_hash ---- */
+
+static uint64_t run_mask_hash(const test_level *level, sa_mask_hash_args args)
+{
+    check_buffer out = check_buffer_new(sizeof(uint64_t));
+    check_buffer work = check_buffer_new(level->ops->mask_hash_workspace(level->stream, &args));
+    args.hash = (uint64_t *)(void *)out.bytes;
+    args.workspace = work.bytes;
+    level->ops->mask_hash(level->stream, &args);
+    uint64_t hash = args.hash[0];
+    check_buffer_free(&work);
+    check_buffer_free(&out);
+    return hash;
+}
+
+static bool hash_equal(uint64_t got, uint64_t want, const char *name)
+{
+    if (got != want) {
+        print_error("%s: 0x%016llx, not 0x%016llx; seed %d\n", name, (unsigned long long)got,
+                    (unsigned long long)want, SEED);
+    }
+    return got == want;
+}
+
+static void check_mask_hash(const test_levels *levels, size_t height, size_t width, size_t kind)
+{
+    uint64_t *bits = mask_new(height, width, kind);
+    sa_mask_hash_args args = {.height = height, .width = width, .bits = bits};
+    uint64_t want = ref_mask_hash(&args);
+    for (size_t l = 0; l < levels->count; l++) {
+        const char *name = label(&levels->level[l], "mask_hash %zux%zu, kind %zu", height, width, kind);
+        assert_true(hash_equal(run_mask_hash(&levels->level[l], args), want, name));
+    }
+    sa_mask mask = {.height = height, .width = width, .stride_words = (width + 63) / 64, .bits = bits};
+    assert_true(hash_equal(sa_mask_hash(&mask), want, "sa_mask_hash"));
+    free(bits);
+}
+
+static void test_mask_hash(void **state)
+{
+    static const size_t shapes[][2] = {{64, 64},    {65, 3},    {3, 65},    {683, 1024},
+                                       {1024, 683}, {1023, 64}, {1025, 64}, {4096, 65}};
+    for (size_t kind = 0; kind < 3; kind++) {
+        for (size_t i = 0; i < COUNT(mask_shapes_here); i++) {
+            check_mask_hash(*state, mask_shapes_here[i][0], mask_shapes_here[i][1], kind);
+        }
+        for (size_t i = 0; i < COUNT(shapes); i++) {
+            check_mask_hash(*state, shapes[i][0], shapes[i][1], kind);
+        }
+    }
+    check_mask_hash(*state, 1025, 65536, 0); /* more words than all blocks of a launch take at once */
+}
+
+/* One pixel, two words that changed places, another size of the same words: all are seen. */
+static void test_mask_hash_planted_fault(void **state)
+{
+    const test_level *level = &((const test_levels *)*state)->level[0];
+    uint64_t *bits = mask_new(130, 64, 0);
+    sa_mask_hash_args args = {.height = 130, .width = 64, .bits = bits};
+    uint64_t want = ref_mask_hash(&args), first = bits[0];
+    assert_true(hash_equal(run_mask_hash(level, args), want, "mask_hash"));
+    bits[129] ^= (uint64_t)1 << 63;
+    assert_false(hash_equal(run_mask_hash(level, args), want, "(expected) planted fault, mask_hash: pixel"));
+    bits[129] ^= (uint64_t)1 << 63;
+    bits[0] = bits[64];
+    bits[64] = first;
+    assert_false(hash_equal(run_mask_hash(level, args), want, "(expected) planted fault, mask_hash: order"));
+    bits[64] = bits[0];
+    bits[0] = first;
+    args.height = 65;
+    args.width = 128;
+    assert_false(hash_equal(run_mask_hash(level, args), want, "(expected) planted fault, mask_hash: size"));
+    free(bits);
+}
+
+/* ---- overlay ---- */
 
 static void check_overlay(const test_levels *levels, size_t height, size_t width, size_t variant,
                           bool planted)
@@ -440,6 +520,8 @@ int main(void)
         cmocka_unit_test(test_image_resize_window),
         cmocka_unit_test(test_mask_threshold),
         cmocka_unit_test(test_mask_threshold_planted_fault),
+        cmocka_unit_test(test_mask_hash),
+        cmocka_unit_test(test_mask_hash_planted_fault),
         cmocka_unit_test(test_overlay),
         cmocka_unit_test(test_overlay_planted_fault),
         cmocka_unit_test(test_image_place),

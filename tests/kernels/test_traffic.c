@@ -1,7 +1,8 @@
 /*
- * What the decoder's kernels ask of memory at the shapes of a 7B layer, by the simulated GPU's counters: the
+ * What kernels ask of memory, by the simulated GPU's counters; the decoder's at the shapes of a 7B layer: the
  * weights of a product with few rows once, the keys and values of a decoded token once, those that forks
- * share once for all, and shared memory without bank conflicts. Operands are zeros: only addresses count.
+ * share once for all, a mask's words once, and shared memory without bank conflicts. Operands are zeros: only
+ * addresses count.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,20 @@ static void test_sample(void **state)
     sample(level, "top_p 0.9", &(sa_sample_choice){.temperature = 1.0f, .top_p = 0.9f, .u = 0.5f}, 8.1);
 }
 
+/* ---- masks ---- */
+
+static void test_mask_hash(void **state)
+{
+    const test_level *level = level_of(state);
+    enum { HEIGHT = 1024, WIDTH = 683, BYTES = HEIGHT * ((WIDTH + 63) / 64) * 8 };
+    sa_mask_hash_args args = {.height = HEIGHT, .width = WIDTH, .bits = zeros(BYTES), .hash = zeros(8)};
+    args.workspace = zeros(level->ops->mask_hash_workspace(level->stream, &args));
+    look();
+    level->ops->mask_hash(level->stream, &args);
+    check_moved("mask_hash 1024 x 683", BYTES, 1.1);
+    free((void *)args.bits), free(args.hash), free(args.workspace);
+}
+
 /* ---- products ---- */
 
 typedef struct {
@@ -333,9 +348,9 @@ static int traffic_teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_embed),  cmocka_unit_test(test_rmsnorm),
-                                       cmocka_unit_test(test_gate),   cmocka_unit_test(test_rope),
-                                       cmocka_unit_test(test_sample), cmocka_unit_test(test_few_rows),
-                                       cmocka_unit_test(test_decode), cmocka_unit_test(test_forks)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_embed),    cmocka_unit_test(test_rmsnorm), cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_rope),     cmocka_unit_test(test_sample),  cmocka_unit_test(test_mask_hash),
+        cmocka_unit_test(test_few_rows), cmocka_unit_test(test_decode),  cmocka_unit_test(test_forks)};
     return cmocka_run_group_tests(tests, traffic_setup, traffic_teardown);
 }

@@ -44,6 +44,8 @@ void ref_mask_product(const sa_mask_product_args *args, const float *features, f
 void ref_mask_resize(const sa_mask_resize_args *args, double *logits);
 /* A byte of 0 or 1 for each pixel: want [height, width]. */
 void ref_mask_threshold(const sa_mask_threshold_args *args, uint8_t *want);
+/* Word by word from their bytes, none left out. */
+uint64_t ref_mask_hash(const sa_mask_hash_args *args);
 /*
  * MODEL_SPECS 1.7 by its formula, without the op's table: want [height, width, 3]. `nearest` rounds halves to
  * even, otherwise the fraction is dropped. The same bytes on every machine for alphas of few binary digits.

@@ -1,6 +1,6 @@
 /*
  * References of the ops that know pixels: patchify, im2col, point_encode, mask_product, mask_resize,
- * mask_threshold, overlay, image_place. (image_resize: ref_resize_u8.)
+ * mask_threshold, mask_hash, overlay, image_place. (image_resize: ref_resize_u8.)
  */
 #include "tests/ref/ref_ops.h"
 
@@ -142,6 +142,32 @@ void ref_mask_threshold(const sa_mask_threshold_args *args, uint8_t *want)
     for (size_t i = 0; i < args->height * args->width; i++) {
         want[i] = args->logits[i] > args->threshold ? 1 : 0;
     }
+}
+
+/* kernels.h's word(x, i). */
+static uint64_t hash_word(uint64_t x, uint64_t i)
+{
+    const uint64_t factors[3] = {0xff51afd7ed558ccdu, (i + i + 1) * 0x9e3779b97f4a7c15u, 0xc4ceb9fe1a85ec53u};
+    for (int step = 0; step < 3; step++) {
+        x *= factors[step];
+        x ^= x / 4294967296u;
+    }
+    return x;
+}
+
+uint64_t ref_mask_hash(const sa_mask_hash_args *args)
+{
+    const uint8_t *bytes = (const uint8_t *)args->bits;
+    uint64_t words = (args->width + 63) / 64 * args->height, sum = 0;
+    for (uint64_t i = words; i-- > 0;) {
+        uint64_t word = 0;
+        for (int byte = 7; byte >= 0; byte--) {
+            word = word * 256 + bytes[i * 8 + (uint64_t)byte];
+        }
+        sum += hash_word(word, i);
+    }
+    sum += hash_word(args->height, (uint64_t)-1) + hash_word(args->width, (uint64_t)-2);
+    return hash_word(sum, (uint64_t)-3);
 }
 
 void ref_overlay(const sa_overlay_args *args, const uint8_t color[3], double alpha, bool nearest,

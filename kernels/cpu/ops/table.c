@@ -26,6 +26,8 @@ void SA_CPU(mask_product)(sa_stream *, const sa_mask_product_args *);
 size_t SA_CPU(mask_resize_workspace)(const sa_stream *, const sa_mask_resize_args *);
 void SA_CPU(mask_resize)(sa_stream *, const sa_mask_resize_args *);
 void SA_CPU(mask_threshold)(sa_stream *, const sa_mask_threshold_args *);
+size_t SA_CPU(mask_hash_workspace)(const sa_stream *, const sa_mask_hash_args *);
+void SA_CPU(mask_hash)(sa_stream *, const sa_mask_hash_args *);
 void SA_CPU(overlay)(sa_stream *, const sa_overlay_args *);
 void SA_CPU(image_place)(sa_stream *, const sa_image_place_args *);
 void SA_CPU(embed)(sa_stream *, const sa_embed_args *);
@@ -63,6 +65,8 @@ const sa_ops SA_CPU(ops) = {
     .mask_resize_workspace = SA_CPU(mask_resize_workspace),
     .mask_resize = SA_CPU(mask_resize),
     .mask_threshold = SA_CPU(mask_threshold),
+    .mask_hash_workspace = SA_CPU(mask_hash_workspace),
+    .mask_hash = SA_CPU(mask_hash),
     .overlay = SA_CPU(overlay),
     .image_place = SA_CPU(image_place),
     .embed = SA_CPU(embed),
