@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs every fuzz harness of a build for some seconds each:  tests/fuzz/run.sh BUILD_DIR SECONDS [NAME...]
+# Runs every fuzz harness of a build for some seconds each, one on each processor:  tests/fuzz/run.sh BUILD_DIR SECONDS [NAME...]
 # Each works on a copy of corpus/NAME, so the committed corpus stays as it is. Prints one line per harness;
 # what was found, and the grown corpus, stay in BUILD_DIR/fuzz/NAME. Exit 1 if there is any finding.
 set -u
@@ -9,6 +9,7 @@ if [ $# -lt 2 ] || [ ! -d "$1" ] || ! [[ "$2" =~ ^[1-9][0-9]*$ ]]; then
 fi
 build=$(cd "$1" && pwd)
 seconds=$2
+jobs=$(nproc 2>/dev/null || echo 1) # as many harnesses at a time
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -52,7 +53,17 @@ run_one() {
 }
 
 failed=0
+running=0
 for name in "${names[@]}"; do
-    run_one "$name" || failed=1
+    if [ $running -eq "$jobs" ]; then
+        wait -n || failed=1
+        running=$((running - 1))
+    fi
+    run_one "$name" &
+    running=$((running + 1))
+done
+while [ $running -gt 0 ]; do
+    wait -n || failed=1
+    running=$((running - 1))
 done
 exit $failed
