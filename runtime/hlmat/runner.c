@@ -81,6 +81,7 @@ static sa_status run_stages(sa_runner *r, sa_error *err)
         }
         SA_TRY(sa_runner_hands_status(r, err));
         SA_TRY(let_in(r, err));
+        SA_TRY(sa_runner_go_on(r, err));
         if (waits_for_company(r)) {
             wait_for_company(r);
             continue;

@@ -30,10 +30,10 @@ enum { SA_START_MOST_CLICKS = 3 };
 
 typedef struct {
     sa_dtype precision;
-    size_t batch;                /* of one stage at most, >= 1 */
-    size_t in_flight;            /* items at a time; 0: twice the batch */
-    size_t kv_pages;             /* of the policy; 0: as many as suit the batch */
-    size_t hands;                /* host threads that bring items in and results out, >= 2; 0: 2 */
+    size_t batch;     /* of one stage at most, >= 1 */
+    size_t in_flight; /* items at a time; 0: twice the batch */
+    size_t kv_pages;  /* of the policy; 0: as many as suit the batch */
+    size_t hands; /* host threads: items in, results out, steps of the annotator; >= 2; 0: as suits these */
     size_t host_bytes;           /* of pictures in host memory, about; 0: a quarter of the machine's */
     size_t sharers;              /* processes that share this quarter; 0: one */
     size_t ahead;                /* items read before there is room for them; 0: as many as a batch */

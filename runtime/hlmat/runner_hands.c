@@ -3,6 +3,10 @@
  * done, beside the one thread that works with the device.
  *
  *   client's next -> load (WANT_IMAGE) -> loaded -> [ the one thread ] -> done -> result (WANT_RESULT)
+ *                                     stepping -> a step of a search -> stepped
+ *
+ * Where the simulated annotator clicks, steps are theirs, too: its distances take longer than a device's
+ * click. A search belongs to one thread at a time.
  *
  * Results go first, since they give memory back. Nothing more is taken in while as many items are about as
  * may be in flight and a few more, or while their pictures fill the memory that they may: so memory is
@@ -158,6 +162,40 @@ static void take_item(sa_runner *r)
     }
 }
 
+/* ---- steps ---- */
+
+/* The lock is held, but not for the step. */
+static void make_step(sa_runner *r)
+{
+    sa_runner_place *p = pop(&r->hands.stepping);
+    sa_error why = {0};
+    pthread_mutex_unlock(&r->lock);
+    p->stepped = sa_episode_step(p->episode, &why);
+    if (p->stepped != SA_OK && (p->step_error = malloc(sizeof *p->step_error)) != NULL) {
+        *p->step_error = why;
+    }
+    pthread_mutex_lock(&r->lock);
+    push(&r->hands.stepped, p);
+}
+
+void sa_runner_give_step(sa_runner *r, sa_runner_place *p)
+{
+    pthread_mutex_lock(&r->lock);
+    push(&r->hands.stepping, p);
+    r->hands.away++;
+    pthread_cond_signal(&r->hands.work);
+    pthread_mutex_unlock(&r->lock);
+}
+
+sa_runner_place *sa_runner_take_stepped(sa_runner *r)
+{
+    pthread_mutex_lock(&r->lock);
+    sa_runner_place *p = r->hands.stepped.first != NULL ? pop(&r->hands.stepped) : NULL;
+    r->hands.away -= p != NULL;
+    pthread_mutex_unlock(&r->lock);
+    return p;
+}
+
 /* ---- threads ---- */
 
 static void *run_hand(void *context)
@@ -176,6 +214,8 @@ static void *run_hand(void *context)
             if (status != SA_OK) {
                 fail_all(r, &why);
             }
+        } else if (h->stepping.first != NULL && !h->closing && !h->failed) {
+            make_step(r);
         } else if (may_take(r)) {
             take_item(r);
         } else if (h->closing) {
@@ -238,6 +278,8 @@ void sa_runner_stop_hands(sa_runner *r)
     }
     free_list(r, &h->loaded);
     free_list(r, &h->done);
+    h->stepping = h->stepped = (sa_place_list){0}; /* they stand in a queue as well */
+    h->away = 0;
 }
 
 /* ---- beside the one thread ---- */
@@ -270,17 +312,22 @@ static struct timespec deadline(void)
     return until;
 }
 
+static bool has_come(const sa_runner_hands *h)
+{
+    return h->loaded.first != NULL || h->stepped.first != NULL;
+}
+
 bool sa_runner_wait_for_loaded(sa_runner *r)
 {
     sa_runner_hands *h = &r->hands;
     struct timespec until = deadline();
     pthread_mutex_lock(&r->lock);
-    while (h->loaded.first == NULL && !h->failed && (h->taking || h->loading > 0 || may_take(r)) &&
+    while (!has_come(h) && !h->failed && (h->taking || h->loading > 0 || h->away > 0 || may_take(r)) &&
            pthread_cond_timedwait(&h->news, &r->lock, &until) == 0) {
     }
-    bool loaded = h->loaded.first != NULL;
+    bool come = has_come(h);
     pthread_mutex_unlock(&r->lock);
-    return loaded;
+    return come;
 }
 
 bool sa_runner_wait(sa_runner *r)
@@ -289,7 +336,7 @@ bool sa_runner_wait(sa_runner *r)
     const struct timespec until = deadline();
     pthread_mutex_lock(&r->lock);
     bool more = h->items > 0 || !h->no_more;
-    if (more && h->loaded.first == NULL && !h->failed) {
+    if (more && !has_come(h) && !h->failed) {
         pthread_cond_timedwait(&h->news, &r->lock, &until);
     }
     pthread_mutex_unlock(&r->lock);

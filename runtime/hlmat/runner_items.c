@@ -16,6 +16,7 @@ void sa_runner_free_place(sa_runner *r, sa_runner_place *p)
     sa_tokens_free(&p->prompt);
     free(p->jobs);
     free(p->why);
+    free(p->step_error);
     if (p->picture != NULL) {
         pthread_mutex_lock(&r->lock);
         sa_runner_leave_picture(r, p->picture);

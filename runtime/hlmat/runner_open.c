@@ -185,13 +185,22 @@ static sa_status take_memory(sa_runner *r, sa_error *err)
     return sa_runner_open_hands(r, err);
 }
 
+/* Two for pictures and results; and where steps are theirs, too, one for each processor. */
+static size_t usual_hands(const sa_runner_options *o)
+{
+    enum { FEW = 2, MANY = 16 };
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return o->episode.policy != SA_POLICY_ANNOTATOR || processors < FEW ? FEW
+                                                                        : sa_least((size_t)processors, MANY);
+}
+
 /* What the options leave open. */
 static sa_runner_options complete(const sa_runner_options *given)
 {
     sa_runner_options o = *given;
     size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGE_SIZE);
     o.in_flight = o.in_flight != 0 ? o.in_flight : 2 * o.batch;
-    o.hands = o.hands != 0 ? o.hands : 2;
+    o.hands = o.hands != 0 ? o.hands : usual_hands(given);
     o.ahead = o.ahead != 0 ? o.ahead : o.batch;
     o.host_bytes = o.host_bytes != 0 ? o.host_bytes : memory / 4 / sa_most(o.sharers, 1);
     return o;

@@ -74,8 +74,10 @@ struct sa_runner_place {
     sa_episode *episode; /* NULL: not begun */
     sa_runner_job *jobs; /* [job_room], `open` of them in queues */
     size_t job_room, open;
-    sa_error *why; /* it has failed; owned */
-    double since;  /* clock when it was let in */
+    sa_error *why;        /* it has failed; owned */
+    sa_status stepped;    /* how the step that a hand made ended */
+    sa_error *step_error; /* if it failed and there was memory to say why; owned */
+    double since;         /* clock when it was let in */
 };
 
 typedef struct {
@@ -83,7 +85,7 @@ typedef struct {
     size_t count;
 } sa_place_list;
 
-/* Host threads, which bring items in and results out. Under the lock. */
+/* Host threads, which bring items in and results out, and make steps that take long. Under the lock. */
 typedef struct {
     pthread_t *threads; /* [count] */
     size_t count;
@@ -94,6 +96,8 @@ typedef struct {
     bool no_more, closing;
     size_t items; /* taken and not told yet, wherever they are */
     sa_place_list loaded, done;
+    sa_place_list stepping, stepped; /* searches that go on, before and after their step */
+    size_t away;                     /* in these two, or in a hand */
     bool failed;
     sa_error why; /* what ended the whole */
 } sa_runner_hands;
@@ -184,15 +188,21 @@ void sa_runner_stop_hands(sa_runner *r);
 void sa_runner_take_loaded(sa_runner *r);
 /* Out of the one thread's hands: its result is told, or why it failed. */
 void sa_runner_give_done(sa_runner *r, sa_runner_place *place);
+/* A search goes on in a hand's thread. */
+void sa_runner_give_step(sa_runner *r, sa_runner_place *place);
+/* One that has come back from there; NULL: none. */
+sa_runner_place *sa_runner_take_stepped(sa_runner *r);
 /* Waits for an item, or a while; false: there are none left anywhere. */
 bool sa_runner_wait(sa_runner *r);
-/* Waits for an item that is on its way in, or a while; true: one is there. */
+/* Waits for an item that is on its way in, or back from a step, or a while; true: one is there. */
 bool sa_runner_wait_for_loaded(sa_runner *r);
 /* What ended the whole, if the hands met it. */
 sa_status sa_runner_hands_status(sa_runner *r, sa_error *err);
 
 /* ---- works ---- */
 
+/* Searches that have come back from a hand go on. */
+sa_status sa_runner_go_on(sa_runner *r, sa_error *err);
 /* The item's search begins. */
 sa_status sa_runner_begin_place(sa_runner *r, sa_runner_place *p, sa_error *err);
 /* A job is answered: the search goes on if it was the last. */

@@ -101,6 +101,17 @@ static sa_status queue_works(sa_runner *r, sa_runner_place *p, sa_error *err)
     return SA_OK;
 }
 
+/* What comes of a step. */
+static sa_status take_step(sa_runner *r, sa_runner_place *p, sa_status status, sa_error *why, sa_error *err)
+{
+    if (status == SA_OK && sa_episode_done(p->episode)) {
+        leave(r, p);
+        return SA_OK;
+    }
+    status = status == SA_OK ? queue_works(r, p, why) : status;
+    return status == SA_OK ? SA_OK : fail_place(r, p, why, err);
+}
+
 /* Goes on with an item whose works are all answered. */
 static sa_status step_place(sa_runner *r, sa_runner_place *p, sa_error *err)
 {
@@ -108,13 +119,30 @@ static sa_status step_place(sa_runner *r, sa_runner_place *p, sa_error *err)
     if (r->options.seconds > 0 && sa_clock_seconds() - p->since > r->options.seconds) {
         sa_episode_stop(p->episode);
     }
-    sa_status status = sa_episode_step(p->episode, &why);
-    if (status == SA_OK && sa_episode_done(p->episode)) {
-        leave(r, p);
+    if (r->options.episode.policy == SA_POLICY_ANNOTATOR) {
+        sa_runner_give_step(r, p);
         return SA_OK;
     }
-    status = status == SA_OK ? queue_works(r, p, &why) : status;
-    return status == SA_OK ? SA_OK : fail_place(r, p, &why, err);
+    sa_status status = sa_episode_step(p->episode, &why);
+    return take_step(r, p, status, &why, err);
+}
+
+sa_status sa_runner_go_on(sa_runner *r, sa_error *err)
+{
+    sa_runner_place *p;
+    while ((p = sa_runner_take_stepped(r)) != NULL) {
+        sa_error why = {0};
+        if (p->stepped != SA_OK && p->step_error == NULL) {
+            sa_fail(&why, SA_NO_ROOM, p->item->path, "lower --in-flight", "no memory for an item");
+            p->stepped = SA_NO_ROOM;
+        } else if (p->stepped != SA_OK) {
+            why = *p->step_error;
+        }
+        free(p->step_error);
+        p->step_error = NULL;
+        SA_TRY(take_step(r, p, p->stepped, &why, err));
+    }
+    return SA_OK;
 }
 
 static sa_status begin_search(sa_runner *r, sa_runner_place *p, sa_error *err)

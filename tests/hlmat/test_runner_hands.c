@@ -31,7 +31,8 @@ typedef struct {
     char names[ITEMS][96];
     char ids[ITEMS][16];
     sa_item items[ITEMS];
-    char *rows[ITEMS]; /* of the first run */
+    sa_items scenes;   /* whose masks they have */
+    char *rows[ITEMS]; /* of the first run of a kind */
     sa_runner_options options;
 } world;
 
@@ -40,17 +41,27 @@ static int setup(void **state)
     world *w = calloc(1, sizeof *w);
     sa_scene scene;
     sa_error err;
+    char manifest[128];
     assert_non_null(w);
     snprintf(w->path, sizeof w->path, "/tmp/segagent-hands-XXXXXX");
     assert_non_null(mkdtemp(w->path));
     must(sa_scene_open(&scene, SIDE, &err), &err);
+    snprintf(manifest, sizeof manifest, "%s/manifest.jsonl", w->path);
+    FILE *file = fopen(manifest, "w");
+    assert_non_null(file);
+    sa_json_writer rows = sa_json_writer_on(file);
     for (uint64_t i = 0; i < PICTURES; i++) {
-        char path[128];
+        char path[128], name[16];
         sa_scene_draw(&scene, 7, i, SA_SCENE_EASY, 1);
-        snprintf(path, sizeof path, "%s/%d.png", w->path, (int)i);
+        snprintf(name, sizeof name, "%d.png", (int)i);
+        snprintf(path, sizeof path, "%s/%s", w->path, name);
         must(sa_image_write_png(path, &scene.image, &err), &err);
+        must(sa_scene_write_row(&scene, 0, name, (sa_scene_row_options){0}, &rows, &err), &err);
     }
     sa_scene_close(&scene);
+    fclose(file);
+    must(sa_items_read(&w->scenes, manifest, &(sa_items_options){0}, &err), &err);
+    assert_int_equal(w->scenes.count, PICTURES);
     for (size_t i = 0; i < ITEMS; i++) {
         size_t picture = sa_philox_block(3, i, 0).word[0] % PICTURES;
         bool missing = i % MISSING_EVERY == 5;
@@ -60,7 +71,8 @@ static int setup(void **state)
                                 .id = w->ids[i],
                                 .image = w->names[i],
                                 .path = w->names[i],
-                                .text = (char *)"the red circle"};
+                                .text = (char *)"the red circle",
+                                .gt = w->scenes.items[picture].gt};
     }
     must(sa_agent_read(&w->agent, "weights_tools/tiny/agent", &err), &err);
     w->options = (sa_runner_options){
@@ -83,6 +95,7 @@ static int teardown(void **state)
     for (size_t i = 0; i < ITEMS; i++) {
         free(w->rows[i]);
     }
+    sa_items_free(&w->scenes);
     scratch_remove_all(w->path);
     free(w);
     return 0;
@@ -258,13 +271,41 @@ static void test_failing_disk(void **state)
     w->items[ITEMS / 2] = good;
 }
 
+/* Steps of the simulated annotator are the hands': every item is told, with the same rows, and none when the
+ * run ends before its time. */
+static void test_annotator(void **state)
+{
+    world *w = *state;
+    static const size_t cases[][3] = {{8, 16, 2}, {1, 1, 3}, {64, 100, 4}}; /* batch, in flight, hands */
+    sa_runner_options o = w->options;
+    sa_error err = {0};
+    o.episode.policy = SA_POLICY_ANNOTATOR;
+    o.episode.search = "greedy";
+    o.uses_truth = o.needs_truth = true;
+    for (size_t i = 0; i < ITEMS; i++) { /* of another kind */
+        free(w->rows[i]);
+        w->rows[i] = NULL;
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        client c = {0};
+        o.batch = cases[i][0];
+        o.in_flight = cases[i][1];
+        o.hands = cases[i][2];
+        must(run(w, &o, &c, &err), &err);
+        assert_int_equal(c.told + c.failed, ITEMS);
+        assert_int_equal(c.failed, (ITEMS - 6) / MISSING_EVERY + 1);
+    }
+    client full = {.fails_at = 20, .waits = true}, stopped = {.patience = 50, .waits = true};
+    assert_int_equal(run(w, &o, &full, &err), SA_IO);
+    assert_int_equal(run(w, &o, &stopped, &err), SA_INTERRUPTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_are_told),
-        cmocka_unit_test(test_failing_client),
-        cmocka_unit_test(test_interrupts),
-        cmocka_unit_test(test_failing_disk),
+        cmocka_unit_test(test_all_are_told), cmocka_unit_test(test_failing_client),
+        cmocka_unit_test(test_interrupts),   cmocka_unit_test(test_failing_disk),
+        cmocka_unit_test(test_annotator),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
