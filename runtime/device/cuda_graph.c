@@ -10,6 +10,7 @@
  * layers, whose attention has up to 4 KB of arguments. What is longer is no graph.
  */
 enum { MOST_GRAPHS = 32, MOST_LAUNCHES = 1024, MOST_BYTES = 1 << 20, ARGS_ALIGN = 16 };
+enum { OFTEN = 4 }; /* times in the life of a place, for a graph of its own */
 
 /* Launches in their order, with copies of their arguments. */
 typedef struct {
@@ -20,6 +21,7 @@ typedef struct {
 
 typedef struct {
     uint64_t name, kind, used; /* kind: hash over the kernels; used: when last; 0: a free place */
+    size_t seen;               /* how often */
     group *last;               /* as the graph has them; without a graph, nothing */
     sa_cuda_handle graph, exec, node[MOST_LAUNCHES];
     bool refused;
@@ -185,22 +187,61 @@ static bool change_graph(const cached *c, const group *g, const sa_cuda_device *
 
 /* ---- which one ---- */
 
-/* The one that was made of such a group, or else a place for it: a free one, or the one used longest ago. */
-static cached *find(sa_cuda_graphs *graphs, uint64_t kind, bool *known)
+/* What is known of a group. */
+typedef struct {
+    cached *own;     /* of this name and kind; or a place for it, a free one or the one used longest ago */
+    cached *twin;    /* another name's graph of the same kind; NULL: none */
+    bool known, kin; /* own is this group's; another name had this kind */
+} acquaintance;
+
+static acquaintance find(sa_cuda_graphs *graphs, uint64_t kind)
 {
-    cached *oldest = &graphs->known[0];
+    acquaintance a = {.own = &graphs->known[0]};
     for (size_t i = 0; i < MOST_GRAPHS; i++) {
         cached *c = &graphs->known[i];
-        *known = c->used != 0 && c->name == graphs->name && c->kind == kind;
-        if (*known) {
-            return c;
+        bool same = c->used != 0 && c->kind == kind;
+        if (same && c->name == graphs->name) {
+            a.own = c;
+            a.known = true;
+        } else if (same) {
+            a.kin = true;
+            a.twin = c->exec != NULL ? c : a.twin;
         }
-        oldest = c->used < oldest->used ? c : oldest;
+        if (!a.known && c->used < a.own->used) {
+            a.own = c;
+        }
     }
-    return oldest;
+    return a;
 }
 
-/* Made the second time, changed from the third on. False: not possible. */
+/*
+ * The graph to launch, or to make, for this group; NULL: none. A group that comes often gets its own, since
+ * few arguments of it change; others of its kind lend theirs, with all arguments changed.
+ */
+static cached *choose(sa_cuda_graphs *graphs, uint64_t kind, const sa_cuda_driver *driver)
+{
+    acquaintance a = find(graphs, kind);
+    cached *own = a.own;
+    if (!a.known) {
+        forget(own, driver);
+        own->name = graphs->name;
+        own->kind = kind;
+        own->seen = 0;
+        a.twin = a.twin != own ? a.twin : NULL; /* it gave its place */
+    }
+    own->seen++;
+    own->used = ++graphs->clock;
+    if (own->refused) {
+        return NULL;
+    }
+    if (own->exec == NULL && a.twin != NULL && own->seen < OFTEN) {
+        a.twin->used = ++graphs->clock;
+        return a.twin;
+    }
+    return own->exec != NULL || own->seen > 1 || a.kin ? own : NULL;
+}
+
+/* Made, or changed if it is there. False: not possible. */
 static bool bring_up(cached *c, sa_cuda_graphs *graphs, const sa_cuda_device *device)
 {
     group *now = graphs->now;
@@ -223,20 +264,12 @@ static bool bring_up(cached *c, sa_cuda_graphs *graphs, const sa_cuda_device *de
 bool sa_cuda_graphs_launch(sa_cuda_graphs *graphs, const sa_cuda_device *device, sa_cuda_handle stream,
                            int *code)
 {
-    bool known;
     SA_ASSERT(!graphs->open);
     if (graphs->now->count == 0) {
         return false;
     }
-    uint64_t kind = kind_of(graphs->now);
-    cached *c = find(graphs, kind, &known);
-    if (!known) {
-        forget(c, &device->driver);
-        c->name = graphs->name;
-        c->kind = kind;
-    }
-    c->used = ++graphs->clock;
-    if (!known || c->refused || !bring_up(c, graphs, device)) {
+    cached *c = choose(graphs, kind_of(graphs->now), &device->driver);
+    if (c == NULL || !bring_up(c, graphs, device)) {
         return false;
     }
     *code = device->driver.graph_launch(c->exec, stream);

@@ -6,8 +6,9 @@
  *
  * A graph is a chain of kernels. Whoever comes with the same kernels again changes the arguments that differ
  * and launches the whole at once. The first time, launches are only remembered by their kind; the second time
- * the graph is made; so what never comes again costs next to nothing. A driver that cannot make one, for lack
- * of memory or any other reason, is not asked again: graphs are never the reason for a failure.
+ * the graph is made; so what never comes again costs next to nothing. Groups of other names with the same
+ * kernels (other numbers of rows) share one until they come often. A driver that cannot make one, for lack of
+ * memory or any other reason, is not asked again: graphs are never the reason for a failure.
  */
 #ifndef SA_DEVICE_CUDA_GRAPH_H
 #define SA_DEVICE_CUDA_GRAPH_H

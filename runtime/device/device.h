@@ -129,8 +129,9 @@ void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from,
 
 /*
  * Ops between begin and end are queued at the end, in their order. If the same ops came in the same order
- * between begin and end of the same name before, whatever their arguments, a GPU gets them as one graph: one
- * launch in place of hundreds. Copies, waits, and ops that a library queues end it where they stand.
+ * between begin and end before, whatever their arguments, a GPU gets them as one graph: one launch in place
+ * of hundreds. The name tells groups apart that are better kept apart, since their arguments differ in most
+ * ops. Copies, waits, and ops that a library queues end it where they stand.
  */
 void sa_stream_group_begin(sa_stream *stream, uint64_t name);
 void sa_stream_group_end(sa_stream *stream);
