@@ -5,9 +5,9 @@
  *         -> [ layernorm -> gemm (qkv) -> attention_grid -> gemm -> layernorm -> gemm -> gemm ]
  *         x depth -> convolution (im2col -> gemm) -> embedding
  *   clicks -> point_encode -> [ add -> gemm -> attention -> gemm -> layernorm ] x layers
- *         -> mask_product -> mask_resize, or mask_threshold -> mask_hash, overlay -> image_place ->
- * image_resize tokens -> embed -> [ rmsnorm -> gemm (qkv) -> rope_append -> attention_paged -> gemm ->
- * rmsnorm
+ *         -> mask_product -> mask_resize, or mask_threshold -> mask_hash
+ *   mask -> overlay -> image_place -> image_resize
+ *   tokens -> embed -> [ rmsnorm -> gemm (qkv) -> rope_append -> attention_paged -> gemm -> rmsnorm
  *         -> gemm (gate | up) -> gate -> gemm ] x layers -> rmsnorm -> gemm (head) -> sample
  *
  * A backend is one sa_ops table. An op is queued on a stream and works on device memory that the caller owns;

@@ -1,6 +1,6 @@
 /*
  * mask_hash on the GPU: contract in kernels.h, formula in kernels/mask_hash.h. Mask -> one number, so that
- * equal masks are found without a copy to the host.
+ * the host need not go through its words to know equal ones.
  *
  *   mask_hash_parts, at most 1024 blocks: strips of 1024 words, turn by turn -> a sum for each block
  *   mask_hash_finish, one block: their sum, height, width -> hash

@@ -18,6 +18,7 @@ typedef struct {
     bool has_f16;
     size_t (*items_at_once)(const sa_device *);
     bool reads_host;
+    bool (*overlaps)(const sa_device *);                                     /* NULL: never */
     bool computes_nothing;                                                   /* the null device */
     bool (*peak)(const sa_device *, sa_dtype, double *flops, double *bytes); /* may be NULL */
     void (*profile_start)(sa_device *);                                      /* these two together */
@@ -32,7 +33,7 @@ typedef struct {
     void (*upload)(sa_stream *, void *device_to, const void *host_from, size_t bytes);
     void (*download)(sa_stream *, void *host_to, const void *device_from, size_t bytes);
     void (*copy)(sa_stream *, void *device_to, const void *device_from, size_t bytes);
-    void (*group_begin)(sa_stream *, uint64_t name); /* these two together, or NULL */
+    void (*group_begin)(sa_stream *); /* these two together, or NULL */
     void (*group_end)(sa_stream *);
 } sa_backend;
 

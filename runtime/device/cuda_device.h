@@ -79,7 +79,7 @@ sa_status sa_cuda_stream_wait(sa_stream *stream, sa_error *err);
 void sa_cuda_stream_upload(sa_stream *stream, void *device_to, const void *host_from, size_t bytes);
 void sa_cuda_stream_download(sa_stream *stream, void *host_to, const void *device_from, size_t bytes);
 void sa_cuda_stream_copy(sa_stream *stream, void *device_to, const void *device_from, size_t bytes);
-void sa_cuda_stream_group_begin(sa_stream *stream, uint64_t name);
+void sa_cuda_stream_group_begin(sa_stream *stream);
 void sa_cuda_stream_group_end(sa_stream *stream);
 
 #endif

@@ -6,11 +6,10 @@
 #include <string.h>
 
 /*
- * Decode steps of as many sizes, some 2 KB a kernel for the driver each; and the kernels of a decoder of 80
- * layers, whose attention has up to 4 KB of arguments. What is longer is no graph.
+ * Kinds of groups that a stream keeps, some 2 KB a kernel for the driver each; and the kernels of a decoder
+ * of 80 layers, whose attention has up to 4 KB of arguments. What is longer is no graph.
  */
-enum { MOST_GRAPHS = 32, MOST_LAUNCHES = 1024, MOST_BYTES = 1 << 20, ARGS_ALIGN = 16 };
-enum { OFTEN = 4 }; /* times in the life of a place, for a graph of its own */
+enum { MOST_GRAPHS = 16, MOST_LAUNCHES = 1024, MOST_BYTES = 1 << 20, ARGS_ALIGN = 16 };
 
 /* Launches in their order, with copies of their arguments. */
 typedef struct {
@@ -20,17 +19,15 @@ typedef struct {
 } group;
 
 typedef struct {
-    uint64_t name, kind, used; /* kind: hash over the kernels; used: when last; 0: a free place */
-    size_t seen;               /* how often */
-    group *last;               /* as the graph has them; without a graph, nothing */
+    uint64_t kind, used; /* kind: hash over the kernels; used: when last; 0: a free place */
+    group *last;         /* as the graph has them; without a graph, nothing */
     sa_cuda_handle graph, exec, node[MOST_LAUNCHES];
-    bool refused;
 } cached;
 
 /* Taken whole at open; the system gives pages only to what is used of it. */
 struct sa_cuda_graphs {
-    bool open;
-    uint64_t name, clock;
+    bool begun, given_up;
+    uint64_t clock;
     group *now;
     cached known[MOST_GRAPHS];
     group groups[MOST_GRAPHS + 1];
@@ -50,24 +47,23 @@ sa_cuda_graphs *sa_cuda_graphs_open(void)
 
 /* ---- groups ---- */
 
-void sa_cuda_graphs_begin(sa_cuda_graphs *graphs, uint64_t name)
+void sa_cuda_graphs_begin(sa_cuda_graphs *graphs)
 {
-    SA_ASSERT(!graphs->open);
-    graphs->open = true;
-    graphs->name = name;
+    SA_ASSERT(!graphs->begun);
+    graphs->begun = true;
     graphs->now->count = graphs->now->used = 0;
 }
 
-bool sa_cuda_graphs_open_group(const sa_cuda_graphs *graphs)
+bool sa_cuda_graphs_has_begun(const sa_cuda_graphs *graphs)
 {
-    return graphs->open;
+    return graphs->begun;
 }
 
 bool sa_cuda_graphs_add(sa_cuda_graphs *graphs, const sa_cuda_launch_args *launch)
 {
     group *g = graphs->now;
     size_t bytes = (launch->args_bytes + ARGS_ALIGN - 1) / ARGS_ALIGN * ARGS_ALIGN;
-    SA_ASSERT(graphs->open && launch->args_bytes > 0);
+    SA_ASSERT(graphs->begun);
     if (g->count == MOST_LAUNCHES || bytes > MOST_BYTES - g->used) {
         return false;
     }
@@ -78,9 +74,9 @@ bool sa_cuda_graphs_add(sa_cuda_graphs *graphs, const sa_cuda_launch_args *launc
     return true;
 }
 
-const sa_cuda_launch_args *sa_cuda_graphs_close_group(sa_cuda_graphs *graphs, size_t *count)
+const sa_cuda_launch_args *sa_cuda_graphs_end(sa_cuda_graphs *graphs, size_t *count)
 {
-    graphs->open = false;
+    graphs->begun = false;
     *count = graphs->now->count;
     return graphs->now->launch;
 }
@@ -124,7 +120,6 @@ static void forget(cached *c, const sa_cuda_driver *driver)
         driver->graph_destroy(c->graph);
     }
     c->graph = c->exec = NULL;
-    c->refused = false;
     c->used = 0;
 }
 
@@ -159,120 +154,88 @@ static int add_nodes(cached *c, const group *g, const sa_cuda_device *device)
     return code;
 }
 
-static bool make_graph(cached *c, const group *g, const sa_cuda_device *device)
+static int make_graph(cached *c, const group *g, const sa_cuda_device *device)
 {
     int code = device->driver.graph_create(&c->graph, 0);
     code = code != 0 ? code : add_nodes(c, g, device);
-    return code == 0 && device->driver.graph_instantiate(&c->exec, c->graph, 0) == 0;
+    return code != 0 ? code : device->driver.graph_instantiate(&c->exec, c->graph, 0);
 }
 
+/* Padding may differ, too: then arguments are changed that are the same. */
 static bool is_changed(const sa_cuda_launch_args *had, const sa_cuda_launch_args *now)
 {
     return !same_dim(had->grid, now->grid) || memcmp(had->args, now->args, now->args_bytes) != 0;
 }
 
-static bool change_graph(const cached *c, const group *g, const sa_cuda_device *device)
+static int change_graph(const cached *c, const group *g, const sa_cuda_device *device)
 {
-    for (size_t i = 0; i < g->count; i++) {
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < g->count; i++) {
         if (is_changed(&c->last->launch[i], &g->launch[i])) {
             void *parameters[1];
             sa_cuda_node node = node_of(device, &g->launch[i], parameters);
-            if (device->driver.graph_change(c->exec, c->node[i], &node) != 0) {
-                return false;
-            }
+            code = device->driver.graph_change(c->exec, c->node[i], &node);
         }
     }
-    return true;
+    return code;
 }
 
 /* ---- which one ---- */
 
-/* What is known of a group. */
-typedef struct {
-    cached *own;     /* of this name and kind; or a place for it, a free one or the one used longest ago */
-    cached *twin;    /* another name's graph of the same kind; NULL: none */
-    bool known, kin; /* own is this group's; another name had this kind */
-} acquaintance;
-
-static acquaintance find(sa_cuda_graphs *graphs, uint64_t kind)
+/* The one that was made of this kind, or else a place for it: a free one, or the one used longest ago. */
+static cached *find(sa_cuda_graphs *graphs, uint64_t kind, bool *known)
 {
-    acquaintance a = {.own = &graphs->known[0]};
+    cached *oldest = &graphs->known[0];
     for (size_t i = 0; i < MOST_GRAPHS; i++) {
         cached *c = &graphs->known[i];
-        bool same = c->used != 0 && c->kind == kind;
-        if (same && c->name == graphs->name) {
-            a.own = c;
-            a.known = true;
-        } else if (same) {
-            a.kin = true;
-            a.twin = c->exec != NULL ? c : a.twin;
+        *known = c->used != 0 && c->kind == kind;
+        if (*known) {
+            return c;
         }
-        if (!a.known && c->used < a.own->used) {
-            a.own = c;
-        }
+        oldest = c->used < oldest->used ? c : oldest;
     }
-    return a;
+    return oldest;
 }
 
-/*
- * The graph to launch, or to make, for this group; NULL: none. A group that comes often gets its own, since
- * few arguments of it change; others of its kind lend theirs, with all arguments changed.
- */
-static cached *choose(sa_cuda_graphs *graphs, uint64_t kind, const sa_cuda_driver *driver)
-{
-    acquaintance a = find(graphs, kind);
-    cached *own = a.own;
-    if (!a.known) {
-        forget(own, driver);
-        own->name = graphs->name;
-        own->kind = kind;
-        own->seen = 0;
-        a.twin = a.twin != own ? a.twin : NULL; /* it gave its place */
-    }
-    own->seen++;
-    own->used = ++graphs->clock;
-    if (own->refused) {
-        return NULL;
-    }
-    if (own->exec == NULL && a.twin != NULL && own->seen < OFTEN) {
-        a.twin->used = ++graphs->clock;
-        return a.twin;
-    }
-    return own->exec != NULL || own->seen > 1 || a.kin ? own : NULL;
-}
-
-/* Made, or changed if it is there. False: not possible. */
-static bool bring_up(cached *c, sa_cuda_graphs *graphs, const sa_cuda_device *device)
+/* Made, or changed if it is there, and launched. 0, or what the driver said; then nothing was launched. */
+static int launch_graph(sa_cuda_graphs *graphs, cached *c, const sa_cuda_device *device,
+                        sa_cuda_handle stream)
 {
     group *now = graphs->now;
-    bool made = c->exec != NULL;
-    if (made && !same_kinds(c->last, now)) {
-        return false; /* another group with the same hash */
+    int code = c->exec == NULL ? make_graph(c, now, device) : change_graph(c, now, device);
+    code = code != 0 ? code : device->driver.graph_launch(c->exec, stream);
+    if (code == 0) {
+        graphs->now = c->last;
+        c->last = now;
     }
-    if (!(made ? change_graph(c, now, device) : make_graph(c, now, device))) {
-        uint64_t used = c->used;
-        forget(c, &device->driver);
-        c->used = used;
-        c->refused = true;
-        return false;
-    }
-    graphs->now = c->last;
-    c->last = now;
-    return true;
+    return code;
 }
 
 bool sa_cuda_graphs_launch(sa_cuda_graphs *graphs, const sa_cuda_device *device, sa_cuda_handle stream,
                            int *code)
 {
-    SA_ASSERT(!graphs->open);
-    if (graphs->now->count == 0) {
+    bool known;
+    SA_ASSERT(!graphs->begun);
+    if (graphs->now->count == 0 || graphs->given_up) {
         return false;
     }
-    cached *c = choose(graphs, kind_of(graphs->now), &device->driver);
-    if (c == NULL || !bring_up(c, graphs, device)) {
+    uint64_t kind = kind_of(graphs->now);
+    cached *c = find(graphs, kind, &known);
+    if (!known) {
+        forget(c, &device->driver);
+        c->kind = kind;
+    }
+    c->used = ++graphs->clock;
+    bool other = c->exec != NULL && !same_kinds(c->last, graphs->now); /* with the same hash */
+    if (!known || other) {
         return false;
     }
-    *code = device->driver.graph_launch(c->exec, stream);
+    *code = launch_graph(graphs, c, device, stream);
+    if (*code != 0 && !sa_cuda_is_late(*code)) {
+        forget(c, &device->driver);
+        graphs->given_up = true;
+        return false;
+    }
     return true;
 }
 

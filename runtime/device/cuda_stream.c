@@ -175,6 +175,7 @@ static void check_launch(const sa_cuda_launch_args *launch)
 {
     sa_cuda_dim grid = launch->grid, block = launch->block;
     SA_ASSERT((unsigned)launch->kernel < (unsigned)SA_CUDA_KERNELS && launch->args != NULL);
+    SA_ASSERT(launch->args_bytes > 0);
     SA_ASSERT(grid.x <= INT32_MAX && grid.y <= 65535 && grid.z <= 65535);
     SA_ASSERT(block.x > 0 && block.y > 0 && block.z > 0 && block.z <= 64);
     SA_ASSERT((size_t)block.x * block.y * block.z <= 1024);
@@ -234,7 +235,7 @@ void sa_cuda_launch(sa_stream *common, const sa_cuda_launch_args *launch)
     if (launch->grid.x == 0 || launch->grid.y == 0 || launch->grid.z == 0) {
         return;
     }
-    if (sa_cuda_graphs_open_group(stream->graphs)) {
+    if (sa_cuda_graphs_has_begun(stream->graphs)) {
         if (sa_cuda_graphs_add(stream->graphs, launch)) {
             return;
         }
@@ -250,17 +251,18 @@ static void end_group(cuda_stream *stream, bool whole)
 {
     size_t count;
     int code = 0;
-    if (!sa_cuda_graphs_open_group(stream->graphs)) {
+    if (!sa_cuda_graphs_has_begun(stream->graphs)) {
         return;
     }
-    const sa_cuda_launch_args *launch = sa_cuda_graphs_close_group(stream->graphs, &count);
+    const sa_cuda_launch_args *launch = sa_cuda_graphs_end(stream->graphs, &count);
     sa_cuda_kernel last = count > 0 ? launch[count - 1].kernel : 0;
     if (whole && ready(stream) &&
         sa_cuda_graphs_launch(stream->graphs, device_of(stream), stream->handle, &code)) {
-        good(stream, code, "launch of a graph");
-        stream->launches += count;
-        stream->last = last;
-        stream->common.device->work.graphs++;
+        if (good(stream, code, "launch of a graph")) {
+            stream->launches += count;
+            stream->last = last;
+            stream->common.device->work.graphs++;
+        }
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -269,12 +271,12 @@ static void end_group(cuda_stream *stream, bool whole)
 }
 
 /* Launches that somebody waits for, one by one, stay single. */
-void sa_cuda_stream_group_begin(sa_stream *common, uint64_t name)
+void sa_cuda_stream_group_begin(sa_stream *common)
 {
     cuda_stream *stream = stream_of(common);
     const sa_cuda_device *device = device_of(stream);
     if (!device->synchronous && device->profile == NULL) {
-        sa_cuda_graphs_begin(stream->graphs, name);
+        sa_cuda_graphs_begin(stream->graphs);
     }
 }
 

@@ -146,6 +146,11 @@ size_t sa_device_profile_end(sa_device *device, sa_kernel_profile rows[SA_MOST_P
     return device->backend->profile_end != NULL ? device->backend->profile_end(device, rows) : 0;
 }
 
+bool sa_device_overlaps(const sa_device *device)
+{
+    return device->backend->overlaps != NULL && device->backend->overlaps(device);
+}
+
 bool sa_device_computes(const sa_device *device)
 {
     return !device->backend->computes_nothing;
@@ -257,10 +262,10 @@ void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from,
     stream->device->backend->copy(stream, device_to, device_from, bytes);
 }
 
-void sa_stream_group_begin(sa_stream *stream, uint64_t name)
+void sa_stream_group_begin(sa_stream *stream)
 {
     if (stream->device->backend->group_begin != NULL) {
-        stream->device->backend->group_begin(stream, name);
+        stream->device->backend->group_begin(stream);
     }
 }
 

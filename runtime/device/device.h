@@ -83,6 +83,12 @@ size_t sa_device_profile_end(sa_device *device, sa_kernel_profile rows[SA_MOST_P
 
 /* ---- what was done, and the null device, which does nothing but count it ---- */
 
+/*
+ * Whether it works on several streams at a time, beside its caller. Not the CPU; nor a GPU with the libraries
+ * of --numerics fast, whose streams share a workspace.
+ */
+bool sa_device_overlaps(const sa_device *device);
+
 /* False: its results mean nothing (--device null). Work of the host for it may be left out, too. */
 bool sa_device_computes(const sa_device *device);
 
@@ -130,10 +136,9 @@ void sa_stream_copy(sa_stream *stream, void *device_to, const void *device_from,
 /*
  * Ops between begin and end are queued at the end, in their order. If the same ops came in the same order
  * between begin and end before, whatever their arguments, a GPU gets them as one graph: one launch in place
- * of hundreds. The name tells groups apart that are better kept apart, since their arguments differ in most
- * ops. Copies, waits, and ops that a library queues end it where they stand.
+ * of hundreds. Copies, waits, and ops that a library queues end it where they stand.
  */
-void sa_stream_group_begin(sa_stream *stream, uint64_t name);
+void sa_stream_group_begin(sa_stream *stream);
 void sa_stream_group_end(sa_stream *stream);
 
 /*

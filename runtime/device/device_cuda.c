@@ -124,6 +124,12 @@ static size_t cuda_items_at_once(const sa_device *device)
     return 8;
 }
 
+static bool cuda_overlaps(const sa_device *device)
+{
+    const sa_cuda_device *cuda = sa_cuda_device_of(device);
+    return cuda->gemm_library == NULL && cuda->convolution_library == NULL;
+}
+
 static const sa_backend cuda_backend = {
     .close = cuda_close,
     .ops = cuda_ops,
@@ -131,6 +137,7 @@ static const sa_backend cuda_backend = {
     .has_f16 = true,
     .items_at_once = cuda_items_at_once,
     .reads_host = false,
+    .overlaps = cuda_overlaps,
     .peak = sa_cuda_peak,
     .profile_start = sa_cuda_profile_start,
     .profile_end = sa_cuda_profile_end,

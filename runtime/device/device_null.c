@@ -47,6 +47,13 @@ static size_t null_items_at_once(const sa_device *device)
     return 8;
 }
 
+/* As a GPU would. */
+static bool null_overlaps(const sa_device *device)
+{
+    (void)device;
+    return true;
+}
+
 static sa_status null_alloc(sa_device *device, size_t bytes, const char *what, void **memory, sa_error *err)
 {
     size_t whole = 0;
@@ -195,6 +202,7 @@ static const sa_backend null_backend = {
     .has_fast_bf16 = null_has_fast_bf16,
     .items_at_once = null_items_at_once,
     .reads_host = false,
+    .overlaps = null_overlaps,
     .computes_nothing = true,
     .alloc = null_alloc,
     .free = null_free,

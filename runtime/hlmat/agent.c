@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "runtime/hlmat/search.h"
+#include "runtime/image/view.h"
 
 enum { FILE_LIMIT = 1 << 20 };
 
@@ -335,8 +336,8 @@ void sa_agent_write_prompt(const sa_agent *a, const char *item, const char *imag
 sa_status sa_agent_paint(const sa_agent *a, const sa_image *picture, const sa_mask *mask, sa_image *out,
                          sa_error *err)
 {
-    SA_TRY(sa_image_new(picture->height, picture->width, out, err));
-    memcpy(out->pixels, picture->pixels, picture->height * picture->width * 3);
-    sa_image_overlay(out, mask, &a->overlay);
-    return SA_OK;
+    uint8_t table[3][256];
+    sa_image_paint_table(&a->overlay, table);
+    const sa_view view = {.picture = picture, .mask = mask, .paint = (const uint8_t(*)[256])table};
+    return sa_view_paint(&view, out, err);
 }

@@ -53,8 +53,7 @@ static void wait_for_company(sa_runner *r)
  */
 static bool thinks_meanwhile(const sa_runner *r)
 {
-    return !sa_device_reads_host(r->device) && sa_device_computes(r->device) &&
-           sa_batcher_count(&r->batcher, SA_WANT_DECODE) > 0;
+    return sa_device_overlaps(r->device) && sa_batcher_count(&r->batcher, SA_WANT_DECODE) > 0;
 }
 
 typedef sa_status runner_step(sa_runner *r, sa_error *err);

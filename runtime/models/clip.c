@@ -389,7 +389,7 @@ const void *sa_clip_encode(sa_clip *clip, const sa_view *views, size_t count)
     for (size_t i = 0; i < count; i++) {
         place_picture(clip, &views[i], i);
     }
-    sa_stream_group_begin(stream, count);
+    sa_stream_group_begin(stream);
     patchify(clip, count); /* wide [B*P, patch row] */
     for (size_t i = 0; i < count; i++) {
         embed(clip, i); /* x [B*T, D] */

@@ -3,17 +3,13 @@
 #include "runtime/base/sizes.h"
 
 enum {
-    MOST_PIXELS = 8 << 20, /* of a picture: 24 MB, three or four times; what is larger the host resizes */
+    MOST_PIXELS = 8 << 20, /* of a picture: 24 MB; what is larger the host resizes */
     MOST_SIDE = 16384,
-    RING_PICTURES = 4, /* of the largest, or dozens of usual ones */
+    RING_PICTURES = 4, /* of the largest, or dozens of usual ones; with the one painted 120 MB at most */
+    CANVAS_PIXELS = 2, /* for each of a picture: one of 2 to 1; 48 MB more where pictures are padded */
     GROWING_TAPS = 5,  /* bicubic */
     COUNTS = 2,        /* of a table's row, before the weights */
 };
-
-static size_t square_of(size_t height, size_t width)
-{
-    return sa_most(height, width) * sa_most(height, width);
-}
 
 static bool is_padded(const sa_clip_device *d, size_t height, size_t width)
 {
@@ -39,6 +35,7 @@ void sa_clip_device_measure(sa_clip_device *d, const sa_clip_picture *picture, c
                                         .out_width = picture->shown};
     d->most_bytes = pixels * 3;
     d->ring_bytes = RING_PICTURES * d->most_bytes;
+    d->canvas_bytes = p->pad ? CANVAS_PIXELS * d->most_bytes : 0;
     d->bits_bytes = pixels / 8 + side * sizeof(uint64_t); /* rows are whole words */
     d->table_values = picture->shown * (COUNTS + taps);
     d->workspace_bytes = ops->image_resize_workspace(stream, &worst);
@@ -53,7 +50,7 @@ void sa_clip_device_plan(sa_clip_device *d, sa_arena *arena)
 {
     d->ring = sa_arena_take(arena, d->ring_bytes, 1);
     d->painted = sa_arena_take(arena, d->most_bytes, 1);
-    d->canvas = sa_arena_take(arena, d->picture->preprocess.pad ? d->most_bytes : 0, 1);
+    d->canvas = sa_arena_take(arena, d->canvas_bytes, 1);
     d->bits = sa_arena_take(arena, d->bits_bytes, 1);
     d->tables = sa_arena_take(arena, 2 * d->table_values, sizeof(int32_t));
     d->workspace = sa_arena_take(arena, d->workspace_bytes, 1);
@@ -70,7 +67,7 @@ bool sa_clip_device_takes(const sa_clip_device *d, size_t height, size_t width)
     sa_resize_u8_args a = sa_clip_picture_resize(d->picture, NULL, h, w, NULL);
     size_t across = sa_resize_u8_taps(a.filter, w, a.whole_width);
     size_t down = sa_resize_u8_taps(a.filter, h, a.whole_height);
-    return (!padded || square_of(h, w) * 3 <= d->most_bytes) &&
+    return (!padded || h * w * 3 <= d->canvas_bytes) &&
            d->picture->shown * (COUNTS + sa_most(across, down)) <= d->table_values;
 }
 
@@ -81,12 +78,17 @@ static sa_clip_resident *resident_at(sa_clip_device *d, size_t i)
     return &d->resident[(d->first + i) % SA_CLIP_MOST_RESIDENT];
 }
 
-static const uint8_t *find(sa_clip_device *d, sa_picture_name name)
+static bool is_named(sa_picture_name name)
 {
-    for (size_t i = 0; (name.low | name.high) != 0 && i < d->count; i++) {
+    return (name.low | name.high) != 0;
+}
+
+static const sa_clip_resident *find(sa_clip_device *d, sa_picture_name name)
+{
+    for (size_t i = 0; is_named(name) && i < d->count; i++) {
         const sa_clip_resident *r = resident_at(d, i);
         if (r->name.low == name.low && r->name.high == name.high) {
-            return d->ring + r->at;
+            return r;
         }
     }
     return NULL;
@@ -103,14 +105,18 @@ static bool is_taken(sa_clip_device *d, size_t at, size_t bytes)
     return d->count == SA_CLIP_MOST_RESIDENT;
 }
 
-/* Sends it if it is not there. What is queued already has its pictures still: the stream keeps the order. */
+/*
+ * Sends it if it is not there. What is queued already has its pictures still: the stream keeps the order. One
+ * without a name is not found again, and stays only until the next one comes.
+ */
 static const uint8_t *bring(sa_clip_device *d, const sa_view *view)
 {
-    const uint8_t *there = find(d, view->name);
-    if (there != NULL) {
-        return there;
-    }
     size_t bytes = view->picture->height * view->picture->width * 3;
+    const sa_clip_resident *there = find(d, view->name);
+    if (there != NULL) {
+        SA_ASSERT(there->bytes == bytes);
+        return d->ring + there->at;
+    }
     size_t room =
         (bytes + SA_ARENA_ALIGN - 1) / SA_ARENA_ALIGN * SA_ARENA_ALIGN; /* the next one is aligned */
     size_t at = bytes > d->ring_bytes - d->head ? 0 : d->head;
@@ -118,8 +124,10 @@ static const uint8_t *bring(sa_clip_device *d, const sa_view *view)
         d->first = (d->first + 1) % SA_CLIP_MOST_RESIDENT;
         d->count--;
     }
-    *resident_at(d, d->count++) = (sa_clip_resident){view->name, at, bytes};
-    d->head = sa_least(at + room, d->ring_bytes);
+    if (is_named(view->name)) {
+        *resident_at(d, d->count++) = (sa_clip_resident){view->name, at, bytes};
+        d->head = sa_least(at + room, d->ring_bytes);
+    }
     d->sent++;
     sa_stream_upload(d->stream, d->ring + at, view->picture->pixels, bytes);
     return d->ring + at;
@@ -130,6 +138,7 @@ static const uint8_t *bring(sa_clip_device *d, const sa_view *view)
 static const uint8_t *paint(sa_clip_device *d, const sa_view *view, const uint8_t *pixels)
 {
     const sa_mask *mask = view->mask;
+    SA_ASSERT(mask->height == view->picture->height && mask->width == view->picture->width);
     sa_stream_upload(d->stream, d->bits, mask->bits, mask->height * mask->stride_words * sizeof *mask->bits);
     d->ops->overlay(d->stream, &(sa_overlay_args){.height = mask->height,
                                                   .width = mask->width,

@@ -373,7 +373,7 @@ sa_status sa_llama_forward(sa_llama *llama, const sa_llama_item *items, size_t c
     SA_ASSERT(llama->ops->attention_paged_workspace(llama->stream, &attention) <= llama->workspace_bytes);
     sa_stream_upload(llama->stream, llama->buffer.integers, llama->integers,
                      (3 * llama->step.stride + llama->step.list_length) * sizeof(int32_t));
-    sa_stream_group_begin(llama->stream, llama->step.rows);
+    sa_stream_group_begin(llama->stream);
     llama_forward(llama);
     sa_stream_group_end(llama->stream);
     sa_device_count(llama->device, SA_COST_FORWARD, llama->step.rows);

@@ -59,7 +59,7 @@ static void plan_mask(sa_sam *sam, sa_arena *arena)
     sam->bits = sa_arena_take(arena, sam->bits_words, sizeof(uint64_t));
     const sa_mask_hash_args largest = {.height = sam->bits_words, .width = 64};
     sam->mask_hash_memory = sa_arena_take(arena, sam->ops->mask_hash_workspace(sam->stream, &largest), 1);
-    sam->hashes = sa_arena_take(arena, o->batch, sizeof(uint64_t));
+    sam->hash = sa_arena_take(arena, 1, sizeof(uint64_t));
 }
 
 static void plan_host(sa_sam *sam, sa_arena *arena)
@@ -77,7 +77,6 @@ static void plan_host(sa_sam *sam, sa_arena *arena)
     }
     sam->prompts = sa_arena_take(arena, n, sizeof(sam_prompt));
     sam->host_scores = sa_arena_take(arena, all * sam->mask_tokens, sizeof(float));
-    sam->host_hashes = sa_arena_take(arena, all, sizeof(uint64_t));
 }
 
 /* The config stands in a directory's config.json, or is read off an original checkpoint. */
@@ -365,13 +364,14 @@ static void read_mask(sa_sam *sam, const sam_slot *slot, const float *logits, sa
 }
 
 /* Of the mask that was read last. */
-static void hash_mask(sa_sam *sam, const sam_slot *slot, size_t index)
+static void read_hash(sa_sam *sam, const sam_slot *slot, uint64_t *hash)
 {
     sam->ops->mask_hash(sam->stream, &(sa_mask_hash_args){.height = slot->height,
                                                           .width = slot->width,
                                                           .bits = sam->bits,
-                                                          .hash = sam->hashes + index,
+                                                          .hash = sam->hash,
                                                           .workspace = sam->mask_hash_memory});
+    sa_stream_download(sam->stream, hash, sam->hash, sizeof *hash);
 }
 
 static void choose_best(const sa_sam *sam, size_t index, sa_segmenter_answer *answer)
@@ -403,7 +403,7 @@ static void read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa_segm
     }
     if (answer->best_mask != NULL) {
         read_mask(sam, slot, best, answer->best_mask);
-        hash_mask(sam, slot, index);
+        read_hash(sam, slot, &answer->best_hash);
     }
 }
 
@@ -416,12 +416,7 @@ static sa_status finish_clicks(sa_sam *sam, sa_error *err)
         choose_best(sam, i, &p->answers[i]);
         read_answer(sam, &sam->slots[p->queries[i].slot], i, &p->answers[i]);
     }
-    sa_stream_download(sam->stream, sam->host_hashes, sam->hashes, p->count * sizeof(uint64_t));
-    SA_TRY(sa_stream_wait(sam->stream, err));
-    for (size_t i = 0; i < p->count; i++) {
-        p->answers[i].best_hash = sam->host_hashes[i];
-    }
-    return SA_OK;
+    return sa_stream_wait(sam->stream, err);
 }
 
 static sa_status sam_finish(void *self, sa_error *err)

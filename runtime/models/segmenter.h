@@ -87,7 +87,7 @@ typedef struct {
     float *states[SA_SEGMENTER_MAX_CANDIDATES];  /* host, state_size floats each, or NULL if not wanted */
     sa_mask *masks[SA_SEGMENTER_MAX_CANDIDATES]; /* or NULL if not wanted */
     sa_mask *best_mask;                          /* receives the best candidate's mask; or NULL */
-    uint64_t best_hash;                          /* sa_mask_hash() of it, by the device */
+    uint64_t best_hash;                          /* sa_mask_hash() of best_mask, by the device */
     float *best_state;                           /* receives the best candidate's state; or NULL */
 } sa_segmenter_answer;
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # A run of an agent on a GPU: the same rows whatever the batch and, on the simulated GPU (SEGAGENT_TEST_GPUSIM=1), in
-# whatever order its warps and blocks come and however late its asynchronous work is; and a run that a launch ended goes
+# whatever order its warps and blocks come and however late its asynchronous work is; and a run that a kernel ended goes
 # on to the same end.
 cd "$(dirname "$0")/../.." || exit 1
 source tests/cli/check.sh
 unset CUDA_VISIBLE_DEVICES
 
-works synth --out "$SCRATCH/set" --count 1 --level steps --phrases 2 --size 64 --seed 3 --quiet
+works synth --out "$SCRATCH/set" --count 2 --level steps --size 64 --seed 3 --quiet
 annotate() {
-    run annotate --agent weights_tools/tiny/agent --input "$SCRATCH/set/manifest.jsonl" --search greedy --steps 1 \
+    run annotate --agent weights_tools/tiny/agent --input "$SCRATCH/set/manifest.jsonl" --search greedy --steps 2 \
         --device cuda --precision f32 --quiet "$@"
 }
 annotated() {
@@ -26,9 +26,9 @@ if [ "${SEGAGENT_TEST_GPUSIM:-}" != 1 ]; then
 fi
 GPUSIM_SEED=2 GPUSIM_STRICT=1 annotated --output "$SCRATCH/two" --batch 2
 same "both at once, in another order, as late as may be" two
-GPUSIM_FAIL_LAUNCH=700 annotate --output "$SCRATCH/ended" --batch 2
-check "a launch that fails ends the run: exit $CODE" test $CODE -eq 3
-check "it is told: $(head -c 300 "$SCRATCH/err")" grep -q 'launch of kernel' "$SCRATCH/err"
+GPUSIM_TRAP_LAUNCH=900 annotate --output "$SCRATCH/ended" --batch 2 # of some two thousand
+check "a kernel that fails ends the run: exit $CODE" test $CODE -eq 3
+check "it is told: $(head -c 300 "$SCRATCH/err")" grep -q 'the last of kernel' "$SCRATCH/err"
 annotated --output "$SCRATCH/ended" --batch 2
 same "gone on with" ended
 finish

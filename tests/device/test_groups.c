@@ -9,7 +9,7 @@
 #include "tests/check.h"
 #include "tests/kernels/fixture.h"
 
-enum { WIDTH = 64, ROWS = 40, MOST_GRAPHS = 32 /* of a stream, as cuda_graph.c has it */ };
+enum { WIDTH = 64, ROWS = 40, MOST_GRAPHS = 16 /* of a stream, as cuda_graph.c has it */ };
 
 typedef struct {
     sa_device *device;
@@ -37,6 +37,7 @@ static void open_rig(rig *r)
 {
     sa_error err;
     const sa_device_options options = {.name = test_device(), .threads = 1};
+    setenv("SEGAGENT_CUDA_SYNC", "0", 1); /* debug builds, too */
     must(sa_device_open(&r->device, &options, &err), &err);
     must(sa_stream_open(&r->stream, r->device, &err), &err);
     r->gpu = strncmp(sa_device_name(r->device), "cuda", 4) == 0;
@@ -100,7 +101,9 @@ static void expect(rig *r, size_t rows, bool with_a)
 static void expect_launches(rig *r, size_t kernels, size_t graphs)
 {
     sa_device_work work = sa_device_get_work(r->device);
-    if (r->gpu) {
+    if (getenv("GPUSIM_FAIL_GRAPH") != NULL) { /* from some call on there are no graphs */
+        assert_true(work.kernels >= kernels && work.graphs <= graphs);
+    } else if (r->gpu) {
         assert_int_equal(work.kernels, kernels);
         assert_int_equal(work.graphs, graphs);
     } else {
@@ -116,23 +119,16 @@ static void test_again(void **state)
     open_rig(&r);
     for (size_t i = 0; i < 6; i++) {
         size_t rows = i == 3 ? 1 : ROWS - i; /* another grid, too */
-        sa_stream_group_begin(r.stream, 7);
+        sa_stream_group_begin(r.stream);
         queue(&r, rows, i % 2 == 0);
         sa_stream_group_end(r.stream);
         expect(&r, rows, i % 2 == 0);
         expect_launches(&r, 2, i);
     }
-    for (size_t i = 0; i < 6; i++) { /* another name borrows the graph, then has one */
-        sa_stream_group_begin(r.stream, 8);
-        queue(&r, ROWS - i, i % 2 == 0);
-        sa_stream_group_end(r.stream);
-        expect(&r, ROWS - i, i % 2 == 0);
-    }
-    expect_launches(&r, 2, 11);
-    sa_stream_group_begin(r.stream, 7); /* other ops of the same name are another group */
+    sa_stream_group_begin(r.stream); /* other ops are another group */
     add(&r, ROWS, r.a, r.b, r.out);
     sa_stream_group_end(r.stream);
-    expect_launches(&r, 3, 11);
+    expect_launches(&r, 3, 5);
     close_rig(&r);
 }
 
@@ -143,7 +139,7 @@ static void test_without_waiting(void **state)
     rig r;
     open_rig(&r);
     for (size_t i = 0; i < 4; i++) {
-        sa_stream_group_begin(r.stream, 1);
+        sa_stream_group_begin(r.stream);
         add(&r, ROWS, i == 0 ? r.a : r.sum, r.b, r.sum);
         sa_stream_group_end(r.stream);
     }
@@ -163,7 +159,7 @@ static void test_copy_inside(void **state)
     rig r;
     open_rig(&r);
     for (size_t i = 0; i < 3; i++) {
-        sa_stream_group_begin(r.stream, 2);
+        sa_stream_group_begin(r.stream);
         add(&r, ROWS, r.a, r.b, r.sum);
         sa_stream_copy(r.stream, r.out, r.sum, sizeof r.host);
         add(&r, ROWS, r.out, r.b, r.out);
@@ -171,36 +167,43 @@ static void test_copy_inside(void **state)
         expect(&r, ROWS, false);
     }
     expect_launches(&r, 6, 0);
-    sa_stream_group_begin(r.stream, 3); /* nothing at all */
+    sa_stream_group_begin(r.stream); /* nothing at all */
     sa_stream_group_end(r.stream);
-    sa_stream_group_begin(r.stream, 3); /* a wait inside */
+    sa_stream_group_begin(r.stream); /* a wait inside */
     queue(&r, ROWS, true);
     expect(&r, ROWS, true);
     sa_stream_group_end(r.stream);
     close_rig(&r);
 }
 
-/* More names than a stream keeps, in turns, of two kinds: each kind's second name has made a graph for all.
- */
-static void test_many_names(void **state)
+/* So many times the same op. */
+static void queue_kind(rig *r, size_t kind)
+{
+    sa_stream_group_begin(r->stream);
+    add(r, ROWS, r->a, r->b, r->sum);
+    for (size_t i = 0; i <= kind; i++) {
+        add(r, ROWS, r->sum, r->b, r->out);
+    }
+    sa_stream_group_end(r->stream);
+    expect(r, ROWS, false);
+}
+
+/* More kinds than a stream keeps: the one used longest ago is forgotten, and comes back as a new one. */
+static void test_many_kinds(void **state)
 {
     (void)state;
     rig r;
+    size_t launches = 0, rounds = 3;
     open_rig(&r);
-    size_t rounds = 3, groups = 0;
     for (size_t round = 0; round < rounds; round++) {
-        for (size_t name = 0; name <= MOST_GRAPHS; name++, groups++) {
-            size_t rows = 1 + (name + round) % ROWS;
-            sa_stream_group_begin(r.stream, name);
-            queue(&r, rows, name % 3 == 0);
-            if (name % 2 == 1) {
-                add(&r, rows, r.out, NULL, r.out);
-            }
-            sa_stream_group_end(r.stream);
-            expect(&r, rows, name % 3 == 0);
+        for (size_t kind = 0; kind <= MOST_GRAPHS; kind++) {
+            queue_kind(&r, kind);
+            launches += kind + 2;
         }
     }
-    expect_launches(&r, 2 + 3, groups - 2);
+    expect_launches(&r, launches, 0);
+    queue_kind(&r, MOST_GRAPHS); /* the last is still there */
+    expect_launches(&r, launches, 1);
     close_rig(&r);
 }
 
@@ -210,7 +213,7 @@ int main(void)
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_without_waiting),
         cmocka_unit_test(test_copy_inside),
-        cmocka_unit_test(test_many_names),
+        cmocka_unit_test(test_many_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -349,6 +349,7 @@ static void read_switch(const char *name, const char *value)
         {"GPUSIM_FAIL_ALLOC", .number = &sim_options.fail_alloc},
         {"GPUSIM_FAIL_LAUNCH", .number = &sim_options.fail_launch},
         {"GPUSIM_TRAP_LAUNCH", .number = &sim_options.trap_launch},
+        {"GPUSIM_FAIL_GRAPH", .number = &sim_options.fail_graph},
         {"GPUSIM_LOST_AT", .number = &sim_options.lost_at},
         {"GPUSIM_ISA", .read = read_isa},
         {"GPUSIM_DRIVER_VERSION", .number = &sim_options.driver_version},

@@ -65,8 +65,9 @@ typedef struct {
     uint64_t fail_alloc;          /* GPUSIM_FAIL_ALLOC=n: the n-th allocation fails; 0: none */
     uint64_t fail_launch;         /* GPUSIM_FAIL_LAUNCH=n: the n-th launch is refused */
     uint64_t trap_launch;         /* GPUSIM_TRAP_LAUNCH=n: the n-th launch fails while it runs */
-    uint64_t lost_at;             /* GPUSIM_LOST_AT=n: the device is lost at the n-th driver call */
-    uint64_t driver_version;      /* GPUSIM_DRIVER_VERSION: 13000 is CUDA 13.0 */
+    uint64_t fail_graph;     /* GPUSIM_FAIL_GRAPH=n: the n-th call that makes, changes or launches a graph */
+    uint64_t lost_at;        /* GPUSIM_LOST_AT=n: the device is lost at the n-th driver call */
+    uint64_t driver_version; /* GPUSIM_DRIVER_VERSION: 13000 is CUDA 13.0 */
 } sim_switches;
 extern sim_switches sim_options;
 /*

@@ -215,6 +215,9 @@ bool sim_bytes_usable(uint64_t address, size_t bytes, const char *call);
 /* Queued work that uses bytes of [begin, end): its call, or NULL. */
 const char *sim_queued_user(uint64_t begin, uint64_t end);
 void sim_kernel_run(sim_work *work); /* launch.c */
+/* GPUSIM_FAIL_LAUNCH and GPUSIM_TRAP_LAUNCH count the kernels that pass the checks, those of graphs at their
+ * launch. */
+CUresult sim_launch_inject(bool *traps);
 /* A checked launch with a copy of its parameters, in no stream yet. Its error leaves *work as it is. */
 CUresult sim_kernel_work(sim_work *work, CUfunction f, const uint32_t grid[3], const uint32_t block[3],
                          uint32_t shared, void **pointers, void **extra);

@@ -328,6 +328,12 @@ CUresult cuGraphNodeGetType(CUgraphNode node, CUgraphNodeType *type)
 
 /* ---- executable graphs ---- */
 
+CUresult sim_graph_inject(void)
+{
+    static uint64_t calls;
+    return ++calls == sim_options.fail_graph ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
+}
+
 static void exec_free(CUgraphExec exec)
 {
     for (size_t i = 0; i < exec->count; i++) {
@@ -345,6 +351,10 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec *handle, CUgraph graph, unsigne
                                      CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY;
     if (!handle || !sim_handle_is(graph, SIM_GRAPH) || flags & ~known) {
         return CUDA_ERROR_INVALID_VALUE;
+    }
+    CUresult error = sim_graph_inject();
+    if (error) {
+        return error;
     }
     CUgraphExec exec = calloc(1, sizeof *exec);
     sim_work *works = malloc((graph->count + 1) * sizeof *works);
@@ -400,6 +410,15 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream handle)
     }
     if (stream->capture) {
         return sim_refuse(CUDA_ERROR_NOT_SUPPORTED, "cuGraphLaunch in a capture is not simulated");
+    }
+    CUresult injected = sim_graph_inject();
+    for (size_t i = 0; i < exec->count && !injected; i++) {
+        if (exec->works[i].kind == SIM_WORK_KERNEL) {
+            injected = sim_launch_inject(&exec->works[i].kernel.traps);
+        }
+    }
+    if (injected) {
+        return injected; /* nothing of it has been queued */
     }
     for (size_t i = 0; i < exec->count; i++) {
         sim_work work;

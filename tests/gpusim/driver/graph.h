@@ -25,7 +25,8 @@ struct CUgraphExec_st {
     unsigned long long flags;
 };
 
-CUgraph sim_graph_open(void); /* NULL: no memory */
+CUresult sim_graph_inject(void); /* GPUSIM_FAIL_GRAPH */
+CUgraph sim_graph_open(void);    /* NULL: no memory */
 /* Takes the work and the list over, and drops them if there is no memory. *node: the new one, or NULL. */
 CUresult sim_graph_add(CUgraph graph, sim_work *work, CUgraphNode *deps, size_t count, CUgraphNode *node);
 

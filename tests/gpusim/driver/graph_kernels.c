@@ -10,6 +10,10 @@ CUresult cuGraphCreate(CUgraph *graph, unsigned flags)
     if (!graph || flags) {
         return CUDA_ERROR_INVALID_VALUE;
     }
+    CUresult error = sim_graph_inject();
+    if (error) {
+        return error;
+    }
     *graph = sim_graph_open();
     return *graph ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
@@ -47,7 +51,8 @@ CUresult cuGraphAddKernelNode(CUgraphNode *node, CUgraph graph, const CUgraphNod
         }
     }
     sim_work work;
-    CUresult error = work_of(&work, params);
+    CUresult error = sim_graph_inject();
+    error = error ? error : work_of(&work, params);
     if (error) {
         return error;
     }
@@ -81,7 +86,8 @@ CUresult cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNode node,
     if (node->index >= exec->count || had->kind != SIM_WORK_KERNEL) {
         return CUDA_ERROR_INVALID_VALUE;
     }
-    CUresult error = work_of(&work, params);
+    CUresult error = sim_graph_inject();
+    error = error ? error : work_of(&work, params);
     if (!error) {
         sim_work_drop(had);
         *had = work;

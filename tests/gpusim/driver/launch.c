@@ -199,8 +199,7 @@ static CUresult params_from_pointers(const CUfunction f, uint8_t *params, void *
     return CUDA_SUCCESS;
 }
 
-/* GPUSIM_FAIL_LAUNCH and GPUSIM_TRAP_LAUNCH count the launches that pass the checks. */
-static CUresult inject(bool *traps)
+CUresult sim_launch_inject(bool *traps)
 {
     static uint64_t launches;
     launches++;
@@ -249,7 +248,7 @@ static CUresult launch(CUfunction f, const uint32_t grid[3], const uint32_t bloc
     if (error) {
         return error;
     }
-    error = inject(&traps);
+    error = sim_launch_inject(&traps);
     if (error) {
         sim_work_drop(&work);
         return error;
