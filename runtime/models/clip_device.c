@@ -1,14 +1,14 @@
 #include "runtime/models/clip_device.h"
 
 #include "runtime/base/sizes.h"
+#include "runtime/models/axis.h"
 
 enum {
     MOST_PIXELS = 8 << 20, /* of a picture: 24 MB; what is larger the host resizes */
     MOST_SIDE = 16384,
+    SOME_SIDE = 64,    /* growing takes the same taps of any */
     RING_PICTURES = 4, /* of the largest, or dozens of usual ones; with the one painted 120 MB at most */
     CANVAS_PIXELS = 2, /* for each of a picture: one of 2 to 1; 48 MB more where pictures are padded */
-    GROWING_TAPS = 5,  /* bicubic */
-    COUNTS = 2,        /* of a table's row, before the weights */
 };
 
 static bool is_padded(const sa_clip_device *d, size_t height, size_t width)
@@ -28,7 +28,8 @@ void sa_clip_device_measure(sa_clip_device *d, const sa_clip_picture *picture, c
     if (sa_device_reads_host(device)) {
         return;
     }
-    size_t taps = sa_most(sa_resize_u8_taps(p->filter, side, least), GROWING_TAPS);
+    const sa_axis shrunk = {p->filter, side, least, 0, picture->shown};
+    const sa_axis grown = {p->filter, SOME_SIDE, SOME_SIDE + 1, 0, picture->shown};
     const sa_image_resize_args worst = {.in_height = side,
                                         .in_width = picture->shown + 1,
                                         .out_height = side + 1, /* both directions change */
@@ -37,7 +38,7 @@ void sa_clip_device_measure(sa_clip_device *d, const sa_clip_picture *picture, c
     d->ring_bytes = RING_PICTURES * d->most_bytes;
     d->canvas_bytes = p->pad ? CANVAS_PIXELS * d->most_bytes : 0;
     d->bits_bytes = pixels / 8 + side * sizeof(uint64_t); /* rows are whole words */
-    d->table_values = picture->shown * (COUNTS + taps);
+    d->table_values = sa_most(sa_axis_values(&shrunk), sa_axis_values(&grown));
     d->workspace_bytes = ops->image_resize_workspace(stream, &worst);
 }
 
@@ -56,6 +57,16 @@ void sa_clip_device_plan(sa_clip_device *d, sa_arena *arena)
     d->workspace = sa_arena_take(arena, d->workspace_bytes, 1);
 }
 
+static sa_axis across_of(const sa_resize_u8_args *a)
+{
+    return (sa_axis){a->filter, a->in_width, a->whole_width, a->left, a->out_width};
+}
+
+static sa_axis down_of(const sa_resize_u8_args *a)
+{
+    return (sa_axis){a->filter, a->in_height, a->whole_height, a->top, a->out_height};
+}
+
 bool sa_clip_device_takes(const sa_clip_device *d, size_t height, size_t width)
 {
     size_t longest = sa_most(height, width);
@@ -64,11 +75,10 @@ bool sa_clip_device_takes(const sa_clip_device *d, size_t height, size_t width)
     }
     bool padded = is_padded(d, height, width);
     size_t h = padded ? longest : height, w = padded ? longest : width;
-    sa_resize_u8_args a = sa_clip_picture_resize(d->picture, NULL, h, w, NULL);
-    size_t across = sa_resize_u8_taps(a.filter, w, a.whole_width);
-    size_t down = sa_resize_u8_taps(a.filter, h, a.whole_height);
-    return (!padded || h * w * 3 <= d->canvas_bytes) &&
-           d->picture->shown * (COUNTS + sa_most(across, down)) <= d->table_values;
+    const sa_resize_u8_args a = sa_clip_picture_resize(d->picture, NULL, h, w, NULL);
+    const sa_axis across = across_of(&a), down = down_of(&a);
+    return (!padded || h * w * 3 <= d->canvas_bytes) && sa_axis_values(&across) <= d->table_values &&
+           sa_axis_values(&down) <= d->table_values;
 }
 
 /* ---- pictures on the device ---- */
@@ -165,23 +175,9 @@ static const uint8_t *pad(sa_clip_device *d, const uint8_t *pixels, size_t heigh
     return d->canvas;
 }
 
-/* The table of an axis, made in `host` and sent to `device`, which ops that were queued before may still
- * read. */
-static sa_resize_axis send_axis(const sa_clip_device *d, size_t in, size_t whole, size_t first, int32_t *host,
-                                int32_t *device)
-{
-    size_t shown = d->picture->shown, taps = sa_resize_u8_taps(d->picture->preprocess.filter, in, whole);
-    if (in == shown && whole == shown) {
-        return (sa_resize_axis){0};
-    }
-    sa_resize_u8_table(d->picture->preprocess.filter, in, whole, first, shown, host);
-    sa_stream_upload(d->stream, device, host, shown * (COUNTS + taps) * sizeof *host);
-    return (sa_resize_axis){taps, device};
-}
-
 void sa_clip_device_run(sa_clip_device *d, const sa_view *view, size_t index, uint8_t *square)
 {
-    size_t height = view->picture->height, width = view->picture->width, shown = d->picture->shown;
+    size_t height = view->picture->height, width = view->picture->width;
     SA_ASSERT(sa_clip_device_takes(d, height, width));
     const uint8_t *pixels = bring(d, view);
     if (view->mask != NULL) {
@@ -192,18 +188,18 @@ void sa_clip_device_run(sa_clip_device *d, const sa_view *view, size_t index, ui
         pixels = pad(d, pixels, height, width, side);
         height = width = side;
     }
-    sa_resize_u8_args a = sa_clip_picture_resize(d->picture, pixels, height, width, square);
+    const sa_resize_u8_args a = sa_clip_picture_resize(d->picture, pixels, height, width, square);
+    const sa_axis across = across_of(&a), down = down_of(&a);
     int32_t *host = d->host_tables + index * 2 * d->table_values;
     sa_image_resize_args op = {.in_height = height,
                                .in_width = width,
-                               .out_height = shown,
-                               .out_width = shown,
+                               .out_height = a.out_height,
+                               .out_width = a.out_width,
                                .x = pixels,
                                .y = square,
                                .workspace = d->workspace};
-    op.across = send_axis(d, width, a.whole_width, a.left, host, d->tables);
-    op.down =
-        send_axis(d, height, a.whole_height, a.top, host + d->table_values, d->tables + d->table_values);
+    op.across = sa_axis_send(&across, d->stream, host, d->tables);
+    op.down = sa_axis_send(&down, d->stream, host + d->table_values, d->tables + d->table_values);
     SA_ASSERT(d->ops->image_resize_workspace(d->stream, &op) <= d->workspace_bytes);
     d->ops->image_resize(d->stream, &op);
 }

@@ -11,6 +11,7 @@
 
 #include "runtime/base/sizes.h"
 #include "runtime/image/resize.h"
+#include "runtime/models/axis.h"
 #include "runtime/models/sam.h"
 
 void sam_size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height, size_t *new_width)
@@ -54,8 +55,9 @@ sa_status sam_resize_measure(sa_sam *sam, sa_error *err)
 static size_t table_values(const sa_sam *sam)
 {
     size_t frame = sam->config.vision.image_size;
-    size_t taps = sa_resize_u8_taps(SA_RESIZE_BILINEAR, sam->options.max_side, frame);
-    return frame * (2 + (taps < 3 ? 3 : taps));
+    const sa_axis shrunk = {SA_RESIZE_BILINEAR, sam->options.max_side, frame, 0, frame};
+    const sa_axis grown = {SA_RESIZE_BILINEAR, frame - 1, frame, 0, frame};
+    return sa_most(sa_axis_values(&shrunk), sa_axis_values(&grown));
 }
 
 void sam_resize_plan_host(sa_sam *sam, sa_arena *arena)
@@ -88,22 +90,9 @@ void sam_resize_plan(sa_sam *sam, sa_arena *arena)
 
 /* ---- by the device ---- */
 
-/* Makes an axis's table in `host` and sends it to `device`, which ops that were queued before may still read.
- */
-static sa_resize_axis send_axis(sa_sam *sam, size_t in, size_t out, int32_t *host, int32_t *device)
+static sa_axis axis_of(size_t in, size_t out)
 {
-    size_t taps = sa_resize_u8_taps(SA_RESIZE_BILINEAR, in, out);
-    if (in == out) {
-        return (sa_resize_axis){0};
-    }
-    sa_resize_u8_table(SA_RESIZE_BILINEAR, in, out, 0, out, host);
-    sa_stream_upload(sam->stream, device, host, out * (2 + taps) * sizeof *host);
-    return (sa_resize_axis){.taps = taps, .table = device};
-}
-
-static bool axis_fits(const sa_sam *sam, size_t in, size_t out)
-{
-    return out * (2 + sa_resize_u8_taps(SA_RESIZE_BILINEAR, in, out)) <= table_values(sam);
+    return (sa_axis){.filter = SA_RESIZE_BILINEAR, .in = in, .whole = out, .count = out};
 }
 
 /* False if there is no room for this picture on the device, and nothing was queued. */
@@ -116,17 +105,17 @@ static bool resize_by_device(sa_sam *sam, const sa_resize_u8_args *args, size_t 
                                .x = sam->picture,
                                .y = to,
                                .workspace = sam->picture_workspace};
-    size_t bytes = args->in_height * args->in_width * 3;
-    if (bytes > sam->picture_bytes || !axis_fits(sam, args->in_width, args->out_width) ||
-        !axis_fits(sam, args->in_height, args->out_height) ||
+    const sa_axis across = axis_of(args->in_width, args->out_width);
+    const sa_axis down = axis_of(args->in_height, args->out_height);
+    size_t bytes = args->in_height * args->in_width * 3, table = table_values(sam);
+    if (bytes > sam->picture_bytes || sa_axis_values(&across) > table || sa_axis_values(&down) > table ||
         sam->ops->image_resize_workspace(sam->stream, &op) > sam->picture_workspace_bytes) {
         return false;
     }
-    size_t table = table_values(sam);
     int32_t *host = sam->host_tables + index * 2 * table;
     sa_stream_upload(sam->stream, sam->picture, args->in, bytes);
-    op.across = send_axis(sam, args->in_width, args->out_width, host, sam->picture_tables);
-    op.down = send_axis(sam, args->in_height, args->out_height, host + table, sam->picture_tables + table);
+    op.across = sa_axis_send(&across, sam->stream, host, sam->picture_tables);
+    op.down = sa_axis_send(&down, sam->stream, host + table, sam->picture_tables + table);
     sam->ops->image_resize(sam->stream, &op);
     return true;
 }
