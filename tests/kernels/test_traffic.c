@@ -201,6 +201,24 @@ static void test_mask_hash(void **state)
     free((void *)args.bits), free(args.hash), free(args.workspace);
 }
 
+/* A picture padded to a square: it and the square once, in whole sectors but for the picture's rows on the
+ * canvas. */
+static void test_image_place(void **state)
+{
+    const test_level *level = level_of(state);
+    enum { HEIGHT = 1024, WIDTH = 683 };
+    sa_image_place_args args = {.height = HEIGHT,
+                                .width = WIDTH,
+                                .canvas_height = HEIGHT,
+                                .canvas_width = HEIGHT,
+                                .left = (HEIGHT - WIDTH) / 2,
+                                .pixels = zeros((size_t)HEIGHT * WIDTH * 3),
+                                .y = zeros((size_t)HEIGHT * HEIGHT * 3)};
+    look();
+    level->ops->image_place(level->stream, &args);
+    check_moved("image_place 1024 x 683", 3.0 * HEIGHT * (WIDTH + HEIGHT), 1.4);
+}
+
 /* ---- products ---- */
 
 typedef struct {
@@ -348,9 +366,10 @@ static int traffic_teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embed),    cmocka_unit_test(test_rmsnorm), cmocka_unit_test(test_gate),
-        cmocka_unit_test(test_rope),     cmocka_unit_test(test_sample),  cmocka_unit_test(test_mask_hash),
-        cmocka_unit_test(test_few_rows), cmocka_unit_test(test_decode),  cmocka_unit_test(test_forks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_embed),       cmocka_unit_test(test_rmsnorm),
+                                       cmocka_unit_test(test_gate),        cmocka_unit_test(test_rope),
+                                       cmocka_unit_test(test_sample),      cmocka_unit_test(test_mask_hash),
+                                       cmocka_unit_test(test_image_place), cmocka_unit_test(test_few_rows),
+                                       cmocka_unit_test(test_decode),      cmocka_unit_test(test_forks)};
     return cmocka_run_group_tests(tests, traffic_setup, traffic_teardown);
 }
