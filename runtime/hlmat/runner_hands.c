@@ -189,6 +189,9 @@ void sa_runner_give_step(sa_runner *r, sa_runner_place *p)
 
 sa_runner_place *sa_runner_take_stepped(sa_runner *r)
 {
+    if (r->hands.away == 0) {
+        return NULL;
+    }
     pthread_mutex_lock(&r->lock);
     sa_runner_place *p = r->hands.stepped.first != NULL ? pop(&r->hands.stepped) : NULL;
     r->hands.away -= p != NULL;

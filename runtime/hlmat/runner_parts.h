@@ -97,7 +97,7 @@ typedef struct {
     size_t items; /* taken and not told yet, wherever they are */
     sa_place_list loaded, done;
     sa_place_list stepping, stepped; /* searches that go on, before and after their step */
-    size_t away;                     /* in these two, or in a hand */
+    size_t away;                     /* in these two, or in a hand; the one thread's */
     bool failed;
     sa_error why; /* what ended the whole */
 } sa_runner_hands;
