@@ -53,10 +53,10 @@ sa_status sa_resize_u8_workspace(const sa_resize_u8_args *args, size_t *bytes, s
 void sa_resize_u8_run(const sa_resize_u8_args *args, void *workspace, sa_pool *pool);
 
 /*
- * One axis of the same resize as a table for the op image_resize of kernels.h, for the outputs [first, first +
- * count) of `out`: [count, 2 + taps] i32, row i holds the first tap, how many, and their weights in 1/2^22,
- * then zeros. taps is 1 where the size does not change; if then the window is the whole, the axis needs no
- * table. Sizes as above.
+ * One axis of the same resize as a table for the op image_resize of kernels.h. Of `out` outputs, those from
+ * `first` on: [count, 2 + taps] i32, row i holds the first tap, how many, and their weights in 1/2^22, then
+ * zeros. taps is 1 where the size does not change; if then the window is the whole, the axis needs no table.
+ * Sizes as above.
  */
 size_t sa_resize_u8_taps(sa_resize_filter filter, size_t in, size_t out);
 void sa_resize_u8_table(sa_resize_filter filter, size_t in, size_t out, size_t first, size_t count,

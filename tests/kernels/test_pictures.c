@@ -1,4 +1,4 @@
-/* image_resize, image_place, mask_threshold, mask_hash and overlay against their references, byte for byte. */
+/* image_resize, image_place, overlay, mask_threshold, mask_hash against their references, byte for byte. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
