@@ -92,7 +92,8 @@ static plan make_plan(const sa_run_job *j, const options *o)
         }
     }
     p.steps = number_of(j->counters, "clicks") / ran;
-    p.hands = number_of(j->times, "waited") / ran; /* pictures read while nothing else was done */
+    p.hands =
+        number_of(j->times, "waited") / ran; /* pictures read, and steps made, while nothing else was done */
     double each = p.device + p.host;
     if (p.hands > each) { /* they work beside the device, but are slower than it */
         each = p.hands;
@@ -140,7 +141,7 @@ static void print_text(const sa_run_job *j, const options *o, const plan *p)
     for (int i = 0; i < SA_COST_STAGES; i++) {
         printf(" %s %.4f,", sa_cost_stage_name((sa_cost_stage)i), p->stages[i]);
     }
-    printf(" host %.6f, reading pictures (beside it) %.4f\n", p->host, p->hands);
+    printf(" host %.6f, host threads (pictures; beside it) %.4f\n", p->host, p->hands);
     printf("memory of a GPU: segmenter %.1f MB, policy %.1f MB, for batches of %lld\n",
            (double)memory.segmenter / 1e6, (double)memory.policy / 1e6, (long long)j->batch);
 }

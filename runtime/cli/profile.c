@@ -48,7 +48,8 @@ void sa_cli_print_profile(FILE *stream, const sa_runner_counts *c, double second
             t->decoded, t->forwards, t->guessed, t->right, t->forced);
     fprintf(stream, "states %zu, %zu merged; looks at pictures %zu\n", c->of_episodes.nodes,
             c->of_episodes.merged, c->of_policy.seen);
-    fprintf(stream, "%zu items at work at most; %.1f steps/s; %.3f s, of them %.3f waiting for pictures\n",
+    fprintf(stream,
+            "%zu items at work at most; %.1f steps/s; %.3f s, of them %.3f waiting for host threads\n",
             c->peak_in_flight, ratio(steps, seconds), seconds, c->waited);
     if (c->work.kernels > 0) {
         fprintf(stream, "launches of kernels %zu, of graphs %zu; segmenter and policy together %zu times\n",

@@ -9,7 +9,7 @@
  * Kinds of groups that a stream keeps, some 2 KB a kernel for the driver each; and the kernels of a decoder
  * of 80 layers, whose attention has up to 4 KB of arguments. What is longer is no graph.
  */
-enum { MOST_GRAPHS = 16, MOST_LAUNCHES = 1024, MOST_BYTES = 1 << 20, ARGS_ALIGN = 16 };
+enum { MOST_GRAPHS = 32, MOST_LAUNCHES = 1024, MOST_BYTES = 1 << 20, ARGS_ALIGN = 16 };
 
 /* Launches in their order, with copies of their arguments. */
 typedef struct {
@@ -123,10 +123,17 @@ static void forget(cached *c, const sa_cuda_driver *driver)
     c->used = 0;
 }
 
+static void forget_all(sa_cuda_graphs *graphs, const sa_cuda_driver *driver)
+{
+    for (size_t i = 0; i < MOST_GRAPHS; i++) {
+        forget(&graphs->known[i], driver);
+    }
+}
+
 void sa_cuda_graphs_close(sa_cuda_graphs *graphs, const sa_cuda_driver *driver)
 {
-    for (size_t i = 0; graphs != NULL && i < MOST_GRAPHS; i++) {
-        forget(&graphs->known[i], driver);
+    if (graphs != NULL) {
+        forget_all(graphs, driver);
     }
     free(graphs);
 }
@@ -182,19 +189,26 @@ static int change_graph(const cached *c, const group *g, const sa_cuda_device *d
 
 /* ---- which one ---- */
 
-/* The one that was made of this kind, or else a place for it: a free one, or the one used longest ago. */
+/* Is it better to give up a than b? What has no graph yet first, then what was used longest ago. */
+static bool is_less(const cached *a, const cached *b)
+{
+    bool made_a = a->exec != NULL, made_b = b->exec != NULL;
+    return made_a != made_b ? made_b : a->used < b->used;
+}
+
+/* The one that was made of this kind, or else a place for it. */
 static cached *find(sa_cuda_graphs *graphs, uint64_t kind, bool *known)
 {
-    cached *oldest = &graphs->known[0];
+    cached *least = &graphs->known[0];
     for (size_t i = 0; i < MOST_GRAPHS; i++) {
         cached *c = &graphs->known[i];
         *known = c->used != 0 && c->kind == kind;
         if (*known) {
             return c;
         }
-        oldest = c->used < oldest->used ? c : oldest;
+        least = is_less(c, least) ? c : least;
     }
-    return oldest;
+    return least;
 }
 
 /* Made, or changed if it is there, and launched. 0, or what the driver said; then nothing was launched. */
@@ -232,8 +246,8 @@ bool sa_cuda_graphs_launch(sa_cuda_graphs *graphs, const sa_cuda_device *device,
     }
     *code = launch_graph(graphs, c, device, stream);
     if (*code != 0 && !sa_cuda_is_late(*code)) {
-        forget(c, &device->driver);
         graphs->given_up = true;
+        forget_all(graphs, &device->driver); /* others may be what there is no memory for */
         return false;
     }
     return true;

@@ -84,8 +84,8 @@ size_t sa_device_profile_end(sa_device *device, sa_kernel_profile rows[SA_MOST_P
 /* ---- what was done, and the null device, which does nothing but count it ---- */
 
 /*
- * Whether it works on several streams at a time, beside its caller. Not the CPU; nor a GPU with the libraries
- * of --numerics fast, whose streams share a workspace.
+ * Whether it works on several streams at a time, beside its caller, as a GPU does, and the null device as if.
+ * Not a GPU with the libraries of --numerics fast, whose streams share a workspace.
  */
 bool sa_device_overlaps(const sa_device *device);
 

@@ -28,13 +28,14 @@ static bool wait_for_items(sa_runner *r)
 }
 
 /*
- * A device that computes nothing would be done with every item before the next one is read, and its batches
- * would be none: it waits until as many are there as may be in flight, as if it were the slower one.
+ * A device that computes nothing would be done with every item before the next one is read, or has made a
+ * step, and its batches would be none: it waits until as many are there as may be in flight, as if it were
+ * the slower one.
  */
 static bool waits_for_company(sa_runner *r)
 {
-    return !sa_device_computes(r->device) &&
-           sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight && !r->alone;
+    bool short_of = sa_batcher_count(&r->batcher, SA_SEARCHING) < r->options.in_flight;
+    return !sa_device_computes(r->device) && (short_of || r->hands.away > 0) && !r->alone;
 }
 
 /* Where nothing comes for a while, nothing is waited for until something does: somebody may wait for results.

@@ -84,7 +84,7 @@ typedef struct {
     sa_episode_counts of_episodes;
     sa_chat_counts of_policy;
     double decode, encode, think, click; /* seconds */
-    double waited;                       /* of them none: for pictures to be read */
+    double waited;                       /* of them none: for pictures to be read, and steps made */
     double host;                         /* of a processor, for the one thread that works with the device */
     size_t peak_in_flight;
     size_t overlapped;   /* calls of the segmenter during which the policy was asked */

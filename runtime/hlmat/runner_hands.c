@@ -18,7 +18,10 @@
 #include "runtime/base/clock.h"
 #include "runtime/hlmat/runner_parts.h"
 
-enum { WAIT_MS = 100 }; /* so that an interrupt is seen */
+enum {
+    WAIT_MS = 100,    /* so that an interrupt is seen */
+    MOST_LOADING = 2, /* pictures that may come beyond the memory for them; other hands make steps */
+};
 
 /* ---- lists ---- */
 
@@ -114,7 +117,7 @@ static sa_status tell(sa_runner *r, sa_runner_place *p, sa_error *err)
 static bool may_take(const sa_runner *r)
 {
     const sa_runner_hands *h = &r->hands;
-    return !h->no_more && !h->closing && !h->failed && !h->taking &&
+    return !h->no_more && !h->closing && !h->failed && !h->taking && h->loading < MOST_LOADING &&
            h->items < r->options.in_flight + r->options.ahead &&
            (r->pictures.bytes <= r->options.host_bytes || h->items == 0);
 }

@@ -185,22 +185,22 @@ static sa_status take_memory(sa_runner *r, sa_error *err)
     return sa_runner_open_hands(r, err);
 }
 
-/* Two for pictures and results; and where steps are theirs, too, one for each processor. */
-static size_t usual_hands(const sa_runner_options *o)
+/* Two for pictures and results; and where steps are theirs, too, as many as the host has threads for the run.
+ */
+static size_t usual_hands(const sa_runner_options *o, const sa_device *device)
 {
     enum { FEW = 2, MANY = 16 };
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    return o->episode.policy != SA_POLICY_ANNOTATOR || processors < FEW ? FEW
-                                                                        : sa_least((size_t)processors, MANY);
+    size_t threads = (size_t)sa_pool_threads(sa_device_pool(device));
+    return o->episode.policy == SA_POLICY_ANNOTATOR ? sa_most(sa_least(threads, MANY), FEW) : FEW;
 }
 
 /* What the options leave open. */
-static sa_runner_options complete(const sa_runner_options *given)
+static sa_runner_options complete(const sa_runner_options *given, const sa_device *device)
 {
     sa_runner_options o = *given;
     size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGE_SIZE);
     o.in_flight = o.in_flight != 0 ? o.in_flight : 2 * o.batch;
-    o.hands = o.hands != 0 ? o.hands : usual_hands(given);
+    o.hands = o.hands != 0 ? o.hands : usual_hands(given, device);
     o.ahead = o.ahead != 0 ? o.ahead : o.batch;
     o.host_bytes = o.host_bytes != 0 ? o.host_bytes : memory / 4 / sa_most(o.sharers, 1);
     return o;
@@ -213,7 +213,7 @@ sa_status sa_runner_open(sa_runner **out, sa_device *device, const sa_runner_opt
     if (r == NULL) {
         return sa_fail(err, SA_NO_ROOM, NULL, NULL, "no memory for a run");
     }
-    r->options = complete(options);
+    r->options = complete(options, device);
     r->device = device;
     r->batcher.encodes = r->batcher.answers = r->batcher.clicks = r->options.batch;
     pthread_mutex_init(&r->lock, NULL);

@@ -181,7 +181,8 @@ void sa_runner_free_place(sa_runner *r, sa_runner_place *place);
 
 sa_status sa_runner_open_hands(sa_runner *r, sa_error *err);
 void sa_runner_close_hands(sa_runner *r);
-/* A run's threads. Stop waits for what is being read, and for results to be told, unless the run failed. */
+/* A run's threads. Stop waits for what is being read, steps that are being made, and for results to be told,
+ * unless the run failed. */
 sa_status sa_runner_start_hands(sa_runner *r, sa_error *err);
 void sa_runner_stop_hands(sa_runner *r);
 /* Items that have been loaded go to WANT_ROOM. */

@@ -35,6 +35,7 @@ void sa_clip_device_measure(sa_clip_device *d, const sa_clip_picture *picture, c
                                         .out_height = side + 1, /* both directions change */
                                         .out_width = picture->shown};
     d->most_bytes = pixels * 3;
+    d->most_side = side;
     d->ring_bytes = RING_PICTURES * d->most_bytes;
     d->canvas_bytes = p->pad ? CANVAS_PIXELS * d->most_bytes : 0;
     d->bits_bytes = pixels / 8 + side * sizeof(uint64_t); /* rows are whole words */
@@ -70,7 +71,7 @@ static sa_axis down_of(const sa_resize_u8_args *a)
 bool sa_clip_device_takes(const sa_clip_device *d, size_t height, size_t width)
 {
     size_t longest = sa_most(height, width);
-    if (longest > MOST_SIDE || height * width * 3 > d->most_bytes) {
+    if (longest > d->most_side || height * width * 3 > d->most_bytes) {
         return false;
     }
     bool padded = is_padded(d, height, width);

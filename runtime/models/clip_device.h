@@ -26,7 +26,8 @@ typedef struct {
     const sa_clip_picture *picture;
     sa_stream *stream;
     const sa_ops *ops;
-    size_t most_bytes, canvas_bytes; /* of a picture, and of what it is padded to; 0: the host does it all */
+    size_t most_side, most_bytes,
+        canvas_bytes; /* of a picture, and of what it is padded to; 0: the host does it all */
     size_t ring_bytes, head;
     sa_clip_resident
         resident[SA_CLIP_MOST_RESIDENT]; /* a queue of `count` from `first` on, the oldest first */

@@ -59,7 +59,7 @@ static void plan_mask(sa_sam *sam, sa_arena *arena)
     sam->bits = sa_arena_take(arena, sam->bits_words, sizeof(uint64_t));
     const sa_mask_hash_args largest = {.height = sam->bits_words, .width = 64};
     sam->mask_hash_memory = sa_arena_take(arena, sam->ops->mask_hash_workspace(sam->stream, &largest), 1);
-    sam->hash = sa_arena_take(arena, 1, sizeof(uint64_t));
+    sam->hashes = sa_arena_take(arena, o->batch, sizeof(uint64_t));
 }
 
 static void plan_host(sa_sam *sam, sa_arena *arena)
@@ -77,6 +77,7 @@ static void plan_host(sa_sam *sam, sa_arena *arena)
     }
     sam->prompts = sa_arena_take(arena, n, sizeof(sam_prompt));
     sam->host_scores = sa_arena_take(arena, all * sam->mask_tokens, sizeof(float));
+    sam->host_hashes = sa_arena_take(arena, all, sizeof(uint64_t));
 }
 
 /* The config stands in a directory's config.json, or is read off an original checkpoint. */
@@ -364,14 +365,13 @@ static void read_mask(sa_sam *sam, const sam_slot *slot, const float *logits, sa
 }
 
 /* Of the mask that was read last. */
-static void read_hash(sa_sam *sam, const sam_slot *slot, uint64_t *hash)
+static void hash_mask(sa_sam *sam, const sam_slot *slot, size_t index)
 {
     sam->ops->mask_hash(sam->stream, &(sa_mask_hash_args){.height = slot->height,
                                                           .width = slot->width,
                                                           .bits = sam->bits,
-                                                          .hash = sam->hash,
+                                                          .hash = sam->hashes + index,
                                                           .workspace = sam->mask_hash_memory});
-    sa_stream_download(sam->stream, hash, sam->hash, sizeof *hash);
 }
 
 static void choose_best(const sa_sam *sam, size_t index, sa_segmenter_answer *answer)
@@ -403,7 +403,16 @@ static void read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa_segm
     }
     if (answer->best_mask != NULL) {
         read_mask(sam, slot, best, answer->best_mask);
-        read_hash(sam, slot, &answer->best_hash);
+        hash_mask(sam, slot, index);
+    }
+}
+
+/* Those of a run of answers that have a mask: the others' were never written. */
+static void read_hashes(sa_sam *sam, size_t first, size_t count)
+{
+    if (count > 0) {
+        sa_stream_download(sam->stream, sam->host_hashes + first, sam->hashes + first,
+                           count * sizeof(uint64_t));
     }
 }
 
@@ -411,12 +420,22 @@ static void read_answer(sa_sam *sam, const sam_slot *slot, size_t index, sa_segm
 static sa_status finish_clicks(sa_sam *sam, sa_error *err)
 {
     const sam_pending *p = &sam->pending;
+    size_t first = 0;
     SA_TRY(sa_stream_wait(sam->stream, err));
     for (size_t i = 0; i < p->count; i++) {
         choose_best(sam, i, &p->answers[i]);
         read_answer(sam, &sam->slots[p->queries[i].slot], i, &p->answers[i]);
+        if (p->answers[i].best_mask == NULL) {
+            read_hashes(sam, first, i - first);
+            first = i + 1;
+        }
     }
-    return sa_stream_wait(sam->stream, err);
+    read_hashes(sam, first, p->count - first);
+    SA_TRY(sa_stream_wait(sam->stream, err));
+    for (size_t i = 0; i < p->count; i++) {
+        p->answers[i].best_hash = p->answers[i].best_mask != NULL ? sam->host_hashes[i] : 0;
+    }
+    return SA_OK;
 }
 
 static sa_status sam_finish(void *self, sa_error *err)

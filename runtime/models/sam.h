@@ -167,7 +167,8 @@ typedef struct {
     sam_pending pending;
     float *host_scores;      /* [batch, mask tokens] */
     uint64_t *bits;          /* device: one mask of the largest picture */
-    uint64_t *hash;          /* device: of that mask */
+    uint64_t *host_hashes;   /* [batch] */
+    uint64_t *hashes;        /* device: [batch] */
     void *mask_hash_memory;  /* device */
     uint8_t *picture;        /* device: one picture as it came, of at most picture_bytes */
     int32_t *picture_tables; /* device: of image_resize, across and down */

@@ -9,7 +9,7 @@
 #include "tests/check.h"
 #include "tests/kernels/fixture.h"
 
-enum { WIDTH = 64, ROWS = 40, MOST_GRAPHS = 16 /* of a stream, as cuda_graph.c has it */ };
+enum { WIDTH = 64, ROWS = 40, MOST_GRAPHS = 32 /* of a stream, as cuda_graph.c has it */ };
 
 typedef struct {
     sa_device *device;

@@ -19,7 +19,7 @@
 #include "tests/kernels/fixture.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { COMPANY = 3, RUNS = 1, SEARCHES = 1, LEAST = 1, ITEMS = 6 }; /* ten times slower there */
+enum { COMPANY = 3, RUNS = 1, SEARCHES = 1, LEAST = 1, ITEMS = 8 }; /* ten times slower there */
 #else
 enum { COMPANY = 12, RUNS = 3, SEARCHES = 4, LEAST = 5, ITEMS = 12 };
 #endif

@@ -241,14 +241,14 @@ static CUresult launch(CUfunction f, const uint32_t grid[3], const uint32_t bloc
                        CUstream handle, void **pointers, void **extra)
 {
     sim_work work;
-    bool traps;
+    bool traps = false;
     CUstream stream = sim_stream(handle);
     CUresult error =
         stream ? sim_kernel_work(&work, f, grid, block, shared, pointers, extra) : CUDA_ERROR_INVALID_HANDLE;
     if (error) {
         return error;
     }
-    error = sim_launch_inject(&traps);
+    error = stream->capture ? CUDA_SUCCESS : sim_launch_inject(&traps); /* counted at its graph's launch */
     if (error) {
         sim_work_drop(&work);
         return error;
