@@ -92,8 +92,7 @@ static plan make_plan(const sa_run_job *j, const options *o)
         }
     }
     p.steps = number_of(j->counters, "clicks") / ran;
-    p.hands =
-        number_of(j->times, "waited") / ran; /* pictures read, and steps made, while nothing else was done */
+    p.hands = number_of(j->times, "waited") / ran; /* read, and made steps, while nothing else was done */
     double each = p.device + p.host;
     if (p.hands > each) { /* they work beside the device, but are slower than it */
         each = p.hands;

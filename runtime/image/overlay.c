@@ -1,8 +1,7 @@
 /* The mask painted on the picture: how the multimodal model sees what the segmenter has so far. */
 #include <math.h>
-#include <string.h>
 
-#include "runtime/image/view.h"
+#include "runtime/image/image.h"
 
 sa_image_paint sa_image_default_paint(void)
 {
@@ -52,12 +51,4 @@ void sa_image_overlay(sa_image *image, const sa_mask *mask, const sa_image_paint
     uint8_t table[3][256];
     sa_image_paint_table(paint, table);
     sa_image_overlay_by(image, mask, (const uint8_t(*)[256])table);
-}
-
-sa_status sa_view_paint(const sa_view *view, sa_image *out, sa_error *err)
-{
-    SA_TRY(sa_image_new(view->picture->height, view->picture->width, out, err));
-    memcpy(out->pixels, view->picture->pixels, out->height * out->width * 3);
-    sa_image_overlay_by(out, view->mask, view->paint);
-    return SA_OK;
 }

@@ -18,7 +18,7 @@ typedef struct {
     const uint8_t (*paint)[256]; /* [3] with a mask, as sa_image_paint_table() makes it */
 } sa_view;
 
-/* A new picture, with the mask painted on it. SA_NO_ROOM. */
+/* A new picture [h, w, 3] u8 of a view that has a mask, with the mask painted on it. SA_NO_ROOM. */
 sa_status sa_view_paint(const sa_view *view, sa_image *out, sa_error *err);
 
 #endif

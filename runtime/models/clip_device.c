@@ -1,7 +1,7 @@
 #include "runtime/models/clip_device.h"
 
 #include "runtime/base/sizes.h"
-#include "runtime/models/axis.h"
+#include "runtime/models/resize_window.h"
 
 enum {
     MOST_PIXELS = 8 << 20, /* of a picture: 24 MB; what is larger the host resizes */
@@ -28,8 +28,8 @@ void sa_clip_device_measure(sa_clip_device *d, const sa_clip_picture *picture, c
     if (sa_device_reads_host(device)) {
         return;
     }
-    const sa_axis shrunk = {p->filter, side, least, 0, picture->shown};
-    const sa_axis grown = {p->filter, SOME_SIDE, SOME_SIDE + 1, 0, picture->shown};
+    const sa_resize_window shrunk = {p->filter, side, least, 0, picture->shown};
+    const sa_resize_window grown = {p->filter, SOME_SIDE, SOME_SIDE + 1, 0, picture->shown};
     const sa_image_resize_args worst = {.in_height = side,
                                         .in_width = picture->shown + 1,
                                         .out_height = side + 1, /* both directions change */
@@ -39,7 +39,7 @@ void sa_clip_device_measure(sa_clip_device *d, const sa_clip_picture *picture, c
     d->ring_bytes = RING_PICTURES * d->most_bytes;
     d->canvas_bytes = p->pad ? CANVAS_PIXELS * d->most_bytes : 0;
     d->bits_bytes = pixels / 8 + side * sizeof(uint64_t); /* rows are whole words */
-    d->table_values = sa_most(sa_axis_values(&shrunk), sa_axis_values(&grown));
+    d->table_values = sa_most(sa_resize_window_values(&shrunk), sa_resize_window_values(&grown));
     d->workspace_bytes = ops->image_resize_workspace(stream, &worst);
 }
 
@@ -58,14 +58,14 @@ void sa_clip_device_plan(sa_clip_device *d, sa_arena *arena)
     d->workspace = sa_arena_take(arena, d->workspace_bytes, 1);
 }
 
-static sa_axis across_of(const sa_resize_u8_args *a)
+static sa_resize_window across_of(const sa_resize_u8_args *a)
 {
-    return (sa_axis){a->filter, a->in_width, a->whole_width, a->left, a->out_width};
+    return (sa_resize_window){a->filter, a->in_width, a->whole_width, a->left, a->out_width};
 }
 
-static sa_axis down_of(const sa_resize_u8_args *a)
+static sa_resize_window down_of(const sa_resize_u8_args *a)
 {
-    return (sa_axis){a->filter, a->in_height, a->whole_height, a->top, a->out_height};
+    return (sa_resize_window){a->filter, a->in_height, a->whole_height, a->top, a->out_height};
 }
 
 bool sa_clip_device_takes(const sa_clip_device *d, size_t height, size_t width)
@@ -77,9 +77,9 @@ bool sa_clip_device_takes(const sa_clip_device *d, size_t height, size_t width)
     bool padded = is_padded(d, height, width);
     size_t h = padded ? longest : height, w = padded ? longest : width;
     const sa_resize_u8_args a = sa_clip_picture_resize(d->picture, NULL, h, w, NULL);
-    const sa_axis across = across_of(&a), down = down_of(&a);
-    return (!padded || h * w * 3 <= d->canvas_bytes) && sa_axis_values(&across) <= d->table_values &&
-           sa_axis_values(&down) <= d->table_values;
+    const sa_resize_window across = across_of(&a), down = down_of(&a);
+    return (!padded || h * w * 3 <= d->canvas_bytes) && sa_resize_window_values(&across) <= d->table_values &&
+           sa_resize_window_values(&down) <= d->table_values;
 }
 
 /* ---- pictures on the device ---- */
@@ -190,7 +190,7 @@ void sa_clip_device_run(sa_clip_device *d, const sa_view *view, size_t index, ui
         height = width = side;
     }
     const sa_resize_u8_args a = sa_clip_picture_resize(d->picture, pixels, height, width, square);
-    const sa_axis across = across_of(&a), down = down_of(&a);
+    const sa_resize_window across = across_of(&a), down = down_of(&a);
     int32_t *host = d->host_tables + index * 2 * d->table_values;
     sa_image_resize_args op = {.in_height = height,
                                .in_width = width,
@@ -199,8 +199,8 @@ void sa_clip_device_run(sa_clip_device *d, const sa_view *view, size_t index, ui
                                .x = pixels,
                                .y = square,
                                .workspace = d->workspace};
-    op.across = sa_axis_send(&across, d->stream, host, d->tables);
-    op.down = sa_axis_send(&down, d->stream, host + d->table_values, d->tables + d->table_values);
+    op.across = sa_resize_window_send(&across, d->stream, host, d->tables);
+    op.down = sa_resize_window_send(&down, d->stream, host + d->table_values, d->tables + d->table_values);
     SA_ASSERT(d->ops->image_resize_workspace(d->stream, &op) <= d->workspace_bytes);
     d->ops->image_resize(d->stream, &op);
 }

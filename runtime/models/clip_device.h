@@ -26,12 +26,13 @@ typedef struct {
     const sa_clip_picture *picture;
     sa_stream *stream;
     const sa_ops *ops;
-    size_t most_side, most_bytes,
-        canvas_bytes; /* of a picture, and of what it is padded to; 0: the host does it all */
-    size_t ring_bytes, head;
-    sa_clip_resident
-        resident[SA_CLIP_MOST_RESIDENT]; /* a queue of `count` from `first` on, the oldest first */
-    size_t first, count, sent;           /* sent: pictures, ever */
+    size_t most_side, most_bytes; /* of a picture; 0: the host does it all */
+    size_t canvas_bytes;          /* of what one is padded to */
+    size_t ring_bytes, head;      /* head: where the next picture goes */
+    /* a queue of `count` from `first` on, the oldest first */
+    sa_clip_resident resident[SA_CLIP_MOST_RESIDENT];
+    size_t first, count;
+    size_t sent; /* pictures, ever */
     /* on the device: */
     uint8_t *ring, *painted, *canvas;
     uint64_t *bits;

@@ -11,7 +11,7 @@
 
 #include "runtime/base/sizes.h"
 #include "runtime/image/resize.h"
-#include "runtime/models/axis.h"
+#include "runtime/models/resize_window.h"
 #include "runtime/models/sam.h"
 
 void sam_size_in_frame(const sa_sam *sam, size_t height, size_t width, size_t *new_height, size_t *new_width)
@@ -55,9 +55,9 @@ sa_status sam_resize_measure(sa_sam *sam, sa_error *err)
 static size_t table_values(const sa_sam *sam)
 {
     size_t frame = sam->config.vision.image_size;
-    const sa_axis shrunk = {SA_RESIZE_BILINEAR, sam->options.max_side, frame, 0, frame};
-    const sa_axis grown = {SA_RESIZE_BILINEAR, frame - 1, frame, 0, frame};
-    return sa_most(sa_axis_values(&shrunk), sa_axis_values(&grown));
+    const sa_resize_window shrunk = {SA_RESIZE_BILINEAR, sam->options.max_side, frame, 0, frame};
+    const sa_resize_window grown = {SA_RESIZE_BILINEAR, frame - 1, frame, 0, frame};
+    return sa_most(sa_resize_window_values(&shrunk), sa_resize_window_values(&grown));
 }
 
 void sam_resize_plan_host(sa_sam *sam, sa_arena *arena)
@@ -90,9 +90,9 @@ void sam_resize_plan(sa_sam *sam, sa_arena *arena)
 
 /* ---- by the device ---- */
 
-static sa_axis axis_of(size_t in, size_t out)
+static sa_resize_window axis_of(size_t in, size_t out)
 {
-    return (sa_axis){.filter = SA_RESIZE_BILINEAR, .in = in, .whole = out, .count = out};
+    return (sa_resize_window){.filter = SA_RESIZE_BILINEAR, .in = in, .whole = out, .count = out};
 }
 
 /* False if there is no room for this picture on the device, and nothing was queued. */
@@ -105,17 +105,18 @@ static bool resize_by_device(sa_sam *sam, const sa_resize_u8_args *args, size_t 
                                .x = sam->picture,
                                .y = to,
                                .workspace = sam->picture_workspace};
-    const sa_axis across = axis_of(args->in_width, args->out_width);
-    const sa_axis down = axis_of(args->in_height, args->out_height);
+    const sa_resize_window across = axis_of(args->in_width, args->out_width);
+    const sa_resize_window down = axis_of(args->in_height, args->out_height);
     size_t bytes = args->in_height * args->in_width * 3, table = table_values(sam);
-    if (bytes > sam->picture_bytes || sa_axis_values(&across) > table || sa_axis_values(&down) > table ||
+    if (bytes > sam->picture_bytes || sa_resize_window_values(&across) > table ||
+        sa_resize_window_values(&down) > table ||
         sam->ops->image_resize_workspace(sam->stream, &op) > sam->picture_workspace_bytes) {
         return false;
     }
     int32_t *host = sam->host_tables + index * 2 * table;
     sa_stream_upload(sam->stream, sam->picture, args->in, bytes);
-    op.across = sa_axis_send(&across, sam->stream, host, sam->picture_tables);
-    op.down = sa_axis_send(&down, sam->stream, host + table, sam->picture_tables + table);
+    op.across = sa_resize_window_send(&across, sam->stream, host, sam->picture_tables);
+    op.down = sa_resize_window_send(&down, sam->stream, host + table, sam->picture_tables + table);
     sam->ops->image_resize(sam->stream, &op);
     return true;
 }

@@ -87,6 +87,14 @@ static void queue(rig *r, size_t rows, bool with_a)
     add(r, rows, r->sum, with_a ? r->a : r->b, r->out);
 }
 
+/* The same, as a group. */
+static void queue_group(rig *r, size_t rows, bool with_a)
+{
+    sa_stream_group_begin(r->stream);
+    queue(r, rows, with_a);
+    sa_stream_group_end(r->stream);
+}
+
 static void expect(rig *r, size_t rows, bool with_a)
 {
     sa_stream_download(r->stream, r->host, r->out, rows * WIDTH * sizeof(float));
@@ -119,9 +127,7 @@ static void test_again(void **state)
     open_rig(&r);
     for (size_t i = 0; i < 6; i++) {
         size_t rows = i == 3 ? 1 : ROWS - i; /* another grid, too */
-        sa_stream_group_begin(r.stream);
-        queue(&r, rows, i % 2 == 0);
-        sa_stream_group_end(r.stream);
+        queue_group(&r, rows, i % 2 == 0);
         expect(&r, rows, i % 2 == 0);
         expect_launches(&r, 2, i);
     }
