@@ -1,7 +1,7 @@
 /*
  * segagent bench vit: a CLIP's image encoder as a LLaVA uses it (all layers but the last, no class token),
- * one picture and four together, and the picture's way to the square, beside the ceiling at the model's own
- * shapes.
+ * one picture and four together; the picture's way to the square on the host, a mask painted on it, that
+ * mask's hash and its IoU with another; beside the ceiling at the model's own shapes.
  */
 #include <stdlib.h>
 
@@ -22,6 +22,9 @@ typedef struct {
     sa_clip_picture way; /* the picture's way alone */
     void *way_memory;
     uint8_t *square;
+    sa_mask masks[2]; /* of the picture */
+    uint8_t paint[3][256];
+    volatile double sink;
 } bench;
 
 /* ---- what is measured ---- */
@@ -58,7 +61,52 @@ static sa_status run_preprocess(void *context, sa_error *err)
     return SA_OK;
 }
 
+/* What becomes of a state on the host; a GPU does the painting and the hash by itself. */
+static sa_status run_paint(void *context, sa_error *err)
+{
+    bench *b = context;
+    sa_image painted;
+    const sa_view view = {
+        .picture = &b->image, .mask = &b->masks[0], .paint = (const uint8_t(*)[256])b->paint};
+    SA_TRY(sa_view_paint(&view, &painted, err));
+    sa_image_free(&painted);
+    return SA_OK;
+}
+
+static sa_status run_mask_hash(void *context, sa_error *err)
+{
+    (void)err;
+    bench *b = context;
+    b->sink = (double)sa_mask_hash(&b->masks[0]);
+    return SA_OK;
+}
+
+static sa_status run_mask_iou(void *context, sa_error *err)
+{
+    (void)err;
+    bench *b = context;
+    b->sink = sa_mask_iou(&b->masks[0], &b->masks[1]);
+    return SA_OK;
+}
+
 /* ---- setting up ---- */
+
+/* Two masks of a ninth of the picture that overlap in most of it. */
+static sa_status make_masks(bench *b, sa_error *err)
+{
+    size_t h = b->image.height, w = b->image.width;
+    sa_image_paint paint = sa_image_default_paint();
+    sa_image_paint_table(&paint, b->paint);
+    for (size_t i = 0; i < 2; i++) {
+        SA_TRY(sa_mask_new(&b->masks[i], h, w, err));
+        for (size_t y = h / 3; y < h / 3 * 2; y++) {
+            for (size_t x = w / 3 + i; x < w / 3 * 2 + i; x++) {
+                sa_mask_set(&b->masks[i], x, y, true);
+            }
+        }
+    }
+    return SA_OK;
+}
 
 static sa_status open_model(bench *b, sa_error *err)
 {
@@ -93,6 +141,16 @@ static sa_status make_way(bench *b, sa_error *err)
     return SA_OK;
 }
 
+static void add_masks(bench *b)
+{
+    char shape[64];
+    double pixels = (double)(b->image.height * b->image.width);
+    snprintf(shape, sizeof shape, "%zux%zu", b->image.width, b->image.height);
+    sa_bench_model_add(&b->m, "paint", shape, run_paint, b)->bytes = 6.0 * pixels + pixels / 8.0;
+    sa_bench_model_add(&b->m, "mask-hash", shape, run_mask_hash, b)->bytes = pixels / 8.0;
+    sa_bench_model_add(&b->m, "mask-iou", shape, run_mask_iou, b)->bytes = pixels / 4.0;
+}
+
 static void add_model(bench *b)
 {
     const sa_clip_costs costs = sa_clip_get_costs(b->clip);
@@ -107,6 +165,7 @@ static void add_model(bench *b)
     snprintf(shape, sizeof shape, "%zux%zu to %zux%zu", b->image.width, b->image.height, side, side);
     sa_bench_model_add(&b->m, "preprocess", shape, run_preprocess, b)->bytes =
         3.0 * ((double)(b->image.height * b->image.width) + (double)(side * side));
+    add_masks(b);
 }
 
 static sa_status set_up(bench *b, sa_error *err)
@@ -115,6 +174,7 @@ static sa_status set_up(bench *b, sa_error *err)
     SA_TRY(sa_bench_picture(b->m.cli, b->m.options->image, &b->image, err));
     SA_TRY(open_model(b, err));
     SA_TRY(make_way(b, err));
+    SA_TRY(make_masks(b, err));
     add_model(b);
     size_t grid = b->config.image_size / b->config.patch_size;
     return sa_bench_model_add_ceilings(&b->m, grid * grid + 1, b->config.hidden, b->config.mlp_dim, err);
@@ -124,6 +184,8 @@ static void tear_down(bench *b)
 {
     free(b->square);
     free(b->way_memory);
+    sa_mask_free(&b->masks[0]);
+    sa_mask_free(&b->masks[1]);
     sa_image_free(&b->image);
     sa_clip_close(b->clip);
     sa_bench_model_close(&b->m);

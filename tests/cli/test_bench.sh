@@ -9,6 +9,8 @@ says 'decode1-short .*1 sequences behind 128 tokens'
 says 'decode16 .*16 sequences'
 works bench vit --model tests/golden/llava/original/tower --repeats 1 --quiet
 says 'encode4 .*4 pictures'
+says 'paint .*1280x960'
+says 'mask-iou .*1280x960'
 works bench sam --segmenter "$MODEL" --repeats 1 --quiet
 refuses 2 'missing' bench llm
 refuses 2 'missing' bench sam
