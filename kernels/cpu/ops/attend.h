@@ -124,7 +124,10 @@ SA_INLINE float attend_softmax_row(sa_dtype dtype, float *row, size_t count, flo
             vf_to_bf16((sa_bf16 *)row + j, p);
         }
     }
-    float keep = after > before ? vf_exp2_negative(vf_set((before - after) * scale))[0] : 1.0f;
+    float keep = 1.0f;
+    if (after > before) { /* of the first block, and of hidden keys alone, nothing is kept */
+        keep = before > HIDDEN ? vf_exp2_negative(vf_set((before - after) * scale))[0] : 0.0f;
+    }
     *peak = after;
     *total = *total * keep + vf_sum(sum);
     return keep;
@@ -174,8 +177,8 @@ SA_INLINE void attend_block(sa_dtype dtype, const attend_keys *keys, const atten
 SA_INLINE void attend_rows(sa_dtype dtype, const attend_keys *keys, const attend_terms *terms,
                            attend_scratch *s, size_t rows)
 {
-    memset(s->out, 0, rows * MOST_HEAD_DIM * sizeof(float));
     for (size_t i = 0; i < rows; i++) {
+        memset(s->out + i * MOST_HEAD_DIM, 0, round_up_to(keys->head_dim, VL) * sizeof(float));
         s->peak[i] = HIDDEN;
         s->total[i] = 0.0f;
     }

@@ -444,17 +444,35 @@ static void hide_tail(float *row, size_t seen, size_t columns)
     }
 }
 
-/* Rows [begin, begin + count) of a chunk, at most QUERY_BLOCK, over a block of which they see `most` keys. */
+/* The farthest key that one of the rows [begin, end) sees, and one more. */
+static size_t most_seen(const paged_rows *rows, size_t begin, size_t end)
+{
+    size_t most = 0;
+    for (; begin < end; begin++) {
+        most = rows->limit[begin] > most ? rows->limit[begin] : most;
+    }
+    return most;
+}
+
+/*
+ * Rows [begin, begin + count) of a chunk, at most QUERY_BLOCK, over a block: over those of its keys that one
+ * of them sees. What is hidden would add zeros.
+ */
 SA_INLINE void attend_rows_to_block(sa_dtype dtype, const paged_plan *plan, const paged_scratch *s,
                                     const paged_sums *sums, const paged_rows *rows, size_t begin,
-                                    size_t count, const paged_block *block, bool packed, size_t first,
-                                    size_t most)
+                                    size_t count, const paged_block *block, bool packed, size_t first)
 {
-    size_t d = plan->args->head_dim, keys = most - first < KEY_BLOCK ? most - first : KEY_BLOCK;
+    size_t d = plan->args->head_dim, most = most_seen(rows, begin, begin + count);
+    if (most <= first) {
+        return;
+    }
+    size_t keys = most - first < KEY_BLOCK ? most - first : KEY_BLOCK;
+    size_t columns = round_up_to(keys, SA_KV_PAGE);
     float scale = LOG2_E / sqrtf((float)d), peak[QUERY_BLOCK], total[QUERY_BLOCK];
-    size_t columns = block->count * SA_KV_PAGE;
-    memset(s->scores, 0, count * SCORE_LD * sizeof(float));
-    memset(s->part, 0, count * MOST_HEAD_DIM * sizeof(float));
+    for (size_t i = 0; i < count; i++) {
+        memset(s->scores + i * SCORE_LD, 0, columns * sizeof(float));
+        memset(s->part + i * MOST_HEAD_DIM, 0, round_up_to(d, VL) * sizeof(float));
+    }
     const unsigned char *q = s->q + begin * d * sa_dtype_size(dtype);
     if (packed) {
         size_t steps = tile_steps(d, dtype);
@@ -493,14 +511,13 @@ SA_INLINE void attend_block_of_chunk(sa_dtype dtype, const paged_plan *plan, pag
     const sa_attention_paged_item *items = plan->args->items;
     size_t first = block * KEY_BLOCK, end = 0;
     for (size_t begin = 0; begin < rows->count; begin = end) {
-        size_t most = 0;
-        for (end = begin; end < rows->count; end++) {
-            if (end > begin && rows->item[end] != rows->item[end - 1] &&
+        for (end = begin + 1; end < rows->count; end++) {
+            if (rows->item[end] != rows->item[end - 1] &&
                 items[rows->item[end]].shared < (block + 1) * PAGES) {
                 break;
             }
-            most = rows->limit[end] > most ? rows->limit[end] : most;
         }
+        size_t most = most_seen(rows, begin, end);
         if (most <= first) {
             continue;
         }
@@ -513,17 +530,17 @@ SA_INLINE void attend_block_of_chunk(sa_dtype dtype, const paged_plan *plan, pag
         }
         for (size_t r = begin; r < end; r += QUERY_BLOCK) {
             size_t count = end - r < QUERY_BLOCK ? end - r : QUERY_BLOCK;
-            attend_rows_to_block(dtype, plan, s, sums, rows, r, count, &pages, packed, first, most);
+            attend_rows_to_block(dtype, plan, s, sums, rows, r, count, &pages, packed, first);
         }
     }
 }
 
 /* ---- tasks ---- */
 
-static void clear_sums(const paged_sums *sums, size_t rows)
+static void clear_sums(const paged_sums *sums, size_t rows, size_t d)
 {
-    memset(sums->out, 0, rows * MOST_HEAD_DIM * sizeof(float));
     for (size_t r = 0; r < rows; r++) {
+        memset(sums->out + r * MOST_HEAD_DIM, 0, round_up_to(d, VL) * sizeof(float));
         sums->peak[r] = HIDDEN;
         sums->total[r] = 0.0f;
     }
@@ -562,7 +579,7 @@ static void load_queries(const paged_plan *plan, const paged_scratch *s, const p
 static void attend_blocks(const paged_plan *plan, paged_scratch *s, const paged_sums *sums,
                           const paged_rows *rows, size_t head, size_t begin, size_t end)
 {
-    clear_sums(sums, rows->count);
+    clear_sums(sums, rows->count, plan->args->head_dim);
     load_queries(plan, s, rows, head);
     for (size_t block = begin; block < end && block * KEY_BLOCK < rows->most; block++) {
         if (plan->args->dtype == SA_F32) {

@@ -95,29 +95,39 @@ SA_INLINE vf vf_sqrt(vf a)
 #endif
 }
 
-/* The sum of the lanes, halving: always in the same order. */
+/* The sum of the lanes, halving: lane i and lane i + half, always in the same order. */
 SA_INLINE float vf_sum(vf v)
 {
-    float lane[VL];
-    vf_store(lane, v);
-    for (int half = VL / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++) {
-            lane[i] += lane[i + half];
-        }
-    }
-    return lane[0];
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+    __m256 eight = _mm512_castps512_ps256((__m512)v) + _mm512_extractf32x8_ps((__m512)v, 1);
+#else
+    __m256 eight = (__m256)v;
+#endif
+    __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
+    __m128 two = four + _mm_movehl_ps(four, four);
+    return two[0] + two[1];
+#else
+    return (v[0] + v[2]) + (v[1] + v[3]);
+#endif
 }
 
+/* The largest lane, halving; the later of two where either is NaN. */
 SA_INLINE float vf_max_lane(vf v)
 {
-    float lane[VL];
-    vf_store(lane, v);
-    for (int half = VL / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++) {
-            lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
-        }
-    }
-    return lane[0];
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+    __m256 eight = _mm256_max_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+#else
+    __m256 eight = (__m256)v;
+#endif
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_max_ss(two, _mm_movehdup_ps(two))[0];
+#else
+    float even = v[0] > v[2] ? v[0] : v[2], odd = v[1] > v[3] ? v[1] : v[3];
+    return even > odd ? even : odd;
+#endif
 }
 
 SA_INLINE vf vf_from_bf16(const sa_bf16 *from)
