@@ -66,13 +66,17 @@ def peer_runs(args, threads):
     return Runs(f"transformers, one by one, {threads} thread" + "s" * (threads > 1), command, out)
 
 
-def engine_runs(args, precision, batch):
-    out = args.work / f"segagent-{precision}-{batch}"
+def engine_runs(args, precision, batch, workers):
+    """Workers share the threads and the batch, as far as both can be shared."""
+    threads, each = max(1, args.threads // workers), max(1, batch // workers)
+    out = args.work / f"segagent-{precision}-{batch}-{workers}"
     command = [args.binary, "annotate", "--agent", str(args.agent), "--input", str(args.input)]
     command += ["--output", str(out), "--search", args.search, "--steps", str(args.steps)]
-    command += ["--limit", str(args.limit), "--batch", str(batch), "--precision", precision]
-    command += ["--threads", str(args.threads), "--device", "cpu", "--quiet"]
-    return Runs(f"segagent {precision}, batch {batch}", command, out)
+    command += ["--limit", str(args.limit), "--batch", str(each), "--precision", precision]
+    command += ["--threads", str(threads), "--device", "cpu", "--quiet"]
+    command += ["--workers", str(workers)] if workers > 1 else []
+    name = f"segagent {precision}, batch {each}"
+    return Runs(name + (f" in each of {workers} workers" if workers > 1 else ""), command, out)
 
 
 # ---- agreement ----
@@ -262,6 +266,13 @@ def parse_arguments():
     parser.add_argument("--limit", type=int, default=0, help="only the first N items; 0 takes all")
     parser.add_argument("--batch", type=int, nargs="+", default=[64, 1], help="the engine's items at a time")
     parser.add_argument(
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[1],
+        help="the engine's processes, which share batch and threads",
+    )
+    parser.add_argument(
         "--precision", nargs="+", choices=["f32", "bf16"], default=["f32"], help="the engine's"
     )
     parser.add_argument("--rounds", type=int, default=3)
@@ -276,7 +287,12 @@ def main():
     peers = [
         peer_runs(args, threads) for threads in args.peer_threads or sorted({args.threads, 1}, reverse=True)
     ]
-    engines = [engine_runs(args, precision, batch) for precision in args.precision for batch in args.batch]
+    engines = [
+        engine_runs(args, precision, batch, workers)
+        for precision in args.precision
+        for batch in args.batch
+        for workers in args.workers
+    ]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for index in range(args.rounds):
         for each in peers + engines:

@@ -103,6 +103,11 @@ static bool next_row(void *context, size_t *row)
     return item != NULL;
 }
 
+static size_t rows_left(void *context)
+{
+    return sa_run_left(context);
+}
+
 static sa_status take_row(void *context, size_t row, char kind, const char *bytes, size_t size, sa_error *err)
 {
     return sa_run_take_line(context, row, kind, bytes, size, err);
@@ -208,10 +213,10 @@ static sa_status check_options(const sa_run_job *j, sa_error *err)
 
 static sa_status run_rows(sa_run_job *j, sa_crew *crew, sa_error *err)
 {
-    const sa_crew_client client = {j, next_row, take_row, give_up, add_counts, is_interrupted};
+    const sa_crew_client client = {j, next_row, rows_left, take_row, give_up, add_counts, is_interrupted};
     double begun = sa_clock_seconds();
     SA_TRY(sa_run_open_output(j, err));
-    if (sa_run_is_done(j)) {
+    if (sa_run_left(j) == 0) {
         sa_log_message(&j->cli->log, SA_LOG_INFO, "%s: everything is done already", j->options->output);
         return sa_run_finish_output(j, err);
     }

@@ -30,11 +30,11 @@ sa_status sa_run_open_output(sa_run_job *j, sa_error *err)
     return status;
 }
 
-bool sa_run_is_done(const sa_run_job *j)
+size_t sa_run_left(const sa_run_job *j)
 {
     size_t first, end;
     sa_output_range(j->output, &first, &end);
-    return j->done == end - first;
+    return end - first - j->done;
 }
 
 void sa_run_start_progress(sa_run_job *j)
@@ -224,7 +224,7 @@ sa_status sa_run_here(sa_run_job *j, sa_error *err)
     static const sa_run_rows rows = {sa_run_next_item, sa_run_put_line, sa_run_set_aside, is_interrupted,
                                      NULL};
     SA_TRY(open_here(j, err));
-    if (sa_run_is_done(j)) {
+    if (sa_run_left(j) == 0) {
         sa_log_message(&j->cli->log, SA_LOG_INFO, "%s: everything is done already", j->options->output);
         return sa_run_finish_output(j, err);
     }

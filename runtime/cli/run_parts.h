@@ -84,8 +84,8 @@ void sa_run_blame(const sa_item *item, sa_error *why);
 /* Why a line is set aside that no file of results could hold. */
 void sa_run_refuse_line(const sa_item *item, size_t size, sa_error *why);
 void sa_run_start_progress(sa_run_job *j);
-/* All rows are done, now or before. */
-bool sa_run_is_done(const sa_run_job *j);
+/* Rows that are not done yet: not put, and not set aside. */
+size_t sa_run_left(const sa_run_job *j);
 /* run.json gets its times and counters. */
 sa_status sa_run_finish_output(sa_run_job *j, sa_error *err);
 

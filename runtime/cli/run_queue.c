@@ -342,7 +342,7 @@ static sa_status collect(sa_run_job *j, sa_redis_queue *queue, sa_error *err)
 {
     collector c = {.job = j};
     SA_TRY(sa_redis_queue_offer(queue, is_done, &c, err));
-    while (!sa_run_is_done(j)) {
+    while (sa_run_left(j) > 0) {
         SA_TRY(sa_interrupt_check(err));
         c.count = 0;
         SA_TRY(sa_redis_queue_collect(queue, FORGET, COLLECT_MS, take_row, &c, NULL, err));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/sizes.h"
 #include "runtime/fleet/crew_parts.h"
 
 enum { POLL_MS = 200, HELLO_SECONDS = 600 };
@@ -136,7 +137,17 @@ static bool has_suspect(const sa_crew *c, const sa_crew_worker *w)
     return w->held == 1 && c->tries[w->rows[0]] > 0;
 }
 
-/* A suspect goes to a worker that has nothing else; else as many rows as it wants. */
+/* What a worker may hold: what it wants, and its share of what is not done. */
+static size_t most_held(const sa_crew *c, const sa_crew_worker *w, const sa_crew_client *client)
+{
+    size_t workers = 0, left = client->left(client->context);
+    for (size_t i = 0; i < c->options.count; i++) {
+        workers += !c->workers[i].given_up;
+    }
+    return sa_least(w->window, sa_most(1, (left + workers - 1) / workers));
+}
+
+/* A suspect goes to a worker that has nothing else; else as many rows as it may hold. */
 static void hand_out(sa_crew *c, sa_crew_worker *w, const sa_crew_client *client)
 {
     if (c->suspects.count > 0) {
@@ -145,11 +156,11 @@ static void hand_out(sa_crew *c, sa_crew_worker *w, const sa_crew_client *client
         }
         return; /* nothing new until it is empty, or there are no suspects left */
     }
-    size_t row;
-    while (c->returned.count > 0 && w->held < w->window && !has_suspect(c, w) && may_send(w)) {
+    size_t row, most = most_held(c, w, client);
+    while (c->returned.count > 0 && w->held < most && !has_suspect(c, w) && may_send(w)) {
         hand_over(w, c->returned.rows[--c->returned.count]);
     }
-    while (w->held < w->window && !has_suspect(c, w) && !c->no_more && may_send(w)) {
+    while (w->held < most && !has_suspect(c, w) && !c->no_more && may_send(w)) {
         c->no_more = !client->next(client->context, &row);
         if (c->no_more || !hand_over(w, row)) {
             return;

@@ -4,7 +4,8 @@
  *   open (start all, wait for one to say hello) -> run (rows out, lines in, until all are done) -> close
  *
  * A worker is this very program, started again (fork and exec) with a socket; worker.h is its side. It gets
- * as many rows as it asked for, and one more for each that it finishes.
+ * as many rows as it asked for, but no more than its share of all that are not done, and one more for each
+ * that it finishes: so a small input is divided, too, and all are done at about the same time.
  *
  * A worker that dies, or says nothing for too long, is started again, and its rows are handed out again. The
  * row that killed it may be any of them: so from then on each of them is handed to a worker that has nothing
@@ -39,6 +40,8 @@ typedef struct {
     void *context;
     /* One more row to be done; false: there are no more. */
     bool (*next)(void *context, size_t *row);
+    /* Rows that are not done, whoever has them. */
+    size_t (*left)(void *context);
     /* What a worker made of a row, 'R' a result or 'Q' a reason, as in message.h. */
     sa_status (*line)(void *context, size_t row, char kind, const char *bytes, size_t size, sa_error *err);
     /* A row that was with SA_CREW_TRIES deaths. */

@@ -1,7 +1,8 @@
 /*
  * The parent of workers, with workers that this program itself plays (it is started again as one): rows come
  * back once each, whatever some of them do; a row that kills is given up after three deaths and takes no
- * other one along; who hangs is noticed; who cannot start is told. And messages: whole, in pieces, and wrong.
+ * other one along; who wants all gets a share; who hangs is noticed; who cannot start is told. And messages:
+ * whole, in pieces, and wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,12 +92,17 @@ static int play_worker(const char *play)
     if (strcmp(play, "dumb") == 0) {
         return 1;
     }
-    must(sa_worker_say_hello(worker, setup.device, "f32", WINDOW, &err), &err);
+    bool greedy = strcmp(play, "greedy") == 0;
+    size_t done = 0;
+    must(sa_worker_say_hello(worker, setup.device, "f32", greedy ? ROWS : WINDOW, &err), &err);
     while (sa_worker_take(worker, &row)) {
+        usleep(!greedy ? 0 : done == 0 ? 2000000 : 5000); /* until the others are there, too */
         work_on(worker, play, socket, row);
         must(sa_worker_beat(worker, &err), &err);
+        done++;
     }
-    must(sa_worker_tell_counts(worker, "{\"a\":1}", 7, &err), &err);
+    bool fair = !greedy || done >= ROWS / 6;
+    must(sa_worker_tell_counts(worker, fair ? "{\"a\":1}" : "{\"a\":0}", 7, &err), &err);
     sa_worker_close(worker);
     return 0;
 }
@@ -112,6 +118,16 @@ static bool next_row(void *context, size_t *row)
     book *b = context;
     *row = b->next;
     return b->next < ROWS && b->next++ < ROWS;
+}
+
+static size_t rows_left(void *context)
+{
+    const book *b = context;
+    size_t left = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        left += b->lines[i] + b->given_up[i] == 0;
+    }
+    return left;
 }
 
 static sa_status take_line(void *context, size_t row, char kind, const char *bytes, size_t size,
@@ -159,6 +175,11 @@ static bool is_interrupted(void *context)
     return b->patience > 0 && --b->patience == 0;
 }
 
+static sa_crew_client client_of(book *b)
+{
+    return (sa_crew_client){b, next_row, rows_left, take_line, give_up, take_counts, is_interrupted};
+}
+
 static const char *const devices[] = {"cpu", "cpu", "cpu"};
 static char *const arguments[] = {"test_crew", NULL};
 
@@ -179,7 +200,7 @@ static sa_crew_counts run(const char *play, size_t count, size_t poison)
 {
     sa_log log = sa_log_on(stderr, SA_LOG_ERROR);
     book b = {0};
-    const sa_crew_client client = {&b, next_row, take_line, give_up, take_counts, is_interrupted};
+    const sa_crew_client client = client_of(&b);
     setenv(PLAY, play, 1);
     const sa_crew_options options = options_for(count, &log);
     sa_crew *crew;
@@ -207,6 +228,13 @@ static void test_good(void **state)
         assert_int_equal(c.started, count);
         assert_int_equal(c.died, 0);
     }
+}
+
+/* Each would take all rows at once: each gets its share. */
+static void test_greedy(void **state)
+{
+    (void)state;
+    assert_int_equal(run("greedy", 3, ROWS).died, 0);
 }
 
 static void test_poison(void **state)
@@ -256,7 +284,7 @@ static void test_failing_machine(void **state)
     for (size_t count = 1; count <= 2; count++) {
         sa_log log = sa_log_on(stderr, SA_LOG_ERROR);
         book b = {0};
-        const sa_crew_client client = {&b, next_row, take_line, give_up, take_counts, is_interrupted};
+        const sa_crew_client client = client_of(&b);
         setenv(PLAY, "fail:20", 1);
         const sa_crew_options options = options_for(count, &log);
         sa_crew *crew;
@@ -278,7 +306,7 @@ static void test_interrupt(void **state)
     (void)state;
     sa_log log = sa_log_on(stderr, SA_LOG_ERROR);
     book b = {.patience = 3};
-    const sa_crew_client client = {&b, next_row, take_line, give_up, take_counts, is_interrupted};
+    const sa_crew_client client = client_of(&b);
     setenv(PLAY, "good", 1);
     const sa_crew_options options = options_for(2, &log);
     sa_crew *crew;
@@ -424,12 +452,12 @@ int main(void)
     snprintf(hung, sizeof hung, "/tmp/segagent-crew-%ld", (long)getpid());
     setenv(HUNG, hung, 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),          cmocka_unit_test(test_wrong_messages),
-        cmocka_unit_test(test_closed),          cmocka_unit_test(test_good),
-        cmocka_unit_test(test_poison),          cmocka_unit_test(test_hang),
-        cmocka_unit_test(test_babble),          cmocka_unit_test(test_early),
-        cmocka_unit_test(test_failing_machine), cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_no_start),
+        cmocka_unit_test(test_pieces),    cmocka_unit_test(test_wrong_messages),
+        cmocka_unit_test(test_closed),    cmocka_unit_test(test_good),
+        cmocka_unit_test(test_greedy),    cmocka_unit_test(test_poison),
+        cmocka_unit_test(test_hang),      cmocka_unit_test(test_babble),
+        cmocka_unit_test(test_early),     cmocka_unit_test(test_failing_machine),
+        cmocka_unit_test(test_interrupt), cmocka_unit_test(test_no_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

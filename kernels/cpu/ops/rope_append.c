@@ -4,7 +4,8 @@
  */
 #include "kernels/cpu/ops/pages.h"
 
-enum { ROWS_PER_TASK = 8, MOST_HEAD_DIM = 128 };
+/* A task: two pages' rows, so that threads seldom write to the same page, whose lines hold all its tokens. */
+enum { ROWS_PER_TASK = 2 * SA_KV_PAGE, MOST_HEAD_DIM = 128 };
 
 size_t SA_CPU(kv_place)(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column);
 size_t SA_CPU(kv_place)(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column)
