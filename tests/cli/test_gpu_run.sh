@@ -20,7 +20,7 @@ if [ "${SEGAGENT_TEST_GPUSIM:-}" = 1 ]; then
     # of some two thousand: in a pass of the policy that has the segmenter at work beside it
     GPUSIM_TRAP_LAUNCH=1720 annotate --output "$SCRATCH/one" --batch 2
     check "a kernel that fails ends the run: exit $CODE" test $CODE -eq 3
-    check "it is told: $(head -c 300 "$SCRATCH/err")" grep -q 'the last of kernel' "$SCRATCH/err"
+    check "it is told: $(head -c 300 "$SCRATCH/err")" grep -q 'launch failed' "$SCRATCH/err"
 fi
 annotated --output "$SCRATCH/one" --batch 1
 check "two rows" test "$(wc -l <"$SCRATCH/one/results.jsonl")" -eq 2
