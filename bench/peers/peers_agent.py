@@ -67,16 +67,16 @@ def peer_runs(args, threads):
 
 
 def engine_runs(args, precision, batch, workers):
-    """Workers share the threads and the batch, as far as both can be shared."""
-    threads, each = max(1, args.threads // workers), max(1, batch // workers)
+    """Workers share the threads, which the engine sees to, and the batch."""
+    each = max(1, batch // workers)
     out = args.work / f"segagent-{precision}-{batch}-{workers}"
     command = [args.binary, "annotate", "--agent", str(args.agent), "--input", str(args.input)]
     command += ["--output", str(out), "--search", args.search, "--steps", str(args.steps)]
     command += ["--limit", str(args.limit), "--batch", str(each), "--precision", precision]
-    command += ["--threads", str(threads), "--device", "cpu", "--quiet"]
+    command += ["--threads", str(args.threads), "--device", "cpu", "--quiet"]
     command += ["--workers", str(workers)] if workers > 1 else []
-    name = f"segagent {precision}, batch {each}"
-    return Runs(name + (f" in each of {workers} workers" if workers > 1 else ""), command, out)
+    name = f"segagent {precision}, batch {batch}"
+    return Runs(name + (f" of {workers} workers" if workers > 1 else ""), command, out)
 
 
 # ---- agreement ----
@@ -278,7 +278,10 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2, help="of the engine, and of the peer")
     parser.add_argument("--peer-threads", type=int, nargs="+", help="the peer's (default: --threads, and 1)")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if max(args.workers) > args.threads:
+        parser.error("--workers: no more than --threads, or the peer would have fewer threads")
+    return args
 
 
 def main():

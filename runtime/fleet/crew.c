@@ -168,16 +168,6 @@ static void hand_out(sa_crew *c, sa_crew_worker *w, const sa_crew_client *client
     }
 }
 
-/* Nothing is left to be handed out, and nobody holds anything. */
-static bool is_over(const sa_crew *c)
-{
-    bool over = c->no_more && c->suspects.count == 0 && c->returned.count == 0;
-    for (size_t i = 0; i < c->options.count; i++) {
-        over = over && c->workers[i].held == 0;
-    }
-    return over;
-}
-
 static sa_status check_left(const sa_crew *c, sa_error *err)
 {
     for (size_t i = 0; i < c->options.count; i++) {
@@ -218,7 +208,8 @@ static sa_status attend(sa_crew *c, sa_crew_worker *w, bool spoke, const sa_crew
         sa_status status = sa_crew_listen(c, w, client, &ended, &why);
         if (status == SA_BAD_INPUT) { /* it is out of its mind */
             sa_log_error(c->options.log, &why);
-            return sa_crew_bury(c, w, SA_CREW_RAVED, client, err);
+            SA_TRY(sa_crew_bury(c, w, SA_CREW_RAVED, client, err));
+            return check_left(c, err);
         }
         if (status != SA_OK) {
             *err = why;
@@ -290,7 +281,7 @@ sa_status sa_crew_run(sa_crew *c, const sa_crew_client *client, sa_error *err)
         for (size_t i = 0; i < c->options.count; i++) {
             SA_TRY(attend(c, &c->workers[i], fds[i].revents != 0, client, err));
         }
-        if (is_over(c)) {
+        if (client->left(client->context) == 0) {
             say_goodbye(c, client);
             return SA_OK;
         }

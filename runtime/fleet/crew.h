@@ -3,9 +3,10 @@
  *
  *   open (start all, wait for one to say hello) -> run (rows out, lines in, until all are done) -> close
  *
- * A worker is this very program, started again (fork and exec) with a socket; worker.h is its side. It gets
- * as many rows as it asked for, but no more than its share of all that are not done, and one more for each
- * that it finishes: so a small input is divided, too, and all are done at about the same time.
+ * A worker is this very program, started again (fork and exec) with a socket; worker.h is its side. It holds
+ * as many rows as it asked for, but no more than its share of all that are not done: so a small input is
+ * divided, too, and towards the end nobody waits long for another one. Workers that are being started have
+ * their share as well.
  *
  * A worker that dies, or says nothing for too long, is started again, and its rows are handed out again. The
  * row that killed it may be any of them: so from then on each of them is handed to a worker that has nothing

@@ -46,7 +46,7 @@ static sa_status open_tree(sa_episode *e, float *root_state, sa_error *err)
         free(root_state);
         return status;
     }
-    SA_TRY(sa_tree_open(&e->tree, sa_search_merges(e->options.search), &root, root_state, err));
+    SA_TRY(sa_tree_open(&e->tree, sa_search_branches(e->options.search), &root, root_state, err));
     judge_truth(e, 0);
     return SA_OK;
 }

@@ -149,8 +149,9 @@ static sa_status open_policy(sa_runner *r, sa_error *err)
     options.batch = options.pictures = o->batch;
     /* A single answer to a state leaves no beginning for others; what phrases of one picture share is asked
      * for at about the same time, and a batch's own pages have room for it. */
-    size_t candidates = o->episode.options.candidates;
-    options.kept = candidates > 1 ? o->in_flight * (candidates + 1) : 0;
+    if (sa_search_branches(o->episode.search) && o->episode.options.candidates > 1) {
+        options.kept = o->in_flight * (o->episode.options.candidates + 1);
+    }
     options.pages = o->kv_pages;
     options.max_pixels = o->max_pixels;
     options.max_side = o->max_side;

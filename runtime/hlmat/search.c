@@ -34,9 +34,9 @@ bool sa_search_needs_scores(const char *name)
     return find_kind(name)->scored;
 }
 
-bool sa_search_merges(const char *name)
+bool sa_search_branches(const char *name)
 {
-    return find_kind(name)->merges;
+    return find_kind(name)->branches;
 }
 
 /* ---- opening ---- */

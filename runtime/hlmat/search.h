@@ -68,8 +68,8 @@ const char *sa_search_list(void);
 
 /* Does it go by scores alone in keeping a mask, so that it needs them in every state? */
 bool sa_search_needs_scores(const char *name);
-/* Does it want equal masks to be one node? */
-bool sa_search_merges(const char *name);
+/* Does it try several clicks in a state? Then it wants equal masks to be one node. */
+bool sa_search_branches(const char *name);
 
 /* Over a tree that holds a root; the tree stays the caller's. */
 sa_status sa_search_open(sa_search **search, const char *name, const sa_search_options *options,

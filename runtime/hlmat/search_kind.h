@@ -6,7 +6,7 @@
 
 typedef struct {
     const char *name;
-    bool scored, merges; /* sa_search_needs_scores, sa_search_merges */
+    bool scored, branches; /* sa_search_needs_scores, sa_search_branches */
     sa_status (*advance)(sa_search *s, sa_error *err);
 } sa_search_kind;
 

@@ -17,7 +17,7 @@ annotated() {
 }
 
 if [ "${SEGAGENT_TEST_GPUSIM:-}" = 1 ]; then
-    # of some two thousand: in a pass of the policy that has the segmenter at work beside it
+    # of some two thousand: about where a pass of the policy has the segmenter at work beside it
     GPUSIM_TRAP_LAUNCH=1720 annotate --output "$SCRATCH/one" --batch 2
     check "a kernel that fails ends the run: exit $CODE" test $CODE -eq 3
     check "it is told: $(head -c 300 "$SCRATCH/err")" grep -q 'launch failed' "$SCRATCH/err"

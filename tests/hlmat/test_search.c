@@ -144,7 +144,7 @@ static void run(trial *t)
 {
     sa_mask root = mask_of(0);
     sa_error err;
-    assert_int_equal(sa_tree_open(&t->tree, sa_search_merges(t->name), &root, NULL, &err), SA_OK);
+    assert_int_equal(sa_tree_open(&t->tree, sa_search_branches(t->name), &root, NULL, &err), SA_OK);
     judge(t, 0);
     assert_int_equal(sa_search_open(&t->search, t->name, &t->options, &t->tree, &err), SA_OK);
     while (!sa_search_done(t->search)) {
@@ -678,7 +678,7 @@ static void test_names(void **state)
         assert_true(sa_search_exists(all[i]));
         assert_non_null(strstr(sa_search_list(), all[i]));
         assert_int_equal(sa_search_needs_scores(all[i]), i > 0);
-        assert_int_equal(sa_search_merges(all[i]), i > 1);
+        assert_int_equal(sa_search_branches(all[i]), i > 1);
     }
     assert_false(sa_search_exists("bfs"));
     assert_false(sa_search_exists(""));

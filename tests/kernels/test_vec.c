@@ -1,11 +1,13 @@
 /*
  * The approximations and roundings of vec.h, level by level: walked densely over the floats (every STRIDE-th
- * bit pattern, a prime, so that all exponents and all low bits occur), and at the ends of their ranges.
+ * bit pattern, a prime, so that all exponents and all low bits occur), and at the ends of their ranges. And
+ * what becomes of a vector's lanes.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/philox.h"
 #include "tests/kernels/fixture.h"
 #include "tests/kernels/tolerances.h"
 #include "tests/kernels/vec_probe.h"
@@ -168,6 +170,49 @@ static void test_nan_and_infinity_pass(void **state)
     }
 }
 
+/* The upper half onto the lower one, until one is left; of the two `largest` takes the second where they do
+ * not compare. */
+static float halved(const float *x, size_t lanes, bool largest)
+{
+    float lane[16];
+    memcpy(lane, x, lanes * sizeof *lane);
+    for (size_t half = lanes / 2; half > 0; half /= 2) {
+        for (size_t i = 0; i < half; i++) {
+            float a = lane[i], b = lane[i + half];
+            lane[i] = !largest ? a + b : a > b ? a : b;
+        }
+    }
+    return lane[0];
+}
+
+/* The order of sums is a promise: any other one would give other bits. */
+static void test_lanes(void **state)
+{
+    enum { VECTORS = 400, COUNT = VECTORS * 16 };
+    const test_levels *levels = *state;
+    static float x[COUNT], y[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        x[i] = ldexpf(2 * sa_philox_unit(sa_philox_block(7, 0, i).word[0]) - 1, (int)(i / 16 % 20));
+        x[i] = i / 16 % 7 == 1 && i % 5 < 2 ? (i % 5 == 0 ? 0.0f : -0.0f) : x[i];
+    }
+    for (size_t i = 0; i < 16; i++) { /* a NaN in every lane */
+        x[i * 16 + i] = float_of(0x7fc00000u);
+    }
+    for (size_t l = 0; l < levels->count; l++) {
+        const vec_probe *probe = probe_of(&levels->level[l]);
+        probe->sum(y, x, COUNT);
+        for (size_t i = 0; i < COUNT; i += probe->lanes) {
+            float want = halved(x + i, probe->lanes, false), got = y[i / probe->lanes];
+            assert_true(bits_of(got) == bits_of(want) ||
+                        (is_nan_bits(bits_of(got)) && is_nan_bits(bits_of(want))));
+        }
+        probe->max_lane(y, x, COUNT);
+        for (size_t i = 0; i < COUNT; i += probe->lanes) {
+            assert_int_equal(bits_of(y[i / probe->lanes]), bits_of(halved(x + i, probe->lanes, true)));
+        }
+    }
+}
+
 /* What the rounding of x may be: vcvtneps2bf16 takes subnormal numbers for zeros of their sign. */
 static bool bf16_is_right(float x, uint16_t y, bool flushes)
 {
@@ -263,7 +308,7 @@ int main(void)
         cmocka_unit_test(test_exp2),           cmocka_unit_test(test_exp2_of_zero),
         cmocka_unit_test(test_gelu),           cmocka_unit_test(test_nan_and_infinity_pass),
         cmocka_unit_test(test_to_bf16),        cmocka_unit_test(test_from_bf16),
-        cmocka_unit_test(test_planted_faults),
+        cmocka_unit_test(test_planted_faults), cmocka_unit_test(test_lanes),
     };
     return cmocka_run_group_tests(tests, levels_setup, levels_teardown);
 }

@@ -44,6 +44,20 @@ static void probe_from_bf16(float *y, const uint16_t *x, size_t count)
     }
 }
 
+static void probe_sum(float *y, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i += VL) {
+        y[i / VL] = vf_sum(vf_load(x + i));
+    }
+}
+
+static void probe_max_lane(float *y, const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i += VL) {
+        y[i / VL] = vf_max_lane(vf_load(x + i));
+    }
+}
+
 #define PROBE2(level) vec_probe_##level
 #define PROBE(level) PROBE2(level)
 #define TEXT2(level) #level
@@ -57,4 +71,7 @@ const vec_probe PROBE(SA_ISA) = {
     .relu = probe_relu,
     .to_bf16 = probe_to_bf16,
     .from_bf16 = probe_from_bf16,
+    .lanes = VL,
+    .sum = probe_sum,
+    .max_lane = probe_max_lane,
 };

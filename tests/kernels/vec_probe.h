@@ -17,6 +17,9 @@ typedef struct {
     void (*relu)(float *y, const float *x, size_t count);
     void (*to_bf16)(uint16_t *y, const float *x, size_t count);
     void (*from_bf16)(float *y, const uint16_t *x, size_t count);
+    size_t lanes; /* of a vector, of which each gives one number: y[i / lanes] */
+    void (*sum)(float *y, const float *x, size_t count);
+    void (*max_lane)(float *y, const float *x, size_t count);
 } vec_probe;
 
 extern const vec_probe vec_probe_plain, vec_probe_avx2, vec_probe_avx512, vec_probe_avx512bf16;

@@ -456,7 +456,7 @@ static size_t most_seen(const paged_rows *rows, size_t begin, size_t end)
 
 /*
  * Rows [begin, begin + count) of a chunk, at most QUERY_BLOCK, over a block: over those of its keys that one
- * of them sees. What is hidden would add zeros.
+ * of them sees. What is hidden would add zeros (of finite values).
  */
 SA_INLINE void attend_rows_to_block(sa_dtype dtype, const paged_plan *plan, const paged_scratch *s,
                                     const paged_sums *sums, const paged_rows *rows, size_t begin,
@@ -478,7 +478,8 @@ SA_INLINE void attend_rows_to_block(sa_dtype dtype, const paged_plan *plan, cons
         size_t steps = tile_steps(d, dtype);
         multiply_panels(dtype, columns, steps, steps, q, d * sa_dtype_size(dtype), count, s->k, s->scores,
                         SCORE_LD);
-    } else {
+    } else { /* all rows of the run: none of the block's pages is without a key that one of them sees */
+        SA_ASSERT(columns == block->count * SA_KV_PAGE);
         multiply_keys(dtype, block, d, q, count, s->scores);
     }
     for (size_t i = 0; i < count; i++) {

@@ -1,11 +1,18 @@
 /*
- * rope_append on the CPU. Contract in kernels.h. A task is a few rows: rotates their queries in place, and
+ * rope_append on the CPU. Contract in kernels.h. A task is some rows: rotates their queries in place, and
  * puts their keys, rotated, and values in the pages.
  */
 #include "kernels/cpu/ops/pages.h"
 
-/* A task: two pages' rows, so that threads seldom write to the same page, whose lines hold all its tokens. */
-enum { ROWS_PER_TASK = 2 * SA_KV_PAGE, MOST_HEAD_DIM = 128 };
+enum {
+    MOST_ROWS = 2 * SA_KV_PAGE, /* of a task */
+    MOST_HEAD_DIM = 128,
+};
+
+typedef struct {
+    const sa_rope_append_args *args;
+    size_t task_rows;
+} rope_plan;
 
 size_t SA_CPU(kv_place)(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column);
 size_t SA_CPU(kv_place)(sa_dtype dtype, size_t head_dim, bool value, size_t key, size_t column)
@@ -66,9 +73,11 @@ SA_INLINE void rope_row(sa_dtype dtype, const sa_rope_append_args *args, size_t 
 static void rope_task(void *context, size_t task, int worker)
 {
     (void)worker;
-    const sa_rope_append_args *args = context;
-    size_t end = (task + 1) * ROWS_PER_TASK < args->rows ? (task + 1) * ROWS_PER_TASK : args->rows;
-    for (size_t row = task * ROWS_PER_TASK; row < end; row++) {
+    const rope_plan *plan = context;
+    const sa_rope_append_args *args = plan->args;
+    size_t begin = task * plan->task_rows;
+    size_t end = begin + plan->task_rows < args->rows ? begin + plan->task_rows : args->rows;
+    for (size_t row = begin; row < end; row++) {
         SA_ASSERT(args->position[row] >= 0 && args->slot[row] >= 0);
         if (args->dtype == SA_F32) {
             rope_row(SA_F32, args, row);
@@ -84,5 +93,12 @@ void SA_CPU(rope_append)(sa_stream *stream, const sa_rope_append_args *args)
     SA_ASSERT(args->head_dim >= 2 && args->head_dim % 2 == 0 && args->head_dim <= MOST_HEAD_DIM);
     SA_ASSERT(args->kv_heads >= 1 && args->heads % args->kv_heads == 0);
     SA_ASSERT(args->dtype == SA_F32 || args->dtype == SA_BF16);
-    sa_pool_run(stream->pool, (args->rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, rope_task, (void *)args);
+    if (args->rows == 0) {
+        return;
+    }
+    /* Rows that follow each other in a prompt share pages, and a line of keys holds all tokens of its page:
+     * so runs as long as the threads' number allows, that two threads seldom write to one. */
+    size_t threads = (size_t)sa_pool_threads(stream->pool), share = (args->rows + threads - 1) / threads;
+    rope_plan plan = {args, share < MOST_ROWS ? share : MOST_ROWS};
+    sa_pool_run(stream->pool, (args->rows + plan.task_rows - 1) / plan.task_rows, rope_task, &plan);
 }
