@@ -140,6 +140,20 @@ static sa_status rehearse(sa_runner *r, sa_error *err)
     return status;
 }
 
+/*
+ * Beginnings of prompts that others may have, too: those of the states of all searches at work. A single
+ * answer to a state leaves none but what phrases of one picture share, which is asked for at about the same
+ * time, and a batch's own pages have room for that: so where memory is the host's, whose first touch takes
+ * longer than it saves, none besides.
+ */
+static size_t kept_beginnings(const sa_runner *r)
+{
+    const sa_episode_options *o = &r->options.episode;
+    bool branches = sa_search_branches(o->search) && o->options.candidates > 1;
+    return branches || !sa_device_reads_host(r->device) ? r->options.in_flight * (o->options.candidates + 1)
+                                                        : 0;
+}
+
 static sa_status open_policy(sa_runner *r, sa_error *err)
 {
     const sa_runner_options *o = &r->options;
@@ -147,11 +161,7 @@ static sa_status open_policy(sa_runner *r, sa_error *err)
     sa_chat_options options = sa_chat_default_options();
     options.precision = o->precision;
     options.batch = options.pictures = o->batch;
-    /* A single answer to a state leaves no beginning for others; what phrases of one picture share is asked
-     * for at about the same time, and a batch's own pages have room for it. */
-    if (sa_search_branches(o->episode.search) && o->episode.options.candidates > 1) {
-        options.kept = o->in_flight * (o->episode.options.candidates + 1);
-    }
+    options.kept = kept_beginnings(r);
     options.pages = o->kv_pages;
     options.max_pixels = o->max_pixels;
     options.max_side = o->max_side;
