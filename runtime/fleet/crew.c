@@ -168,7 +168,7 @@ static void hand_out(sa_crew *c, sa_crew_worker *w, const sa_crew_client *client
     }
 }
 
-static sa_status check_left(const sa_crew *c, sa_error *err)
+static sa_status check_workers(const sa_crew *c, sa_error *err)
 {
     for (size_t i = 0; i < c->options.count; i++) {
         if (!c->workers[i].given_up) {
@@ -208,8 +208,7 @@ static sa_status attend(sa_crew *c, sa_crew_worker *w, bool spoke, const sa_crew
         sa_status status = sa_crew_listen(c, w, client, &ended, &why);
         if (status == SA_BAD_INPUT) { /* it is out of its mind */
             sa_log_error(c->options.log, &why);
-            SA_TRY(sa_crew_bury(c, w, SA_CREW_RAVED, client, err));
-            return check_left(c, err);
+            return sa_crew_bury(c, w, SA_CREW_RAVED, client, err);
         }
         if (status != SA_OK) {
             *err = why;
@@ -217,8 +216,7 @@ static sa_status attend(sa_crew *c, sa_crew_worker *w, bool spoke, const sa_crew
         }
     }
     if (ended || is_silent(c, w)) {
-        SA_TRY(sa_crew_bury(c, w, ended ? SA_CREW_DIED : SA_CREW_HUNG, client, err));
-        return check_left(c, err);
+        return sa_crew_bury(c, w, ended ? SA_CREW_DIED : SA_CREW_HUNG, client, err);
     }
     if (w->window > 0) {
         hand_out(c, w, client);
@@ -285,6 +283,7 @@ sa_status sa_crew_run(sa_crew *c, const sa_crew_client *client, sa_error *err)
             say_goodbye(c, client);
             return SA_OK;
         }
+        SA_TRY(check_workers(c, err));
         wait_for_words(c, fds);
     }
 }
